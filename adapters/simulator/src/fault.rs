@@ -1,0 +1,282 @@
+//! Faults to order: what goes wrong, how often and for how long.
+
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use jiff::Timestamp;
+use serde::{Serialize, Serializer};
+
+use crate::decision::ReasonCode;
+use crate::input::Input;
+use crate::problem::Problem;
+
+const FAULTS_MAX: usize = 64;
+const COUNT_MAX: u32 = 1_000_000;
+/// One hour: longer than any test, short enough that a forgotten fault heals.
+const FOR_MS_MAX: u32 = 3_600_000;
+/// Ten minutes: beyond every time-out of an instant rail.
+const DELAY_MS_MAX: u32 = 600_000;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Effect {
+    Reject { reason_code: ReasonCode },
+    LoseAnswer,
+    AnswerLate { delay: Duration },
+    Duplicate,
+    Down,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Extent {
+    Count { remaining: u32 },
+    Until { expires_at: Timestamp },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Fault {
+    id: u64,
+    effect: Effect,
+    extent: Extent,
+    percent: u8,
+}
+
+/// What a fault may have to know about the request before it strikes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Occasion {
+    /// The UETR was decided, or is being decided, already.
+    pub(crate) repeated: bool,
+    pub(crate) has_callback: bool,
+}
+
+impl Effect {
+    fn strikes(self, occasion: Occasion) -> bool {
+        match self {
+            // A decision is final, so a repeat cannot be rejected.
+            Self::Reject { .. } => !occasion.repeated,
+            Self::Duplicate => occasion.has_callback,
+            Self::LoseAnswer | Self::AnswerLate { .. } | Self::Down => true,
+        }
+    }
+}
+
+/// The active faults, oldest first. They do not survive a restart.
+#[derive(Debug, Default)]
+pub(crate) struct Faults {
+    active: Vec<Fault>,
+    last_id: u64,
+}
+
+impl Faults {
+    pub(crate) fn order(&mut self, mut input: Input, now: Timestamp) -> Result<Fault, Problem> {
+        self.heal_spent(now);
+        let (effect, extent, percent) = read(&mut input, now)?;
+        input.finish()?;
+        if self.active.len() >= FAULTS_MAX {
+            return Err(Problem::new(
+                StatusCode::CONFLICT,
+                "too-many-faults",
+                format!("{FAULTS_MAX} faults are active"),
+            ));
+        }
+        self.last_id += 1;
+        let fault = Fault { id: self.last_id, effect, extent, percent };
+        self.active.push(fault);
+        Ok(fault)
+    }
+
+    pub(crate) fn list(&mut self, now: Timestamp) -> Vec<Fault> {
+        self.heal_spent(now);
+        self.active.clone()
+    }
+
+    pub(crate) fn heal_all(&mut self) {
+        self.active.clear();
+    }
+
+    /// False when no such fault is active.
+    pub(crate) fn heal(&mut self, id: u64) -> bool {
+        let before = self.active.len();
+        self.active.retain(|fault| fault.id != id);
+        self.active.len() < before
+    }
+
+    /// The first fault that strikes; `roll` gives 1 to 100, and a count counts strikes, not chances.
+    pub(crate) fn draw(
+        &mut self,
+        now: Timestamp,
+        occasion: Occasion,
+        mut roll: impl FnMut() -> u8,
+    ) -> Option<Effect> {
+        self.heal_spent(now);
+        let struck =
+            self.active.iter_mut().find(|fault| fault.effect.strikes(occasion) && roll() <= fault.percent)?;
+        if let Extent::Count { remaining } = &mut struck.extent {
+            *remaining -= 1;
+        }
+        Some(struck.effect)
+    }
+
+    fn heal_spent(&mut self, now: Timestamp) {
+        self.active.retain(|fault| match fault.extent {
+            Extent::Count { remaining } => remaining > 0,
+            Extent::Until { expires_at } => now < expires_at,
+        });
+    }
+}
+
+fn read(input: &mut Input, now: Timestamp) -> Result<(Effect, Extent, u8), Problem> {
+    let effect = match input.text("kind", 1..=32)?.as_str() {
+        "reject" => Effect::Reject { reason_code: read_reason_code(input)? },
+        "lose_answer" => Effect::LoseAnswer,
+        "answer_late" => Effect::AnswerLate { delay: read_delay(input)? },
+        "duplicate" => Effect::Duplicate,
+        "down" => Effect::Down,
+        _ => {
+            let known = "is not one of reject, lose_answer, answer_late, duplicate, down";
+            return Err(input.invalid("kind", known));
+        }
+    };
+    let count = input.optional_number("count", 1..=COUNT_MAX)?;
+    let for_ms = input.optional_number("for_ms", 1..=FOR_MS_MAX)?;
+    let extent = match (count, for_ms) {
+        (Some(remaining), None) => Extent::Count { remaining },
+        (None, Some(for_ms)) => Extent::Until { expires_at: now + Duration::from_millis(u64::from(for_ms)) },
+        _ => return Err(input.invalid("count", "or for_ms must be given, and not both")),
+    };
+    let percent = input.optional_number("percent", 1..=100)?.unwrap_or(100);
+    let percent = u8::try_from(percent).map_err(|_| input.invalid("percent", "is above 100"))?;
+    Ok((effect, extent, percent))
+}
+
+fn read_reason_code(input: &mut Input) -> Result<ReasonCode, Problem> {
+    match input.optional_text("reason_code", 4..=4)? {
+        Some(text) => ReasonCode::try_from(text).map_err(|fault| input.invalid("reason_code", fault)),
+        None => Ok(ReasonCode::BLOCKED_ACCOUNT),
+    }
+}
+
+fn read_delay(input: &mut Input) -> Result<Duration, Problem> {
+    let delay_ms = input.optional_number("delay_ms", 1..=DELAY_MS_MAX)?;
+    let delay_ms = delay_ms.ok_or_else(|| input.invalid("delay_ms", "is missing"))?;
+    Ok(Duration::from_millis(u64::from(delay_ms)))
+}
+
+impl Serialize for Fault {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Shape {
+            id: u64,
+            kind: &'static str,
+            remaining: Option<u32>,
+            expires_at: Option<Timestamp>,
+            percent: u8,
+            delay_ms: Option<u128>,
+            reason_code: Option<ReasonCode>,
+        }
+        let (kind, delay_ms, reason_code) = match self.effect {
+            Effect::Reject { reason_code } => ("reject", None, Some(reason_code)),
+            Effect::LoseAnswer => ("lose_answer", None, None),
+            Effect::AnswerLate { delay } => ("answer_late", Some(delay.as_millis()), None),
+            Effect::Duplicate => ("duplicate", None, None),
+            Effect::Down => ("down", None, None),
+        };
+        let (remaining, expires_at) = match self.extent {
+            Extent::Count { remaining } => (Some(remaining), None),
+            Extent::Until { expires_at } => (None, Some(expires_at)),
+        };
+        let (id, percent) = (self.id, self.percent);
+        Shape { id, kind, remaining, expires_at, percent, delay_ms, reason_code }.serialize(serializer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use jiff::Timestamp;
+    use serde_json::{Value, json};
+
+    use super::{COUNT_MAX, DELAY_MS_MAX, Effect, FAULTS_MAX, FOR_MS_MAX, Faults, Occasion};
+    use crate::input::Input;
+    use crate::problem::Problem;
+
+    const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+    const FIRST: Occasion = Occasion { repeated: false, has_callback: true };
+
+    fn order(faults: &mut Faults, body: &Value) -> Result<u64, Problem> {
+        let input = Input::parse(body.to_string().as_bytes())?;
+        faults.order(input, NOW).map(|fault| fault.id)
+    }
+
+    #[test]
+    fn a_count_is_used_up_by_strikes_only() {
+        let mut faults = Faults::default();
+        order(&mut faults, &json!({ "kind": "down", "count": 2, "percent": 50 })).unwrap();
+        let rolls = [51, 50, 100, 1, 1];
+        let drawn = rolls.map(|roll| faults.draw(NOW, FIRST, || roll).is_some());
+        assert_eq!(drawn, [false, true, false, true, false]);
+    }
+
+    #[test]
+    fn a_fault_for_a_time_heals_when_the_time_is_over() {
+        let mut faults = Faults::default();
+        order(&mut faults, &json!({ "kind": "down", "for_ms": 10 })).unwrap();
+        assert!(faults.draw(NOW + Duration::from_millis(9), FIRST, || 1).is_some());
+        assert!(faults.draw(NOW + Duration::from_millis(10), FIRST, || 1).is_none());
+        assert!(faults.list(NOW + Duration::from_millis(10)).is_empty());
+    }
+
+    #[test]
+    fn only_the_first_fault_that_matches_strikes() {
+        let mut faults = Faults::default();
+        order(&mut faults, &json!({ "kind": "reject", "count": 1 })).unwrap();
+        order(&mut faults, &json!({ "kind": "lose_answer", "count": 1 })).unwrap();
+        assert!(matches!(faults.draw(NOW, FIRST, || 1), Some(Effect::Reject { .. })));
+        assert!(matches!(faults.draw(NOW, FIRST, || 1), Some(Effect::LoseAnswer)));
+        assert!(faults.draw(NOW, FIRST, || 1).is_none());
+    }
+
+    #[test]
+    fn repeats_are_not_rejected_and_need_a_callback_to_be_duplicated() {
+        let mut faults = Faults::default();
+        order(&mut faults, &json!({ "kind": "reject", "count": 1 })).unwrap();
+        order(&mut faults, &json!({ "kind": "duplicate", "count": 1 })).unwrap();
+        let repeat = Occasion { repeated: true, has_callback: false };
+        assert!(faults.draw(NOW, repeat, || 1).is_none());
+        let repeat = Occasion { repeated: true, has_callback: true };
+        assert!(matches!(faults.draw(NOW, repeat, || 1), Some(Effect::Duplicate)));
+    }
+
+    #[test]
+    fn values_beyond_their_limits_are_refused() {
+        let cases = [
+            (json!({ "kind": "storm", "count": 1 }), "kind"),
+            (json!({ "kind": "down" }), "count"),
+            (json!({ "kind": "down", "count": 1, "for_ms": 1 }), "count"),
+            (json!({ "kind": "down", "count": 0 }), "count"),
+            (json!({ "kind": "down", "count": COUNT_MAX + 1 }), "count"),
+            (json!({ "kind": "down", "for_ms": FOR_MS_MAX + 1 }), "for_ms"),
+            (json!({ "kind": "down", "count": 1, "percent": 0 }), "percent"),
+            (json!({ "kind": "down", "count": 1, "percent": 101 }), "percent"),
+            (json!({ "kind": "down", "count": 1, "delay_ms": 5 }), "delay_ms"),
+            (json!({ "kind": "answer_late", "count": 1 }), "delay_ms"),
+            (json!({ "kind": "answer_late", "count": 1, "delay_ms": DELAY_MS_MAX + 1 }), "delay_ms"),
+            (json!({ "kind": "reject", "count": 1, "reason_code": "ac06" }), "reason_code"),
+        ];
+        for (body, field) in cases {
+            let problem = order(&mut Faults::default(), &body).expect_err(field);
+            assert_eq!(problem.field(), Some(field), "{body}");
+        }
+    }
+
+    #[test]
+    fn faults_are_limited_in_number_and_healed_by_id() {
+        let mut faults = Faults::default();
+        let down = json!({ "kind": "down", "count": 1 });
+        let ids: Vec<_> = (0..FAULTS_MAX).map(|_| order(&mut faults, &down).unwrap()).collect();
+        assert!(order(&mut faults, &down).is_err());
+        assert!(faults.heal(ids[0]));
+        assert!(!faults.heal(ids[0]));
+        assert!(order(&mut faults, &down).is_ok());
+    }
+}

@@ -1,0 +1,146 @@
+//! Reading the history: to fill a gap, for a handler that is new or behind, and to retry a parked event.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use event::{RecordedEvent, Seq, StreamName};
+use futures::StreamExt;
+
+use crate::backoff::pause;
+use crate::cursor::{self, Place};
+use crate::engine::{Engine, Parked};
+use crate::{HistoryError, Stopped, parked};
+
+const EVENTS_A_PAGE: u32 = 200;
+const STREAMS_A_PAGE: u32 = 500;
+const RETRY_INTERVAL: Duration = Duration::from_millis(200);
+
+impl Engine {
+    /// Delivers what the handler has missed of one stream.
+    pub(crate) async fn catch_up_stream(&self, stream: &StreamName) -> Result<(), Stopped> {
+        let mut before = None;
+        loop {
+            let place = self.place(stream).await?;
+            if place.parked || before == Some(place.seq) {
+                return Ok(());
+            }
+            let events = self.page(stream, place.seq).await?;
+            if events.is_empty() {
+                return Ok(());
+            }
+            before = Some(place.seq);
+            self.settle(&events, Parked::Waits).await?;
+        }
+    }
+
+    /// Delivers what the handler has missed of every stream that existed when this began.
+    pub(crate) async fn catch_up(&self) -> Result<(), Stopped> {
+        for category in self.handler.subscription().categories {
+            let mut after: Option<StreamName> = None;
+            loop {
+                let page = self
+                    .insist(|| self.history.streams(category, after.as_ref(), STREAMS_A_PAGE))
+                    .await?;
+                let Some(last) = page.last() else { break };
+                after = Some(last.stream.clone());
+                let names: Vec<&str> = page.iter().map(|at| at.stream.as_str()).collect();
+                let places = self.places_now(&names).await?;
+                let missed: Vec<_> = page
+                    .iter()
+                    .filter(|at| places.get(at.stream.as_str()).is_none_or(|place| place.seq < at.seq))
+                    .collect();
+                let mut running = futures::stream::iter(missed)
+                    .map(|at| self.catch_up_stream(&at.stream))
+                    .buffer_unordered(self.handler.concurrency());
+                while let Some(done) = running.next().await {
+                    done?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Retries parked events when their time comes, until shutdown.
+    pub(crate) async fn retry_parked(&self) -> Result<(), Stopped> {
+        loop {
+            self.wait(RETRY_INTERVAL).await?;
+            match parked::claim_due(self.store.pool(), self.identity()).await {
+                Ok(streams) => {
+                    for stream in streams {
+                        self.retry_stream(&stream).await?;
+                    }
+                }
+                Err(error) => tracing::warn!(handler = self.handler.name(), %error, "retries wait for the database"),
+            }
+        }
+    }
+
+    /// Goes on from the parked event until nothing waits behind it, or until one fails again.
+    async fn retry_stream(&self, stream: &StreamName) -> Result<(), Stopped> {
+        let mut before = None;
+        loop {
+            let place = self.place(stream).await?;
+            if !place.parked || before == Some(place.seq) {
+                return Ok(());
+            }
+            let events = self.page(stream, place.seq).await?;
+            if events.is_empty() {
+                match parked::unpark(self.store.pool(), self.identity(), stream, place.seq).await {
+                    Ok(true) => return Ok(()),
+                    Ok(false) => tracing::debug!(%stream, "more has come to wait"),
+                    Err(error) => tracing::warn!(%stream, %error, "cannot end the wait yet"),
+                }
+                return self.wait(pause(1)).await;
+            }
+            before = Some(place.seq);
+            for event in &events {
+                let reached = self.place(stream).await?.seq;
+                if event.seq == reached.next() {
+                    self.settle(std::slice::from_ref(event), Parked::IsRetried).await?;
+                }
+            }
+        }
+    }
+
+    async fn page(&self, stream: &StreamName, after: Seq) -> Result<Vec<Arc<RecordedEvent>>, Stopped> {
+        let events = self.insist(|| self.history.events(stream, after, EVENTS_A_PAGE)).await?;
+        Ok(events.into_iter().map(Arc::new).collect())
+    }
+
+    async fn place(&self, stream: &StreamName) -> Result<Place, Stopped> {
+        let places = self.places_now(&[stream.as_str()]).await?;
+        Ok(places.get(stream.as_str()).copied().unwrap_or_default())
+    }
+
+    async fn places_now(
+        &self,
+        streams: &[&str],
+    ) -> Result<std::collections::HashMap<String, Place>, Stopped> {
+        self.insist(async || {
+            let look = async {
+                let mut connection = self.store.pool().acquire().await?;
+                cursor::places(&mut connection, self.identity(), streams).await
+            };
+            look.await.map_err(|error: sqlx::Error| crate::history::unreadable("the cursors", &error))
+        })
+        .await
+    }
+
+    /// Repeats a read until it succeeds.
+    async fn insist<T, F: Future<Output = Result<T, HistoryError>>>(
+        &self,
+        mut read: impl FnMut() -> F,
+    ) -> Result<T, Stopped> {
+        let mut hiccups = 0;
+        loop {
+            match read().await {
+                Ok(value) => return Ok(value),
+                Err(error) => {
+                    hiccups += 1;
+                    tracing::warn!(handler = self.handler.name(), %error, "catching up waits");
+                    self.wait(pause(hiccups)).await?;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! The Kafka source: one consumer group per handler.
+//!
+//! Records are taken in batches, delivered, and only then are the offsets committed. The offsets merely save work: what decides
+//! whether an event was handled is the handler's cursor.
+
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+use std::time::Duration;
+
+use event::RecordedEvent;
+use futures::future::try_join_all;
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{CommitMode, Consumer, StreamConsumer};
+use rdkafka::message::BorrowedMessage;
+use rdkafka::message::Message;
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+
+use crate::backoff::pause;
+use crate::{Engine, Stopped, record, registry};
+
+/// Records that are delivered before their offsets are committed.
+const BATCH_EVENTS_MAX: usize = 256;
+/// Once a batch has begun, how long to wait for more of it.
+const BATCH_WAIT: Duration = Duration::from_millis(2);
+
+#[derive(Debug, Clone)]
+pub struct ConsumerConfig {
+    pub brokers: String,
+    /// Before every topic and group, so that several installations can share a cluster.
+    pub prefix: String,
+}
+
+/// Consumes for one handler until shutdown.
+pub async fn consume(config: &ConsumerConfig, engine: Engine) -> Result<(), event_store::Error> {
+    let behind = registry::register(engine.store.pool(), engine.identity()).await?;
+    if behind {
+        // What Kafka no longer holds. What is published meanwhile waits in the topic.
+        if engine.catch_up().await.is_err() {
+            return Ok(());
+        }
+        registry::mark_behind(engine.store.pool(), engine.identity(), None).await?;
+    }
+    let _ = tokio::join!(consume_topics(config, &engine), engine.retry_parked());
+    Ok(())
+}
+
+async fn consume_topics(config: &ConsumerConfig, engine: &Engine) -> Result<(), Stopped> {
+    let mut hiccups = 0;
+    loop {
+        match consume_session(config, engine).await {
+            Ok(Stopped) => return Err(Stopped),
+            Err(error) => {
+                hiccups += 1;
+                tracing::warn!(handler = engine.handler.name(), %error, "consumer starts again");
+                engine.wait(pause(hiccups)).await?;
+            }
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum SessionError {
+    #[error(transparent)]
+    Kafka(#[from] rdkafka::error::KafkaError),
+    #[error(transparent)]
+    NotAnEvent(#[from] record::NotAnEvent),
+}
+
+async fn consume_session(config: &ConsumerConfig, engine: &Engine) -> Result<Stopped, SessionError> {
+    let subscription = engine.handler.subscription();
+    let consumer: StreamConsumer = ClientConfig::new()
+        .set("bootstrap.servers", &config.brokers)
+        .set("group.id", format!("{}{}.{}", config.prefix, engine.store.service(), engine.handler.name()))
+        .set("enable.auto.commit", "false")
+        .set("auto.offset.reset", "earliest")
+        .set("isolation.level", "read_committed")
+        // A killed consumer's partitions move on after this.
+        .set("session.timeout.ms", "6000")
+        .set("heartbeat.interval.ms", "1000")
+        .set("fetch.wait.max.ms", "20")
+        .set("queued.max.messages.kbytes", "16384")
+        .create()?;
+    let topics: Vec<String> = subscription
+        .categories
+        .iter()
+        .map(|category| format!("{}{}.{category}", config.prefix, subscription.source))
+        .collect();
+    consumer.subscribe(&topics.iter().map(String::as_str).collect::<Vec<_>>())?;
+    loop {
+        let mut batch = Vec::new();
+        let mut offsets: HashMap<(String, i32), i64> = HashMap::new();
+        let mut take = |message: &BorrowedMessage<'_>| -> Result<(), SessionError> {
+            batch.push(Arc::new(record::read(message)?));
+            offsets.insert((message.topic().to_owned(), message.partition()), message.offset() + 1);
+            Ok(())
+        };
+        tokio::select! {
+            message = consumer.recv() => take(&message?)?,
+            () = engine.shutdown.cancelled() => return Ok(Stopped),
+        }
+        for _ in 1..BATCH_EVENTS_MAX {
+            match tokio::time::timeout(BATCH_WAIT, consumer.recv()).await {
+                Ok(message) => take(&message?)?,
+                Err(_) => break,
+            }
+        }
+        if deliver(engine, batch).await.is_err() {
+            return Ok(Stopped);
+        }
+        consumer.commit(&committed(offsets)?, CommitMode::Async)?;
+    }
+}
+
+/// Delivers a batch in as many transactions at once as the handler allows, a stream's events in one of them.
+async fn deliver(engine: &Engine, batch: Vec<Arc<RecordedEvent>>) -> Result<(), Stopped> {
+    let lanes = engine.handler.concurrency().max(1);
+    let mut by_lane: Vec<Vec<Arc<RecordedEvent>>> = vec![Vec::new(); lanes];
+    for event in batch {
+        let mut hasher = DefaultHasher::new();
+        event.stream.as_str().hash(&mut hasher);
+        let lane = usize::try_from(hasher.finish() % lanes as u64).unwrap_or_default();
+        by_lane[lane].push(event);
+    }
+    try_join_all(by_lane.iter().map(|events| engine.deliver(events))).await.map(drop)
+}
+
+fn committed(offsets: HashMap<(String, i32), i64>) -> Result<TopicPartitionList, SessionError> {
+    let mut list = TopicPartitionList::new();
+    for ((topic, partition), offset) in offsets {
+        list.add_partition_offset(&topic, partition, Offset::Offset(offset))?;
+    }
+    Ok(list)
+}

@@ -1,0 +1,76 @@
+//! How far a handler has come in each stream: `(handler, source, stream) → seq`.
+
+use std::collections::HashMap;
+
+use event::{Seq, StreamName};
+use sqlx::PgConnection;
+
+use crate::engine::Identity;
+
+/// A handler's place in a stream, and whether the stream waits at a parked event.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Place {
+    pub(crate) seq: Seq,
+    pub(crate) parked: bool,
+}
+
+/// One step of a cursor: it moves only if it still stands at `from`.
+#[derive(Debug)]
+pub(crate) struct Step<'a> {
+    pub(crate) stream: &'a StreamName,
+    pub(crate) from: Seq,
+    pub(crate) to: Seq,
+}
+
+pub(crate) async fn places(
+    connection: &mut PgConnection,
+    identity: Identity<'_>,
+    streams: &[&str],
+) -> Result<HashMap<String, Place>, sqlx::Error> {
+    let rows: Vec<(String, i64, bool)> = sqlx::query_as(
+        "select asked.stream, coalesce(cursor.seq, 0), parked.stream is not null
+         from unnest($3::text[]) as asked (stream)
+         left join cursor on cursor.handler = $1 and cursor.source = $2 and cursor.stream = asked.stream
+         left join parked on parked.handler = $1 and parked.source = $2 and parked.stream = asked.stream",
+    )
+    .bind(identity.handler)
+    .bind(identity.source)
+    .bind(streams)
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(|(stream, seq, parked)| (stream, Place { seq: Seq::new(seq), parked })).collect())
+}
+
+/// Moves the cursors by compare-and-set. False when one of them stands elsewhere: another consumer was here.
+pub(crate) async fn advance(
+    connection: &mut PgConnection,
+    identity: Identity<'_>,
+    steps: &[Step<'_>],
+) -> Result<bool, sqlx::Error> {
+    let streams: Vec<&str> = steps.iter().map(|step| step.stream.as_str()).collect();
+    let froms: Vec<i64> = steps.iter().map(|step| step.from.get()).collect();
+    let tos: Vec<i64> = steps.iter().map(|step| step.to.get()).collect();
+    let moved = sqlx::query(
+        "with step as (
+             select * from unnest($3::text[], $4::bigint[], $5::bigint[]) as step (stream, before, after)
+         ), started as (
+             insert into cursor (handler, source, stream, seq)
+             select $1, $2, stream, after from step where before = 0 order by stream
+             on conflict do nothing returning 1
+         ), moved as (
+             update cursor set seq = step.after from step
+             where cursor.handler = $1 and cursor.source = $2 and cursor.stream = step.stream
+               and step.before > 0 and cursor.seq = step.before
+             returning 1
+         )
+         select 1 from started union all select 1 from moved",
+    )
+    .bind(identity.handler)
+    .bind(identity.source)
+    .bind(streams)
+    .bind(froms)
+    .bind(tos)
+    .fetch_all(connection)
+    .await?;
+    Ok(moved.len() == steps.len())
+}

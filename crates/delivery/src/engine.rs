@@ -1,0 +1,248 @@
+//! Delivers events to one handler: cursor, duplicates, gaps, retries, parking.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use event::{Context, RecordedEvent, Seq, StreamName};
+use event_store::{Store, UnitOfWork};
+use futures::future::BoxFuture;
+use tokio_util::sync::CancellationToken;
+
+use crate::backoff::{CONFLICTS_MAX, conflict_pause, pause};
+use crate::cursor::{self, Place, Step};
+use crate::{HandleError, Handler, History, Stopped, parked};
+
+/// Delivers to one handler, whose effects go into `store`. Cheap to clone; several deliveries may run at once.
+#[derive(Clone)]
+pub struct Engine {
+    pub(crate) handler: Arc<dyn Handler>,
+    pub(crate) store: Store,
+    pub(crate) history: Arc<dyn History>,
+    pub(crate) shutdown: CancellationToken,
+}
+
+/// The first two columns of everything that is kept about a handler.
+#[derive(Clone, Copy)]
+pub(crate) struct Identity<'a> {
+    pub(crate) handler: &'a str,
+    pub(crate) source: &'a str,
+}
+
+/// Whether events behind a parked one wait, or are what is being retried.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Parked {
+    Waits,
+    IsRetried,
+}
+
+enum Failure {
+    Event { at: usize, reason: String },
+    Gap { stream: StreamName },
+    Conflict,
+    Transient(String),
+}
+
+impl Engine {
+    pub fn new(
+        handler: Arc<dyn Handler>,
+        store: Store,
+        history: Arc<dyn History>,
+        shutdown: CancellationToken,
+    ) -> Self {
+        Self { handler, store, history, shutdown }
+    }
+
+    pub fn handler(&self) -> &dyn Handler {
+        &*self.handler
+    }
+
+    pub(crate) fn identity(&self) -> Identity<'_> {
+        Identity { handler: self.handler.name(), source: self.handler.subscription().source }
+    }
+
+    /// Returns when each event is settled: its effect committed (now or earlier), parked, or waiting behind a parked
+    /// one. The events of a stream must be in order.
+    pub async fn deliver(&self, events: &[Arc<RecordedEvent>]) -> Result<(), Stopped> {
+        self.settle(events, Parked::Waits).await
+    }
+
+    pub(crate) fn settle<'a>(
+        &'a self,
+        events: &'a [Arc<RecordedEvent>],
+        parked: Parked,
+    ) -> BoxFuture<'a, Result<(), Stopped>> {
+        Box::pin(async move {
+            let (mut conflicts, mut hiccups) = (0, 0);
+            loop {
+                match self.attempt(events, parked).await {
+                    Ok(()) => return Ok(()),
+                    Err(Failure::Conflict) if conflicts < CONFLICTS_MAX => {
+                        conflicts += 1;
+                        self.wait(conflict_pause(conflicts)).await?;
+                    }
+                    Err(Failure::Gap { stream }) => self.catch_up_stream(&stream).await?,
+                    Err(Failure::Transient(error)) => {
+                        hiccups += 1;
+                        tracing::warn!(handler = self.handler.name(), %error, "delivery waits");
+                        self.wait(pause(hiccups)).await?;
+                    }
+                    // One by one, so that only the stream of the one that fails has to wait.
+                    Err(Failure::Event { .. } | Failure::Conflict) if events.len() > 1 => {
+                        for event in events {
+                            self.settle(std::slice::from_ref(event), parked).await?;
+                        }
+                        return Ok(());
+                    }
+                    Err(Failure::Event { at, reason }) => return self.park(&events[at], &reason).await,
+                    Err(Failure::Conflict) => {
+                        return self.park(&events[0], "its streams are in dispute without end").await;
+                    }
+                }
+            }
+        })
+    }
+
+    /// One transaction: the effects of all events, and the cursors.
+    async fn attempt(&self, events: &[Arc<RecordedEvent>], parked: Parked) -> Result<(), Failure> {
+        let Some(first) = events.first() else { return Ok(()) };
+        let mut unit = self.store.begin(self.context_after(first)).await.map_err(store_failure)?;
+        let places = self.places(&mut unit, events, parked).await?;
+        let steps = plan(events, &places)?;
+        if event::mutants::active("cursor_outside_transaction") {
+            let mut connection = self.store.pool().acquire().await.map_err(database_failure)?;
+            cursor::advance(&mut connection, self.identity(), &steps).await.map_err(database_failure)?;
+        }
+        for (at, event) in events.iter().enumerate() {
+            let handled = steps.iter().any(|step| {
+                step.stream == &event.stream && step.from < event.seq && event.seq <= step.to
+            });
+            if handled {
+                unit.set_context(self.context_after(event));
+                let handled = self.handler.handle(event, &mut unit).await;
+                handled.map_err(|error| handler_failure(at, error))?;
+            }
+        }
+        if !steps.is_empty() && !event::mutants::active("cursor_outside_transaction") {
+            let moved = cursor::advance(unit.connection(), self.identity(), &steps).await;
+            if !moved.map_err(database_failure)? {
+                return Err(Failure::Conflict);
+            }
+        }
+        // What the handler has put into the unit may be what fails here, so it is the event's failure.
+        unit.commit().await.map_err(|error| handler_failure(events.len() - 1, error.into()))?;
+        Ok(())
+    }
+
+    async fn places(
+        &self,
+        unit: &mut UnitOfWork,
+        events: &[Arc<RecordedEvent>],
+        parked: Parked,
+    ) -> Result<HashMap<String, Place>, Failure> {
+        let mut last: HashMap<&str, Seq> = HashMap::new();
+        for event in events {
+            last.insert(event.stream.as_str(), event.seq);
+        }
+        let streams: Vec<&str> = last.keys().copied().collect();
+        let mut places =
+            cursor::places(unit.connection(), self.identity(), &streams).await.map_err(database_failure)?;
+        if parked == Parked::IsRetried {
+            places.values_mut().for_each(|place| place.parked = false);
+        }
+        let mut waiting: Vec<(&str, Seq)> = last.into_iter().filter(|(stream, _)| places[*stream].parked).collect();
+        if !waiting.is_empty() {
+            waiting.sort_unstable();
+            let still = parked::note_waiting(unit.connection(), self.identity(), &waiting)
+                .await
+                .map_err(database_failure)?;
+            if still.len() < waiting.len() {
+                // A retry ended the wait just now and has moved the cursor: look again.
+                return Err(Failure::Conflict);
+            }
+        }
+        Ok(places)
+    }
+
+    async fn park(&self, event: &RecordedEvent, reason: &str) -> Result<(), Stopped> {
+        let (mut hiccups, name) = (0, self.handler.name());
+        loop {
+            match parked::park(self.store.pool(), self.identity(), event, reason).await {
+                Ok((attempts, true)) => {
+                    tracing::warn!(handler = name, stream = %event.stream, seq = %event.seq, attempts, reason, "event failed, it is tried again");
+                    return Ok(());
+                }
+                Ok((attempts, false)) => {
+                    tracing::error!(handler = name, stream = %event.stream, seq = %event.seq, attempts, reason, "event parked");
+                    return Ok(());
+                }
+                Err(error) => {
+                    hiccups += 1;
+                    tracing::warn!(handler = name, %error, "parking waits for the database");
+                    self.wait(pause(hiccups)).await?;
+                }
+            }
+        }
+    }
+
+    pub(crate) async fn wait(&self, pause: std::time::Duration) -> Result<(), Stopped> {
+        tokio::select! {
+            () = tokio::time::sleep(pause) => Ok(()),
+            () = self.shutdown.cancelled() => Err(Stopped),
+        }
+    }
+
+    fn context_after(&self, event: &RecordedEvent) -> Context {
+        Context::after(event, self.store.service(), self.handler.name())
+    }
+}
+
+/// Which cursors move how far. Events at or before a cursor are duplicates; streams that wait do not move.
+fn plan<'a>(
+    events: &'a [Arc<RecordedEvent>],
+    places: &HashMap<String, Place>,
+) -> Result<Vec<Step<'a>>, Failure> {
+    let mut steps: Vec<Step<'a>> = Vec::new();
+    let mut by_stream: HashMap<&str, usize> = HashMap::new();
+    for event in events {
+        let place = places.get(event.stream.as_str()).copied().unwrap_or_default();
+        if place.parked {
+            continue;
+        }
+        let known = by_stream.get(event.stream.as_str()).copied();
+        let reached = known.map_or(place.seq, |step| steps[step].to);
+        if event.seq <= reached {
+            continue;
+        }
+        if event.seq != reached.next() {
+            return Err(Failure::Gap { stream: event.stream.clone() });
+        }
+        match known {
+            Some(step) => steps[step].to = event.seq,
+            None => {
+                by_stream.insert(event.stream.as_str(), steps.len());
+                steps.push(Step { stream: &event.stream, from: reached, to: event.seq });
+            }
+        }
+    }
+    Ok(steps)
+}
+
+fn database_failure(error: sqlx::Error) -> Failure {
+    store_failure(error.into())
+}
+
+/// An error of the engine's own statements concerns no event: it can only be waited out.
+fn store_failure(error: event_store::Error) -> Failure {
+    match error {
+        event_store::Error::Conflict => Failure::Conflict,
+        error => Failure::Transient(error.to_string()),
+    }
+}
+
+fn handler_failure(at: usize, error: HandleError) -> Failure {
+    match error {
+        HandleError::Store(event_store::Error::Conflict) => Failure::Conflict,
+        HandleError::Store(error) if error.is_transient() => Failure::Transient(error.to_string()),
+        error => Failure::Event { at, reason: error.to_string() },
+    }
+}

@@ -1,0 +1,173 @@
+//! The embedded source: the relay offers each event to each handler's feed, in this process.
+//!
+//! ```text
+//!        offer: queued               queue full                    offer: settled by the durable mark
+//! ┌─────┐ ────────────────────────────────────────────────► ┌────────┐
+//! │ fed │                                                   │ behind │
+//! └─────┘ ◄──────────────────────────────────────────────── └────────┘
+//!        feeding resumes first, then one last look at the history, then the mark is taken back
+//! ```
+//!
+//! The feed is bounded. A handler that cannot keep up is marked behind in its database and no longer fed, so
+//! that the relay goes on; it catches up by reading the history and joins again. A new handler starts behind.
+
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use event::RecordedEvent;
+use futures::future::try_join_all;
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{Mutex, Notify, mpsc};
+
+use crate::backoff::pause;
+use crate::{Engine, Stopped, registry};
+
+/// Events that may wait for one worker of a handler.
+const QUEUE_EVENTS_MAX: usize = 2_048;
+/// Events whose effects share a transaction.
+const BATCH_EVENTS_MAX: usize = 64;
+
+/// Called when a handler is done with an event, whatever that meant; dropped uncalled, the event is not confirmed.
+pub type Settle = Box<dyn FnOnce() + Send>;
+
+/// One handler's end of the embedded transport.
+pub struct Feed {
+    engine: Engine,
+    queues: Vec<mpsc::Sender<Offered>>,
+    behind: AtomicBool,
+    /// Held while the durable mark and `behind` change together.
+    marking: Mutex<()>,
+    fell_behind: Notify,
+}
+
+struct Offered {
+    event: Arc<RecordedEvent>,
+    settle: Settle,
+}
+
+/// The half that works; run it beside the relay.
+pub struct Worker {
+    feed: Arc<Feed>,
+    queues: Vec<mpsc::Receiver<Offered>>,
+}
+
+impl Feed {
+    /// Registers the handler; one that is new or was left behind starts with the history.
+    pub async fn open(engine: Engine) -> Result<(Arc<Self>, Worker), event_store::Error> {
+        let behind = registry::register(engine.store.pool(), engine.identity()).await?;
+        let workers = engine.handler.concurrency().max(1);
+        let (queues, receivers) = (0..workers).map(|_| mpsc::channel(QUEUE_EVENTS_MAX)).unzip();
+        let feed = Arc::new(Self {
+            engine,
+            queues,
+            behind: AtomicBool::new(behind),
+            marking: Mutex::new(()),
+            fell_behind: Notify::new(),
+        });
+        Ok((Arc::clone(&feed), Worker { feed, queues: receivers }))
+    }
+
+    pub fn handler_name(&self) -> &'static str {
+        self.engine.handler.name()
+    }
+
+    pub fn wants(&self, source: &str, category: &str) -> bool {
+        let subscription = self.engine.handler.subscription();
+        subscription.source == source && subscription.categories.contains(&category)
+    }
+
+    /// Queues the event, or, when the queue is full, marks the handler behind. Never waits for the handler.
+    pub async fn offer(&self, event: &Arc<RecordedEvent>, settle: Settle) -> Result<(), Stopped> {
+        if self.behind.load(Ordering::Acquire) {
+            settle();
+            return Ok(());
+        }
+        let queue = &self.queues[self.queue_of(event)];
+        let Err(refused) = queue.try_send(Offered { event: Arc::clone(event), settle }) else {
+            return Ok(());
+        };
+        match refused {
+            TrySendError::Full(offered) => {
+                self.fall_behind().await?;
+                (offered.settle)();
+                Ok(())
+            }
+            TrySendError::Closed(_) => Err(Stopped),
+        }
+    }
+
+    /// All events of a stream go through one queue, so that they stay in order.
+    fn queue_of(&self, event: &RecordedEvent) -> usize {
+        let mut hasher = DefaultHasher::new();
+        event.stream.as_str().hash(&mut hasher);
+        usize::try_from(hasher.finish() % self.queues.len() as u64).unwrap_or_default()
+    }
+
+    async fn fall_behind(&self) -> Result<(), Stopped> {
+        let _marking = self.marking.lock().await;
+        self.mark(Some("its queue was full")).await?;
+        self.behind.store(true, Ordering::Release);
+        self.fell_behind.notify_one();
+        tracing::warn!(handler = self.handler_name(), "handler is behind, it reads the history");
+        Ok(())
+    }
+
+    async fn mark(&self, behind: Option<&str>) -> Result<(), Stopped> {
+        let mut hiccups = 0;
+        while let Err(error) =
+            registry::mark_behind(self.engine.store.pool(), self.engine.identity(), behind).await
+        {
+            hiccups += 1;
+            tracing::warn!(handler = self.handler_name(), %error, "marking waits for the database");
+            self.engine.wait(pause(hiccups)).await?;
+        }
+        Ok(())
+    }
+
+    /// Catches up whenever the handler is behind, and joins again.
+    async fn keep_up(&self) -> Result<(), Stopped> {
+        loop {
+            while self.behind.load(Ordering::Acquire) {
+                self.engine.catch_up().await?;
+                // From here on new events are queued again; what was not queued is in the history by now.
+                self.behind.store(false, Ordering::Release);
+                self.engine.catch_up().await?;
+                let _marking = self.marking.lock().await;
+                if !self.behind.load(Ordering::Acquire) {
+                    self.mark(None).await?;
+                    tracing::info!(handler = self.handler_name(), "handler has caught up");
+                }
+            }
+            tokio::select! {
+                () = self.fell_behind.notified() => {}
+                () = self.engine.shutdown.cancelled() => return Err(Stopped),
+            }
+        }
+    }
+
+    async fn work(&self, mut queue: mpsc::Receiver<Offered>) -> Result<(), Stopped> {
+        let mut batch = Vec::with_capacity(BATCH_EVENTS_MAX);
+        loop {
+            tokio::select! {
+                received = queue.recv_many(&mut batch, BATCH_EVENTS_MAX) => if received == 0 { return Err(Stopped) },
+                () = self.engine.shutdown.cancelled() => return Err(Stopped),
+            }
+            let events: Vec<_> = batch.iter().map(|offered| Arc::clone(&offered.event)).collect();
+            self.engine.deliver(&events).await?;
+            for offered in batch.drain(..) {
+                (offered.settle)();
+            }
+        }
+    }
+}
+
+impl Worker {
+    /// Works until shutdown.
+    pub async fn run(self) {
+        let feed = &*self.feed;
+        let workers = try_join_all(self.queues.into_iter().map(|queue| feed.work(queue)));
+        let _ = tokio::join!(workers, feed.keep_up(), feed.engine.retry_parked());
+    }
+}

@@ -1,0 +1,95 @@
+//! The history of a service in another process, over its external-stream read API.
+//!
+//! ```text
+//! GET {base}/v1/external/{contract}/{version}/streams?after={id}&limit=N            → StreamPage
+//! GET {base}/v1/external/{contract}/{version}/streams/{id}/events?after={seq}&limit=N → EventPage
+//! ```
+
+use std::time::Duration;
+
+use event::{RecordedEvent, Seq, StreamName};
+use event_store::StreamSeq;
+use futures::future::BoxFuture;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::history::unreadable;
+use crate::{History, HistoryError};
+
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Some events of one external stream, in order.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct EventPage {
+    pub events: Vec<RecordedEvent>,
+}
+
+/// Some external streams of one contract, by name.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct StreamPage {
+    pub streams: Vec<StreamPosition>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct StreamPosition {
+    pub stream: StreamName,
+    pub last_seq: Seq,
+}
+
+pub struct HttpHistory {
+    base_url: String,
+    client: reqwest::Client,
+}
+
+impl HttpHistory {
+    pub fn new(base_url: &str) -> Self {
+        Self { base_url: base_url.trim_end_matches('/').to_owned(), client: reqwest::Client::new() }
+    }
+
+    fn contract_url(&self, category: &str) -> Result<String, HistoryError> {
+        let (contract, version) = category
+            .rsplit_once('.')
+            .ok_or_else(|| unreadable(category, &"services meet only in external streams"))?;
+        Ok(format!("{}/v1/external/{contract}/{version}/streams", self.base_url))
+    }
+
+    async fn get<T: DeserializeOwned>(
+        &self,
+        url: String,
+        query: &[(&str, String)],
+    ) -> Result<T, HistoryError> {
+        let request = self.client.get(&url).query(query).timeout(TIMEOUT);
+        let answer = async { request.send().await?.error_for_status()?.json().await };
+        answer.await.map_err(|error: reqwest::Error| unreadable(url, &error))
+    }
+}
+
+impl History for HttpHistory {
+    fn events<'a>(
+        &'a self,
+        stream: &'a StreamName,
+        after: Seq,
+        limit: u32,
+    ) -> BoxFuture<'a, Result<Vec<RecordedEvent>, HistoryError>> {
+        Box::pin(async move {
+            let url = format!("{}/{}/events", self.contract_url(stream.category())?, stream.id());
+            let query = [("after", after.to_string()), ("limit", limit.to_string())];
+            Ok(self.get::<EventPage>(url, &query).await?.events)
+        })
+    }
+
+    fn streams<'a>(
+        &'a self,
+        category: &'a str,
+        after: Option<&'a StreamName>,
+        limit: u32,
+    ) -> BoxFuture<'a, Result<Vec<StreamSeq>, HistoryError>> {
+        Box::pin(async move {
+            let mut query = vec![("limit", limit.to_string())];
+            query.extend(after.map(|stream| ("after", stream.id().to_owned())));
+            let page: StreamPage = self.get(self.contract_url(category)?, &query).await?;
+            let position = |at: StreamPosition| StreamSeq { stream: at.stream, seq: at.last_seq };
+            Ok(page.streams.into_iter().map(position).collect())
+        })
+    }
+}

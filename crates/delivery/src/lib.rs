@@ -1,0 +1,41 @@
+//! Hands each event to each handler: in stream order, without a gap, its effect once.
+//!
+//! ```text
+//!  relay ──► Feed (embedded) ─┐                    ┌─► handler.handle(&event, &mut unit)
+//!  Kafka ──► Consumer ────────┼──► Engine ─────────┤     one transaction: effect + cursor
+//!  History ► catch-up, retry ─┘                    └─► parked: the event waits, with its stream
+//! ```
+//!
+//! A handler's code cannot tell where an event came from. The engine compares each event with the handler's cursor:
+//! at or before it is a duplicate, one past the next is a gap that is filled from the history. The cursor moves
+//! by compare-and-set in the transaction of the effect, which fences a consumer that lost its partition.
+
+mod error;
+pub use error::{HandleError, HistoryError, Stopped};
+
+mod handler;
+pub use handler::{Handler, Subscription};
+
+mod history;
+pub use history::{ExternalStreams, History};
+
+mod http_history;
+pub use http_history::{EventPage, HttpHistory, StreamPage, StreamPosition};
+
+mod engine;
+pub use engine::Engine;
+
+mod backoff;
+mod cursor;
+mod parked;
+mod registry;
+
+mod catch_up;
+
+mod feed;
+pub use feed::{Feed, Settle, Worker};
+
+mod consumer;
+pub use consumer::{ConsumerConfig, consume};
+
+mod record;

@@ -1,0 +1,35 @@
+//! The event store: one Postgres table per service, appended to through one SQL function.
+//!
+//! ```text
+//! Store::execute(id, command)    load → decide → append, rerun on a conflict      one aggregate
+//! Store::begin() → UnitOfWork    several aggregates, projections, external events, one append, one commit
+//! Scheduler                      fires the deadlines that aggregates wait for
+//! ```
+//!
+//! An append states the seq that it expects; a wrong one, too low or too high, appends nothing and is an
+//! [`Error::Conflict`]. An append that is repeated with the same ids is recognised and is not an error.
+
+mod error;
+pub use error::{Error, ExecuteError};
+
+mod store;
+pub use store::{Executed, Store, StreamSeq};
+
+mod append;
+mod read;
+mod retry;
+
+mod unit_of_work;
+pub use unit_of_work::UnitOfWork;
+
+mod request;
+pub use request::{Request, RequestKey};
+
+mod scheduler;
+pub use scheduler::{Due, FireError, Scheduler, fire};
+
+mod migrate;
+pub use migrate::migrate;
+
+mod provision;
+pub use provision::{APPLICATION_ROLE, OWNER_ROLE, Passwords, RELAY_ROLE, provision};

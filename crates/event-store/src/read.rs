@@ -1,0 +1,130 @@
+//! Reads by stream from a seq.
+
+use event::{Aggregate, Metadata, Position, RecordedEvent, Seq, StreamName};
+use futures::TryStreamExt;
+use serde_json::value::RawValue;
+use sqlx::PgConnection;
+use sqlx::types::Json;
+use uuid::Uuid;
+
+use crate::{Error, Store, StreamSeq};
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    position: i64,
+    stream: String,
+    seq: i64,
+    id: Uuid,
+    r#type: String,
+    version: i16,
+    data: Json<Box<RawValue>>,
+    correlation_id: Uuid,
+    causation_id: Uuid,
+    metadata: Json<Metadata>,
+    recorded_at: jiff_sqlx::Timestamp,
+}
+
+impl Row {
+    fn into_event(self) -> Result<RecordedEvent, Error> {
+        Ok(RecordedEvent {
+            position: Position(self.position),
+            stream: stored_name(&self.stream)?,
+            seq: Seq::new(self.seq),
+            id: self.id,
+            event_type: self.r#type,
+            version: self.version,
+            data: self.data.0,
+            correlation_id: self.correlation_id,
+            causation_id: self.causation_id,
+            metadata: self.metadata.0,
+            recorded_at: self.recorded_at.to_jiff(),
+        })
+    }
+}
+
+fn stored_name(name: &str) -> Result<StreamName, Error> {
+    name.parse().map_err(|error| Error::Database(sqlx::Error::Decode(Box::new(error))))
+}
+
+impl Store {
+    /// The events of a stream after `after`, in order, at most `limit`.
+    pub async fn read(&self, stream: &StreamName, after: Seq, limit: u32) -> Result<Vec<RecordedEvent>, Error> {
+        let rows: Vec<Row> =
+            sqlx::query_as("select * from event where stream = $1 and seq > $2 order by seq limit $3")
+                .bind(stream.as_str())
+                .bind(after.get())
+                .bind(i64::from(limit))
+                .fetch_all(self.pool())
+                .await?;
+        rows.into_iter().map(Row::into_event).collect()
+    }
+
+    /// The last event of a stream.
+    pub async fn last(&self, stream: &StreamName) -> Result<Option<RecordedEvent>, Error> {
+        sqlx::query_as::<_, Row>("select * from event where stream = $1 order by seq desc limit 1")
+            .bind(stream.as_str())
+            .fetch_optional(self.pool())
+            .await?
+            .map(Row::into_event)
+            .transpose()
+    }
+
+    /// The streams of a category after `after` by name, each with its last seq, at most `limit`. Each stream costs
+    /// two index probes, however long it is.
+    pub async fn streams(
+        &self,
+        category: &str,
+        after: Option<&StreamName>,
+        limit: u32,
+    ) -> Result<Vec<StreamSeq>, Error> {
+        // `.` follows `-` in the "C" collation, so this is the whole category and nothing else.
+        let (first, end) = (format!("{category}-"), format!("{category}."));
+        let rows: Vec<(String, i64)> = sqlx::query_as(
+            "with recursive found as (
+                 (select stream from event where stream > $1 and stream < $2 order by stream limit 1)
+                 union all
+                 select (select stream from event where stream > found.stream and stream < $2 order by stream limit 1)
+                 from found where found.stream is not null
+             )
+             select stream, (select max(seq) from event where event.stream = found.stream)
+             from found where stream is not null limit $3",
+        )
+        .bind(after.map_or(first.as_str(), StreamName::as_str))
+        .bind(end)
+        .bind(i64::from(limit))
+        .fetch_all(self.pool())
+        .await?;
+        rows.into_iter()
+            .map(|(stream, seq)| Ok(StreamSeq { stream: stored_name(&stream)?, seq: Seq::new(seq) }))
+            .collect()
+    }
+}
+
+/// Folds a whole stream.
+pub(crate) async fn load_in<A: Aggregate>(
+    connection: &mut PgConnection,
+    stream: &StreamName,
+) -> Result<(Option<A>, Seq), Error> {
+    let mut rows = sqlx::query_as::<_, (i64, String, i16, Json<Box<RawValue>>)>(
+        "select seq, type, version, data from event where stream = $1 order by seq",
+    )
+    .bind(stream.as_str())
+    .fetch(connection);
+    let (mut state, mut last) = (None, Seq::ZERO);
+    while let Some((seq, event_type, version, data)) = rows.try_next().await? {
+        last = Seq::new(seq);
+        let event = <A::Event as event::DomainEvent>::decode(&event_type, version, data.get())
+            .map_err(|error| error.at(stream, last))?;
+        state = A::evolve(state, &event);
+    }
+    Ok((state, last))
+}
+
+/// The seq of a stream's last event; zero when there is none.
+pub(crate) async fn last_seq_in(connection: &mut PgConnection, stream: &StreamName) -> Result<Seq, Error> {
+    let seq: Option<i64> = sqlx::query_scalar("select max(seq) from event where stream = $1")
+        .bind(stream.as_str())
+        .fetch_one(connection)
+        .await?;
+    Ok(Seq::new(seq.unwrap_or_default()))
+}

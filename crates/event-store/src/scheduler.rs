@@ -1,0 +1,153 @@
+//! Fires the deadlines that aggregates wait for.
+//!
+//! A due deadline is claimed for a while (skip-locked, so that several schedulers share the work), turned into a
+//! command, and gone or replaced in the transaction of the events that follow. One that cannot be fired is tried
+//! again when its claim ends and starves nobody meanwhile.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use event::{Aggregate, Context, Deadline, StreamName};
+use futures::StreamExt;
+use futures::future::BoxFuture;
+use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::{Error, Executed, ExecuteError, Store};
+
+/// How late a deadline of another process may be seen; one that this process sets wakes the scheduler.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
+const CLAIM_COUNT: i64 = 256;
+/// Longer than any firing takes; a scheduler that died in between holds its claims for so long.
+const CLAIM_SECONDS: i32 = 10;
+const FIRING_COUNT: usize = 8;
+
+#[derive(Debug, thiserror::Error)]
+pub enum FireError {
+    #[error("{0} is not a stream that a deadline can be for")]
+    NotAStream(StreamName),
+    #[error("the deadline was refused: {0}")]
+    Refused(String),
+    #[error(transparent)]
+    Store(#[from] Error),
+}
+
+type Fire = Arc<dyn Fn(Store, Due) -> BoxFuture<'static, Result<(), FireError>> + Send + Sync>;
+
+/// A deadline whose time has come, claimed for this scheduler.
+#[derive(Debug, Clone)]
+pub struct Due {
+    pub stream: StreamName,
+    pub deadline: Deadline,
+    pub correlation_id: Uuid,
+}
+
+/// The scheduler of one service's deadlines.
+pub struct Scheduler {
+    store: Store,
+    fire: HashMap<&'static str, Fire>,
+}
+
+impl Scheduler {
+    pub fn new(store: Store) -> Self {
+        Self { store, fire: HashMap::new() }
+    }
+
+    /// Fires the deadlines of `A`.
+    #[must_use]
+    pub fn with<A: Aggregate>(self) -> Self {
+        self.with_fire(A::CATEGORY, |store, due| {
+            Box::pin(async move { fire::<A>(&store, &due).await.map(drop) })
+        })
+    }
+
+    /// Fires the deadlines of a category in the caller's own way, around [`fire`].
+    #[must_use]
+    pub fn with_fire(
+        mut self,
+        category: &'static str,
+        fire: impl Fn(Store, Due) -> BoxFuture<'static, Result<(), FireError>> + Send + Sync + 'static,
+    ) -> Self {
+        self.fire.insert(category, Arc::new(fire));
+        self
+    }
+
+    /// Fires deadlines until `shutdown`.
+    pub async fn run(self, shutdown: CancellationToken) -> Result<(), Error> {
+        while !shutdown.is_cancelled() {
+            let woken = self.store.deadline_set().notified();
+            match self.fire_due().await {
+                Ok(claimed) if claimed == usize::try_from(CLAIM_COUNT).unwrap_or_default() => continue,
+                Ok(_) => {}
+                Err(error) if error.is_transient() => tracing::warn!(%error, "deadlines wait for the database"),
+                Err(error) => return Err(error),
+            }
+            tokio::select! {
+                () = woken => {}
+                () = tokio::time::sleep(POLL_INTERVAL) => {}
+                () = shutdown.cancelled() => {}
+            }
+        }
+        Ok(())
+    }
+
+    async fn fire_due(&self) -> Result<usize, Error> {
+        let due = self.claim().await?;
+        let claimed = due.len();
+        futures::stream::iter(due)
+            .for_each_concurrent(FIRING_COUNT, |due| async move {
+                let Some(fire) = self.fire.get(due.stream.category()) else { return };
+                if let Err(error) = fire(self.store.clone(), due.clone()).await {
+                    tracing::warn!(%error, stream = %due.stream, "deadline not fired, it is tried again");
+                }
+            })
+            .await;
+        Ok(claimed)
+    }
+
+    async fn claim(&self) -> Result<Vec<Due>, Error> {
+        let categories: Vec<&str> = self.fire.keys().copied().collect();
+        let rows: Vec<(String, Uuid, jiff_sqlx::Timestamp, Uuid)> = sqlx::query_as(
+            "update deadline set next_at = clock_timestamp() + make_interval(secs => $1), attempts = attempts + 1
+             where stream in (
+                 select stream from deadline where category = any($2) and next_at <= clock_timestamp()
+                 order by next_at limit $3 for update skip locked)
+             returning stream, id, due_at, correlation_id",
+        )
+        .bind(f64::from(CLAIM_SECONDS))
+        .bind(categories)
+        .bind(CLAIM_COUNT)
+        .fetch_all(self.store.pool())
+        .await?;
+        let due = rows.into_iter().filter_map(|(stream, id, due_at, correlation_id)| {
+            let deadline = Deadline { id, due_at: due_at.to_jiff() };
+            Some(Due { stream: stream.parse().ok()?, deadline, correlation_id })
+        });
+        Ok(due.collect())
+    }
+}
+
+/// Lets the aggregate answer its deadline. `None` when it no longer waits for this one.
+pub async fn fire<A: Aggregate>(store: &Store, due: &Due) -> Result<Option<Executed<A>>, FireError> {
+    let id = due.stream.uuid().ok_or_else(|| FireError::NotAStream(due.stream.clone()))?;
+    let context = Context::at_deadline(&due.deadline, due.correlation_id, store.service(), Timestamp::now());
+    if let Some(command) = A::on_deadline(due.deadline) {
+        let executed = store.execute::<A>(id, command, context).await.map_err(|error| match error {
+            ExecuteError::Refused(refusal) => FireError::Refused(format!("{refusal:?}")),
+            ExecuteError::Store(error) => FireError::Store(error),
+        })?;
+        if !executed.events.is_empty() {
+            return Ok(Some(executed));
+        }
+    }
+    // Stale: the aggregate has moved on, and with it its row, unless a scheduler died in between.
+    sqlx::query("delete from deadline where stream = $1 and id = $2")
+        .bind(due.stream.as_str())
+        .bind(due.deadline.id)
+        .execute(store.pool())
+        .await
+        .map_err(Error::from)?;
+    Ok(None)
+}

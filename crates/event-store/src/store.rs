@@ -1,0 +1,152 @@
+//! One service's event store.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use event::{Aggregate, Context, DomainEvent, NewEvent, Seq, StreamName};
+use sqlx::PgPool;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use tokio::sync::Notify;
+use uuid::Uuid;
+
+use crate::append::append_in;
+use crate::read::load_in;
+use crate::retry::Conflicts;
+use crate::{Error, ExecuteError, UnitOfWork};
+
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A handle on the event table of one service's database. Cheap to clone.
+#[derive(Clone)]
+pub struct Store {
+    pool: PgPool,
+    service: Arc<str>,
+    deadline_set: Arc<Notify>,
+}
+
+/// A place in a stream; together, those of a write are its consistency token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamSeq {
+    pub stream: StreamName,
+    pub seq: Seq,
+}
+
+/// What a command led to.
+#[derive(Debug)]
+pub struct Executed<A: Aggregate> {
+    /// Empty when it had been done already.
+    pub events: Vec<A::Event>,
+    pub state: Option<A>,
+    pub seq: Seq,
+}
+
+impl Store {
+    pub async fn connect(service: &str, url: &str, connections_max: u32) -> Result<Self, Error> {
+        let options: PgConnectOptions = url.parse()?;
+        let options = options.application_name(&format!("lunaria-{service}"));
+        let pool = PgPoolOptions::new()
+            .max_connections(connections_max)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .test_before_acquire(false)
+            .connect_with(options)
+            .await?;
+        Ok(Self::new(service, pool))
+    }
+
+    pub fn new(service: &str, pool: PgPool) -> Self {
+        Self { pool, service: service.into(), deadline_set: Arc::new(Notify::new()) }
+    }
+
+    pub fn service(&self) -> &str {
+        &self.service
+    }
+
+    pub fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+
+    /// Opens a transaction for what has to happen together.
+    pub async fn begin(&self, context: Context) -> Result<UnitOfWork, Error> {
+        Ok(UnitOfWork::new(self.clone(), self.pool.begin().await?, context))
+    }
+
+    /// The current state of an aggregate and the seq of its last event.
+    pub async fn load<A: Aggregate>(&self, id: Uuid) -> Result<(Option<A>, Seq), Error> {
+        let mut connection = self.pool.acquire().await?;
+        load_in(&mut connection, &A::stream(id)).await
+    }
+
+    /// Load → decide → append for one aggregate; the whole is rerun after a conflict, within a limit.
+    pub async fn execute<A: Aggregate>(
+        &self,
+        id: Uuid,
+        command: A::Command,
+        context: Context,
+    ) -> Result<Executed<A>, ExecuteError<A::Refusal>> {
+        let mut conflicts = Conflicts::default();
+        loop {
+            context.rewind();
+            match self.execute_once(id, command.clone(), &context).await {
+                Err(ExecuteError::Store(Error::Conflict)) if conflicts.may_retry().await => {}
+                outcome => return outcome,
+            }
+        }
+    }
+
+    /// Two round trips where no deadline moves: the read, and the append as a transaction of its own.
+    async fn execute_once<A: Aggregate>(
+        &self,
+        id: Uuid,
+        command: A::Command,
+        context: &Context,
+    ) -> Result<Executed<A>, ExecuteError<A::Refusal>> {
+        let stream = A::stream(id);
+        let mut connection = self.pool.acquire().await?;
+        let (before, mut seq) = load_in::<A>(&mut connection, &stream).await?;
+        let events = A::decide(before.as_ref(), command, context).map_err(ExecuteError::Refused)?;
+        let deadline_before = before.as_ref().and_then(A::deadline);
+        let state = A::fold(before, &events);
+        if events.is_empty() {
+            return Ok(Executed { events, state, seq });
+        }
+        let mut rows = Vec::with_capacity(events.len());
+        for event in &events {
+            seq = seq.next();
+            rows.push(new_event(&stream, seq, event, context)?);
+        }
+        let deadline = state.as_ref().and_then(A::deadline);
+        if deadline == deadline_before {
+            append_in(&mut connection, &rows).await?;
+        } else {
+            let mut unit = UnitOfWork::joining(self.clone(), connection, context).await?;
+            unit.move_deadline::<A>(&stream, deadline_before, deadline, context.correlation_id);
+            unit.push(rows);
+            unit.commit().await?;
+        }
+        Ok(Executed { events, state, seq })
+    }
+
+    /// Woken when a deadline was set by this process, so that one that is due at once does not wait for a poll.
+    pub(crate) fn deadline_set(&self) -> &Notify {
+        &self.deadline_set
+    }
+}
+
+pub(crate) fn new_event(
+    stream: &StreamName,
+    seq: Seq,
+    event: &impl DomainEvent,
+    context: &Context,
+) -> Result<NewEvent, Error> {
+    Ok(NewEvent {
+        stream: stream.clone(),
+        seq,
+        id: context.new_id(),
+        event_type: event.event_type().into(),
+        version: event.version(),
+        data: serde_json::value::to_raw_value(event)?,
+        correlation_id: context.correlation_id,
+        causation_id: context.causation.id,
+        metadata: context.metadata(),
+    })
+}

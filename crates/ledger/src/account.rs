@@ -1,0 +1,210 @@
+//! The account aggregate: what may be reserved and spent.
+
+use std::collections::BTreeMap;
+
+use contract::Iban;
+use event::{Aggregate, Context, Personal};
+use money::{Currency, Money};
+use uuid::Uuid;
+
+use crate::account_event::{
+    AccountEvent, Balances, Credited, DebitRejected, Debited, Deposited, FundsCaptured, FundsReleased,
+    FundsReserved, Opened, RejectionReason, ReservationRejected,
+};
+use crate::{LedgerAccount, Posting};
+
+/// An open account. Only open reservations are kept, so that a long history stays a small state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    pub id: Uuid,
+    pub owner_name: Personal<String>,
+    pub iban: Personal<Iban>,
+    pub balances: Balances,
+    pub reservations: BTreeMap<Uuid, Money>,
+}
+
+#[derive(Debug, Clone)]
+pub enum AccountCommand {
+    Open { id: Uuid, owner_name: Personal<String>, currency: Currency },
+    Deposit { deposit_id: Uuid, amount: Money },
+    Reserve { reservation_id: Uuid, amount: Money },
+    Release { reservation_id: Uuid },
+    Capture { reservation_id: Uuid },
+    Credit { transfer_id: Uuid, amount: Money },
+    Debit { transfer_id: Uuid, amount: Money },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AccountRefusal {
+    #[error("the account does not exist")]
+    NotOpen,
+    #[error("the account exists already")]
+    AlreadyOpen,
+    #[error("the amount has to be positive")]
+    AmountNotPositive,
+    #[error("the account is held in {0}")]
+    OtherCurrency(Currency),
+    #[error("the account holds no such reservation")]
+    NoSuchReservation,
+    #[error("the reservation exists with another amount")]
+    ReservationIdReused,
+    #[error("the account cannot hold so much")]
+    BalanceTooLarge,
+}
+
+impl From<money::Error> for AccountRefusal {
+    fn from(_: money::Error) -> Self {
+        Self::BalanceTooLarge
+    }
+}
+
+type Decision = Result<Vec<AccountEvent>, AccountRefusal>;
+
+impl Aggregate for Account {
+    const CATEGORY: &'static str = "account";
+    type Event = AccountEvent;
+    type Command = AccountCommand;
+    type Refusal = AccountRefusal;
+
+    fn evolve(state: Option<Self>, event: &AccountEvent) -> Option<Self> {
+        if let AccountEvent::Opened(opened) = event {
+            return Some(Self {
+                id: opened.account_id,
+                owner_name: opened.owner_name.clone(),
+                iban: opened.iban.clone(),
+                balances: opened.balances,
+                reservations: BTreeMap::new(),
+            });
+        }
+        let mut account = state?;
+        account.balances = event.balances();
+        match event {
+            AccountEvent::FundsReserved(event) => {
+                account.reservations.insert(event.reservation_id, event.amount);
+            }
+            AccountEvent::FundsReleased(FundsReleased { reservation_id, .. })
+            | AccountEvent::FundsCaptured(FundsCaptured { reservation_id, .. }) => {
+                account.reservations.remove(reservation_id);
+            }
+            _ => {}
+        }
+        Some(account)
+    }
+
+    fn decide(state: Option<&Self>, command: AccountCommand, _context: &Context) -> Decision {
+        if let AccountCommand::Open { id, owner_name, currency } = command {
+            return match state {
+                Some(_) => Err(AccountRefusal::AlreadyOpen),
+                None => Ok(vec![opened(id, owner_name, currency).into()]),
+            };
+        }
+        let account = state.ok_or(AccountRefusal::NotOpen)?;
+        match command {
+            AccountCommand::Open { .. } => Err(AccountRefusal::AlreadyOpen),
+            AccountCommand::Deposit { deposit_id, amount } => account.deposit(deposit_id, amount),
+            AccountCommand::Reserve { reservation_id, amount } => account.reserve(reservation_id, amount),
+            AccountCommand::Release { reservation_id } => account.release(reservation_id),
+            AccountCommand::Capture { reservation_id } => account.capture(reservation_id),
+            AccountCommand::Credit { transfer_id, amount } => account.credit(transfer_id, amount),
+            AccountCommand::Debit { transfer_id, amount } => account.debit(transfer_id, amount),
+        }
+    }
+}
+
+fn opened(id: Uuid, owner_name: Personal<String>, currency: Currency) -> Opened {
+    let zero = Money::zero(currency);
+    Opened {
+        account_id: id,
+        owner_name,
+        iban: Iban::of_account(id).into(),
+        balances: Balances { posted: zero, reserved: zero },
+    }
+}
+
+impl Account {
+    pub fn currency(&self) -> Currency {
+        self.balances.posted.currency()
+    }
+
+    fn deposit(&self, deposit_id: Uuid, amount: Money) -> Decision {
+        self.accepts(amount)?;
+        let balances = Balances { posted: self.balances.posted.plus(amount)?, ..self.balances };
+        let postings = Posting::pair(amount, LedgerAccount::Funding, LedgerAccount::Available(self.id))?;
+        Ok(vec![Deposited { deposit_id, amount, postings, balances }.into()])
+    }
+
+    fn reserve(&self, reservation_id: Uuid, amount: Money) -> Decision {
+        self.accepts(amount)?;
+        match self.reservations.get(&reservation_id) {
+            Some(held) if *held == amount => return Ok(vec![]),
+            Some(_) => return Err(AccountRefusal::ReservationIdReused),
+            None => {}
+        }
+        if !self.covers(amount)? {
+            let reason = RejectionReason::InsufficientFunds;
+            let balances = self.balances;
+            return Ok(vec![ReservationRejected { reservation_id, amount, reason, balances }.into()]);
+        }
+        let balances = Balances { reserved: self.balances.reserved.plus(amount)?, ..self.balances };
+        let (available, reserved) = (LedgerAccount::Available(self.id), LedgerAccount::Reserved(self.id));
+        let postings = Posting::pair(amount, available, reserved)?;
+        Ok(vec![FundsReserved { reservation_id, amount, postings, balances }.into()])
+    }
+
+    fn release(&self, reservation_id: Uuid) -> Decision {
+        let amount = self.held(reservation_id)?;
+        let balances = Balances { reserved: self.balances.reserved.minus(amount)?, ..self.balances };
+        let (available, reserved) = (LedgerAccount::Available(self.id), LedgerAccount::Reserved(self.id));
+        let postings = Posting::pair(amount, reserved, available)?;
+        Ok(vec![FundsReleased { reservation_id, amount, postings, balances }.into()])
+    }
+
+    fn capture(&self, reservation_id: Uuid) -> Decision {
+        let amount = self.held(reservation_id)?;
+        let balances = Balances {
+            posted: self.balances.posted.minus(amount)?,
+            reserved: self.balances.reserved.minus(amount)?,
+        };
+        let postings = Posting::pair(amount, LedgerAccount::Reserved(self.id), LedgerAccount::Settlement)?;
+        Ok(vec![FundsCaptured { reservation_id, amount, postings, balances }.into()])
+    }
+
+    fn credit(&self, transfer_id: Uuid, amount: Money) -> Decision {
+        self.accepts(amount)?;
+        let balances = Balances { posted: self.balances.posted.plus(amount)?, ..self.balances };
+        let postings = Posting::pair(amount, LedgerAccount::InTransit, LedgerAccount::Available(self.id))?;
+        Ok(vec![Credited { transfer_id, amount, postings, balances }.into()])
+    }
+
+    fn debit(&self, transfer_id: Uuid, amount: Money) -> Decision {
+        self.accepts(amount)?;
+        if !self.covers(amount)? {
+            let reason = RejectionReason::InsufficientFunds;
+            return Ok(vec![DebitRejected { transfer_id, amount, reason, balances: self.balances }.into()]);
+        }
+        let balances = Balances { posted: self.balances.posted.minus(amount)?, ..self.balances };
+        let postings = Posting::pair(amount, LedgerAccount::Available(self.id), LedgerAccount::InTransit)?;
+        Ok(vec![Debited { transfer_id, amount, postings, balances }.into()])
+    }
+
+    fn accepts(&self, amount: Money) -> Result<(), AccountRefusal> {
+        if amount.currency() != self.currency() {
+            return Err(AccountRefusal::OtherCurrency(self.currency()));
+        }
+        if !amount.is_positive() {
+            return Err(AccountRefusal::AmountNotPositive);
+        }
+        Ok(())
+    }
+
+    fn covers(&self, amount: Money) -> Result<bool, AccountRefusal> {
+        Ok(!self.balances.available()?.minus(amount)?.is_negative())
+    }
+
+    fn held(&self, reservation_id: Uuid) -> Result<Money, AccountRefusal> {
+        self.reservations.get(&reservation_id).copied().ok_or(AccountRefusal::NoSuchReservation)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,160 @@
+//! The account's rules, given/when/then.
+
+use event::given::{context, given};
+use money::Currency;
+use proptest::prelude::*;
+
+use super::*;
+use crate::postings_balance;
+
+const ID: Uuid = Uuid::from_u128(0x0198_c1f2_0000_7000_8000_0000_0000_0001);
+const OTHER: Uuid = Uuid::from_u128(0x0198_c1f2_0000_7000_8000_0000_0000_0002);
+
+fn dkk(minor: i64) -> Money {
+    Money::new(minor, Currency::DKK)
+}
+
+fn balances(posted: i64, reserved: i64) -> Balances {
+    Balances { posted: dkk(posted), reserved: dkk(reserved) }
+}
+
+fn open() -> AccountCommand {
+    AccountCommand::Open { id: ID, owner_name: "Ada Lund".to_owned().into(), currency: Currency::DKK }
+}
+
+/// The events of commands, one after the other.
+fn history(commands: &[AccountCommand]) -> Vec<AccountEvent> {
+    let mut events = Vec::new();
+    for command in commands {
+        let state = Account::fold(None, &events);
+        events.extend(Account::decide(state.as_ref(), command.clone(), &context()).unwrap());
+    }
+    events
+}
+
+fn funded(minor: i64) -> Vec<AccountEvent> {
+    history(&[open(), AccountCommand::Deposit { deposit_id: OTHER, amount: dkk(minor) }])
+}
+
+fn reserve(id: Uuid, minor: i64) -> AccountCommand {
+    AccountCommand::Reserve { reservation_id: id, amount: dkk(minor) }
+}
+
+#[test]
+fn a_reservation_within_the_available_balance_holds_the_money() {
+    let account = given::<Account>(funded(100)).when(reserve(ID, 60)).state().unwrap();
+    assert_eq!(account.balances, balances(100, 60));
+    assert_eq!(account.balances.available(), Ok(dkk(40)));
+}
+
+#[test]
+fn a_reservation_beyond_the_available_balance_is_rejected_as_an_event() {
+    given::<Account>(funded(100)).when(reserve(ID, 101)).then([ReservationRejected {
+        reservation_id: ID,
+        amount: dkk(101),
+        reason: RejectionReason::InsufficientFunds,
+        balances: balances(100, 0),
+    }
+    .into()]);
+}
+
+#[test]
+fn a_hold_ends_once_by_capture_or_release() {
+    let held = || {
+        let mut events = funded(100);
+        let state = Account::fold(None, &events);
+        events.extend(Account::decide(state.as_ref(), reserve(ID, 60), &context()).unwrap());
+        events
+    };
+    let capture = AccountCommand::Capture { reservation_id: ID };
+    let release = AccountCommand::Release { reservation_id: ID };
+    let captured = given::<Account>(held()).when(capture.clone()).state().unwrap();
+    assert_eq!(captured.balances, balances(40, 0));
+    let released = given::<Account>(held()).when(release.clone()).state().unwrap();
+    assert_eq!(released.balances, balances(100, 0));
+    for again in [capture, release] {
+        let outcome = Account::decide(Some(&captured), again, &context());
+        assert_eq!(outcome, Err(AccountRefusal::NoSuchReservation));
+    }
+}
+
+#[test]
+fn a_reservation_that_is_repeated_holds_the_money_once() {
+    let held = given::<Account>(funded(100)).when(reserve(ID, 60)).state().unwrap();
+    assert_eq!(Account::decide(Some(&held), reserve(ID, 60), &context()), Ok(vec![]));
+    assert_eq!(
+        Account::decide(Some(&held), reserve(ID, 61), &context()),
+        Err(AccountRefusal::ReservationIdReused)
+    );
+}
+
+#[test]
+fn what_an_account_cannot_do_is_refused() {
+    let when = |amount| given::<Account>(funded(100)).when(AccountCommand::Credit { transfer_id: ID, amount });
+    when(dkk(0)).then_refused(&AccountRefusal::AmountNotPositive);
+    when(dkk(-5)).then_refused(&AccountRefusal::AmountNotPositive);
+    when(dkk(i64::MAX)).then_refused(&AccountRefusal::BalanceTooLarge);
+    when(Money::new(5, Currency::EUR)).then_refused(&AccountRefusal::OtherCurrency(Currency::DKK));
+    given::<Account>([]).when(reserve(ID, 1)).then_refused(&AccountRefusal::NotOpen);
+    given::<Account>(funded(1)).when(open()).then_refused(&AccountRefusal::AlreadyOpen);
+}
+
+#[test]
+fn account_events_keep_their_shape() {
+    let moved = || Posting::pair(dkk(60), LedgerAccount::Available(ID), LedgerAccount::Reserved(ID)).unwrap();
+    let (amount, at) = (dkk(60), balances(100, 60));
+    let (reservation_id, transfer_id, reason) = (OTHER, OTHER, RejectionReason::InsufficientFunds);
+    let examples: [AccountEvent; 9] = [
+        super::opened(ID, "Ada Lund".to_owned().into(), Currency::DKK).into(),
+        Deposited { deposit_id: OTHER, amount, postings: moved(), balances: at }.into(),
+        FundsReserved { reservation_id, amount, postings: moved(), balances: at }.into(),
+        ReservationRejected { reservation_id, amount, reason, balances: at }.into(),
+        FundsReleased { reservation_id, amount, postings: moved(), balances: at }.into(),
+        FundsCaptured { reservation_id, amount, postings: moved(), balances: at }.into(),
+        Credited { transfer_id, amount, postings: moved(), balances: at }.into(),
+        Debited { transfer_id, amount, postings: moved(), balances: at }.into(),
+        DebitRejected { transfer_id, amount, reason, balances: at }.into(),
+    ];
+    event::samples::check("samples/account", &examples);
+}
+
+fn any_command() -> impl Strategy<Value = AccountCommand> {
+    let id = (0_u128..4).prop_map(Uuid::from_u128);
+    (id, 1_i64..200, 0..6).prop_map(|(id, minor, kind)| {
+        let amount = dkk(minor);
+        match kind {
+            0 => AccountCommand::Deposit { deposit_id: id, amount },
+            1 => AccountCommand::Reserve { reservation_id: id, amount },
+            2 => AccountCommand::Release { reservation_id: id },
+            3 => AccountCommand::Capture { reservation_id: id },
+            4 => AccountCommand::Credit { transfer_id: id, amount },
+            _ => AccountCommand::Debit { transfer_id: id, amount },
+        }
+    })
+}
+
+proptest! {
+    /// The balances that events carry are the sums of their postings, and never negative, whatever is asked.
+    #[test]
+    fn balances_are_the_sums_of_balanced_postings(commands in proptest::collection::vec(any_command(), 0..60)) {
+        let mut account = Account::fold(None, &history(&[open()])).unwrap();
+        let (mut available, mut reserved) = (0, 0);
+        for command in commands {
+            for event in Account::decide(Some(&account), command, &context()).unwrap_or_default() {
+                prop_assert!(postings_balance(event.postings()));
+                for posting in event.postings() {
+                    match posting.account {
+                        LedgerAccount::Available(_) => available += posting.amount.minor(),
+                        LedgerAccount::Reserved(_) => reserved += posting.amount.minor(),
+                        _ => {}
+                    }
+                }
+                account = Account::evolve(Some(account), &event).unwrap();
+                prop_assert_eq!(account.balances, balances(available + reserved, reserved));
+                prop_assert!(available >= 0 && reserved >= 0);
+                let open: i64 = account.reservations.values().map(|amount| amount.minor()).sum();
+                prop_assert_eq!(open, reserved);
+            }
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! What can happen to an account.
+
+use contract::Iban;
+use event::{Personal, events};
+use money::Money;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::Posting;
+
+/// The balances after an event. What may be spent is `posted` − `reserved`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Balances {
+    pub posted: Money,
+    pub reserved: Money,
+}
+
+impl Balances {
+    pub fn available(&self) -> Result<Money, money::Error> {
+        self.posted.minus(self.reserved)
+    }
+}
+
+/// Why an account did not do what was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RejectionReason {
+    InsufficientFunds,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Opened {
+    pub account_id: Uuid,
+    pub owner_name: Personal<String>,
+    pub iban: Personal<Iban>,
+    pub balances: Balances,
+}
+
+/// An event that moves money on one account: the amount, its postings, and the balances after it.
+macro_rules! money_event {
+    ($(#[$doc:meta])* $name:ident, $id:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+        pub struct $name {
+            pub $id: Uuid,
+            pub amount: Money,
+            pub postings: Vec<Posting>,
+            pub balances: Balances,
+        }
+    };
+}
+money_event!(
+    /// Money entered from the funding account.
+    Deposited, deposit_id
+);
+money_event!(
+    /// Money is held for a transfer.
+    FundsReserved, reservation_id
+);
+money_event!(
+    /// The hold ended; the money can be spent again.
+    FundsReleased, reservation_id
+);
+money_event!(
+    /// The hold ended; the money has left.
+    FundsCaptured, reservation_id
+);
+money_event!(
+    /// Money came in by a book transfer.
+    Credited, transfer_id
+);
+money_event!(
+    /// Money went out by a book transfer.
+    Debited, transfer_id
+);
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReservationRejected {
+    pub reservation_id: Uuid,
+    pub amount: Money,
+    pub reason: RejectionReason,
+    pub balances: Balances,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DebitRejected {
+    pub transfer_id: Uuid,
+    pub amount: Money,
+    pub reason: RejectionReason,
+    pub balances: Balances,
+}
+
+events! {
+    /// The events of an `account` stream.
+    pub enum AccountEvent {
+        Opened = 1,
+        Deposited = 1,
+        FundsReserved = 1,
+        ReservationRejected = 1,
+        FundsReleased = 1,
+        FundsCaptured = 1,
+        Credited = 1,
+        Debited = 1,
+        DebitRejected = 1,
+    }
+}
+
+impl AccountEvent {
+    pub fn balances(&self) -> Balances {
+        match self {
+            Self::Opened(event) => event.balances,
+            Self::Deposited(event) => event.balances,
+            Self::FundsReserved(event) => event.balances,
+            Self::ReservationRejected(event) => event.balances,
+            Self::FundsReleased(event) => event.balances,
+            Self::FundsCaptured(event) => event.balances,
+            Self::Credited(event) => event.balances,
+            Self::Debited(event) => event.balances,
+            Self::DebitRejected(event) => event.balances,
+        }
+    }
+
+    /// None for an event that moves no money.
+    pub fn postings(&self) -> &[Posting] {
+        match self {
+            Self::Opened(_) | Self::ReservationRejected(_) | Self::DebitRejected(_) => &[],
+            Self::Deposited(event) => &event.postings,
+            Self::FundsReserved(event) => &event.postings,
+            Self::FundsReleased(event) => &event.postings,
+            Self::FundsCaptured(event) => &event.postings,
+            Self::Credited(event) => &event.postings,
+            Self::Debited(event) => &event.postings,
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! Accounts and their postings.
+//!
+//! An account is a long-lived stream. Every event that moves money carries balanced postings, counter-leg
+//! included; the internal accounts (funding, settlement, in transit) are projections of those postings and not
+//! streams, so that none of them becomes hot.
+
+mod posting;
+pub use posting::{LedgerAccount, Posting, postings_balance};
+
+mod account_event;
+pub use account_event::{
+    AccountEvent, Balances, Credited, DebitRejected, Debited, Deposited, FundsCaptured, FundsReleased,
+    FundsReserved, Opened, RejectionReason, ReservationRejected,
+};
+
+mod account;
+pub use account::{Account, AccountCommand, AccountRefusal};
+
+mod ledger_view;
+pub use ledger_view::LedgerView;
+
+mod balance_stream;
+pub use balance_stream::BalanceStream;

@@ -1,0 +1,2 @@
+//! The `lunaria` binary.
+fn main() {}

@@ -1,0 +1,107 @@
+//! A socket to the server on which messages go out and come in one after the other.
+
+use bytes::BytesMut;
+use postgres_protocol::message::backend::{
+    Message, NOTICE_RESPONSE_TAG, NOTIFICATION_RESPONSE_TAG, PARAMETER_STATUS_TAG,
+};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream, UnixStream, lookup_host};
+
+use crate::config::Host;
+use crate::error::Error;
+use crate::inbound::Inbound;
+
+/// The answer to START_REPLICATION, which postgres-protocol does not know.
+pub(crate) const COPY_BOTH_RESPONSE_TAG: u8 = b'W';
+
+pub(crate) type Outbound = Box<dyn AsyncWrite + Send + Unpin>;
+
+pub(crate) struct Connection {
+    inbound: Inbound,
+    outbound: Outbound,
+}
+
+pub(crate) enum Incoming {
+    Message(Message),
+    CopyBoth,
+}
+
+impl Connection {
+    pub(crate) async fn open(host: &Host) -> Result<Self, Error> {
+        let opened = match host {
+            Host::Tcp { host, port } => open_tcp(host, *port).await.map(|stream| {
+                let (reader, writer) = stream.into_split();
+                Self::new(reader, writer)
+            }),
+            Host::Unix { directory, port } => {
+                UnixStream::connect(Host::socket_path(directory, *port)).await.map(|stream| {
+                    let (reader, writer) = stream.into_split();
+                    Self::new(reader, writer)
+                })
+            }
+        };
+        opened.map_err(|source| Error::Connect { address: host.to_string(), source })
+    }
+
+    pub(crate) fn new(
+        reader: impl AsyncRead + Send + Unpin + 'static,
+        writer: impl AsyncWrite + Send + Unpin + 'static,
+    ) -> Self {
+        Self { inbound: Inbound::new(reader), outbound: Box::new(writer) }
+    }
+
+    pub(crate) fn into_halves(self) -> (Inbound, Outbound) {
+        (self.inbound, self.outbound)
+    }
+
+    pub(crate) async fn send(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        self.outbound.write_all(bytes).await?;
+        Ok(self.outbound.flush().await?)
+    }
+
+    /// The next message that answers something; an ErrorResponse is an `Err`.
+    pub(crate) async fn receive(&mut self) -> Result<Incoming, Error> {
+        loop {
+            let Some((tag, mut bytes)) = self.inbound.next()? else {
+                self.inbound.fill().await?;
+                continue;
+            };
+            match tag {
+                COPY_BOTH_RESPONSE_TAG => return Ok(Incoming::CopyBoth),
+                _ if is_aside(tag) => {}
+                _ => return Ok(Incoming::Message(parse(&mut bytes)?)),
+            }
+        }
+    }
+}
+
+/// Whether a message may come at any time and answers nothing.
+pub(crate) fn is_aside(tag: u8) -> bool {
+    matches!(tag, NOTICE_RESPONSE_TAG | NOTIFICATION_RESPONSE_TAG | PARAMETER_STATUS_TAG)
+}
+
+/// Parses one whole message; an ErrorResponse is an `Err`.
+pub(crate) fn parse(bytes: &mut BytesMut) -> Result<Message, Error> {
+    match Message::parse(bytes) {
+        Ok(Some(Message::ErrorResponse(body))) => Err(Error::server(&body)),
+        Ok(Some(message)) => Ok(message),
+        Ok(None) => Err(Error::protocol("a message shorter than its own length")),
+        Err(error) => Err(Error::protocol(error.to_string())),
+    }
+}
+
+/// Tries each address that the name stands for, as libpq does.
+async fn open_tcp(host: &str, port: u16) -> std::io::Result<TcpStream> {
+    let mut failure = std::io::Error::other("the name stands for no address");
+    for address in lookup_host((host, port)).await? {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        // A status update is small and wanted at once.
+        socket.set_nodelay(true)?;
+        socket.set_keepalive(true)?;
+        match socket.connect(address).await {
+            Ok(stream) => return Ok(stream),
+            Err(error) => failure = error,
+        }
+    }
+    Err(failure)
+}

@@ -1,0 +1,43 @@
+//! The walsender protocol: log in, manage logical slots, stream one slot's messages, confirm what is safe.
+//!
+//! ```text
+//! Client ── query, create_slot, read_slot, drop_slot
+//!   │ start_replication
+//!   ▼
+//! WalStream ── read ◄── XLogData, keepalives ──── walsender
+//!   │ progress                                       ▲
+//!   ▼                                                │
+//! Progress ── confirm ──► status task ── "flushed" ──┘   every interval, on request, soon after a confirm
+//! ```
+//!
+//! The status task has the write half to itself, so a caller that is busy, or that waits for its sink, keeps
+//! its connection and its slot still moves. What it reports as written, flushed and applied is what the caller
+//! confirmed, never what has merely arrived.
+//!
+//! **Connections are plain.** There is no TLS here yet: use loopback, a unix socket or a private network. The
+//! login is SCRAM-SHA-256 (also md5 and trust, if the server asks for no more); a server that wants the
+//! password in clear text is refused.
+//!
+//! The protocol: <https://www.postgresql.org/docs/current/protocol-replication.html>.
+
+mod authentication;
+mod client;
+mod config;
+mod connection;
+mod error;
+mod inbound;
+mod progress;
+mod row;
+mod slot;
+mod status;
+mod stream;
+
+pub use pgoutput::Lsn;
+
+pub use crate::client::{Client, System};
+pub use crate::config::{Config, Host, Secret};
+pub use crate::error::Error;
+pub use crate::progress::Progress;
+pub use crate::row::Row;
+pub use crate::slot::{CreatedSlot, Slot, SlotName, Snapshot, WalStatus};
+pub use crate::stream::{WalMessage, WalStream};

@@ -1,0 +1,72 @@
+//! Clearing → saga → account: what the rail has answered, and what follows for the hold, in one unit of work.
+
+use contract::clearing::{self, ClearingEvent};
+use delivery::{HandleError, Handler, Subscription};
+use event::RecordedEvent;
+use event_store::UnitOfWork;
+use futures::future::BoxFuture;
+use ledger::{Account, AccountCommand};
+
+use crate::{Transfer, TransferCommand, TransferEvent};
+
+/// Listens to the adapter that whoever composes the services has chosen.
+pub struct Clearing {
+    pub adapter: &'static str,
+}
+
+impl Handler for Clearing {
+    fn name(&self) -> &'static str {
+        "transfer.clearing"
+    }
+
+    fn subscription(&self) -> Subscription {
+        Subscription { source: self.adapter, categories: &[clearing::CATEGORY] }
+    }
+
+    fn handle<'a>(
+        &'a self,
+        event: &'a RecordedEvent,
+        unit: &'a mut UnitOfWork,
+    ) -> BoxFuture<'a, Result<(), HandleError>> {
+        Box::pin(async move {
+            let (transfer_id, command) = command(event.decode()?);
+            let events = unit.execute::<Transfer>(transfer_id, command).await?;
+            for event in events {
+                let on_account = match event {
+                    TransferEvent::Captured(event) => {
+                        AccountCommand::Capture { reservation_id: event.reservation_id }
+                    }
+                    TransferEvent::Released(event) => {
+                        AccountCommand::Release { reservation_id: event.reservation_id }
+                    }
+                    _ => continue,
+                };
+                let transfer = unit.state::<Transfer>(transfer_id).await?;
+                let transfer = transfer.ok_or_else(|| HandleError::Failed("the transfer is gone".to_owned()))?;
+                unit.execute::<Account>(transfer.request.from_account, on_account).await?;
+            }
+            Ok(())
+        })
+    }
+}
+
+fn command(event: ClearingEvent) -> (uuid::Uuid, TransferCommand) {
+    match event {
+        ClearingEvent::PaymentSettled(event) => {
+            let settled = TransferCommand::RecordSettled { uetr: event.uetr, settled_at: event.settled_at };
+            (event.payment_id, settled)
+        }
+        ClearingEvent::PaymentRejected(event) => {
+            let rejected = TransferCommand::RecordRejected { uetr: event.uetr, reason_code: event.reason_code };
+            (event.payment_id, rejected)
+        }
+        ClearingEvent::PaymentOutcomeUnknown(event) => {
+            let unknown = TransferCommand::RecordUndetermined { uetr: event.uetr, attempts: event.attempts };
+            (event.payment_id, unknown)
+        }
+        ClearingEvent::PaymentContradicted(event) => {
+            let contradicted = TransferCommand::RecordContradicted { uetr: event.uetr, answer: event.status };
+            (event.payment_id, contradicted)
+        }
+    }
+}
