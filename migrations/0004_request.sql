@@ -8,7 +8,8 @@ create table request (
     id          uuid        not null constraint request_id unique,
     content     jsonb       not null,
     status      smallint    not null,
-    answer      jsonb       not null,
+    -- As it was sent, byte for byte.
+    answer      text        not null,
     accepted_at timestamptz not null,
     constraint request_key primary key (principal, operation, key)
 );

@@ -1,1 +1,44 @@
-//! (being written)
+//! The adapter of the instant rail: a service with its own database that speaks to the clearing house.
+//!
+//! ```text
+//!  payment.v1 ─► Submissions ─► submission: SubmissionRequested
+//!                                   │ deadline: at once
+//!                                   ▼
+//!                  Courier ─► AttemptStarted ═══ HTTP ═══► clearing house
+//!                                   │                          │ answer, in time or by callback
+//!                                   │ deadline: no answer      ▼
+//!                                   ▼               SubmissionAccepted | SubmissionRejected
+//!                  AttemptTimedOut, RetryScheduled … RetriesExhausted
+//!                                                              └─► ClearingStream ─► clearing.v1
+//! ```
+//!
+//! The attempt is an event before the call is made, with the identifiers that core has fixed. Sending the same payment again is
+//! allowed, since the house dedupes on the UETR; an attempt that is still open after a restart is an unknown outcome and times out like any
+//! other. A definite "not sent" is retried too. Nothing here touches money.
+
+/// The service's name: of its database, its topics and its handlers' source.
+pub const SERVICE: &str = "adapter-instant";
+
+mod submission_event;
+pub use submission_event::{
+    AnswerContradicted, AnswerDuplicated, AttemptNotSent, AttemptStarted, AttemptTimedOut, RetriesExhausted,
+    RetryScheduled, SubmissionAccepted, SubmissionEvent, SubmissionRejected, SubmissionRequested,
+};
+
+mod submission;
+pub use submission::{Answer, RetryPolicy, Submission, SubmissionCommand, SubmissionRefusal};
+
+mod submissions;
+pub use submissions::Submissions;
+
+mod clearing_house;
+pub use clearing_house::{CallOutcome, ClearingHouse};
+
+mod courier;
+pub use courier::Courier;
+
+mod answers;
+pub use answers::router;
+
+mod clearing_stream;
+pub use clearing_stream::ClearingStream;

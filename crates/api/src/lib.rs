@@ -1,1 +1,33 @@
-//! (being written)
+//! The REST API: one file per URL noun.
+//!
+//! ```text
+//! POST /v1/accounts                       GET /v1/accounts/{id}
+//! POST /v1/accounts/{id}/deposits
+//! POST /v1/transfers                      GET /v1/transfers   /v1/transfers/{id}   /v1/transfers/{id}/events
+//! GET  /v1/external/{contract}/{version}/streams               …/streams/{id}/events
+//! GET  /livez   /readyz
+//! ```
+//!
+//! Amounts are `{"amount":"12345","currency":"DKK"}`: a string of minor units with its ISO 4217 code. Errors are
+//! `application/problem+json` (RFC 9457) with a stable `code`. Each POST needs an `Idempotency-Key`.
+
+mod problem;
+pub use problem::{Code, Problem};
+
+mod body;
+mod idempotency;
+
+mod accounts;
+mod transfers;
+
+mod external;
+pub use external::router as external_router;
+
+mod health;
+pub use health::{Readiness, router as health_router};
+
+mod service;
+pub use service::{Service, router};
+
+mod server;
+pub use server::serve;

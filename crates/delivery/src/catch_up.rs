@@ -38,9 +38,8 @@ impl Engine {
         for category in self.handler.subscription().categories {
             let mut after: Option<StreamName> = None;
             loop {
-                let page = self
-                    .insist(|| self.history.streams(category, after.as_ref(), STREAMS_A_PAGE))
-                    .await?;
+                let page =
+                    self.insist(|| self.history.streams(category, after.as_ref(), STREAMS_A_PAGE)).await?;
                 let Some(last) = page.last() else { break };
                 after = Some(last.stream.clone());
                 let names: Vec<&str> = page.iter().map(|at| at.stream.as_str()).collect();
@@ -70,7 +69,9 @@ impl Engine {
                         self.retry_stream(&stream).await?;
                     }
                 }
-                Err(error) => tracing::warn!(handler = self.handler.name(), %error, "retries wait for the database"),
+                Err(error) => {
+                    tracing::warn!(handler = self.handler.name(), %error, "retries wait for the database")
+                }
             }
         }
     }

@@ -113,9 +113,9 @@ impl Engine {
             cursor::advance(&mut connection, self.identity(), &steps).await.map_err(database_failure)?;
         }
         for (at, event) in events.iter().enumerate() {
-            let handled = steps.iter().any(|step| {
-                step.stream == &event.stream && step.from < event.seq && event.seq <= step.to
-            });
+            let handled = steps
+                .iter()
+                .any(|step| step.stream == &event.stream && step.from < event.seq && event.seq <= step.to);
             if handled {
                 unit.set_context(self.context_after(event));
                 let handled = self.handler.handle(event, &mut unit).await;
@@ -149,7 +149,8 @@ impl Engine {
         if parked == Parked::IsRetried {
             places.values_mut().for_each(|place| place.parked = false);
         }
-        let mut waiting: Vec<(&str, Seq)> = last.into_iter().filter(|(stream, _)| places[*stream].parked).collect();
+        let mut waiting: Vec<(&str, Seq)> =
+            last.into_iter().filter(|(stream, _)| places[*stream].parked).collect();
         if !waiting.is_empty() {
             waiting.sort_unstable();
             let still = parked::note_waiting(unit.connection(), self.identity(), &waiting)

@@ -33,7 +33,9 @@ impl History for Store {
         after: Seq,
         limit: u32,
     ) -> BoxFuture<'a, Result<Vec<RecordedEvent>, HistoryError>> {
-        Box::pin(async move { self.read(stream, after, limit).await.map_err(|error| unreadable(stream, &error)) })
+        Box::pin(
+            async move { self.read(stream, after, limit).await.map_err(|error| unreadable(stream, &error)) },
+        )
     }
 
     fn streams<'a>(

@@ -42,7 +42,8 @@ fn event_of(record: &impl Message) -> Result<RecordedEvent, String> {
         seq: Seq::new(number("ce_sequence")?),
         id: uuid("ce_id")?,
         event_type: field("ce_type")?.to_owned(),
-        version: i16::try_from(number("ce_dataversion")?).map_err(|error| format!("ce_dataversion: {error}"))?,
+        version: i16::try_from(number("ce_dataversion")?)
+            .map_err(|error| format!("ce_dataversion: {error}"))?,
         data: serde_json::from_slice::<Box<RawValue>>(value).map_err(|error| format!("value: {error}"))?,
         correlation_id: uuid("ce_correlationid")?,
         causation_id: uuid("ce_causationid")?,

@@ -30,8 +30,10 @@ impl Error {
         match self {
             Self::Database(sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed) => true,
             Self::Database(sqlx::Error::Database(error)) => error.code().is_some_and(|code| {
-                matches!(&*code, "40001" | "40P01" | "55P03" | "57P01" | "57P02" | "57P03" | "53300" | "53100")
-                    || code.starts_with("08")
+                matches!(
+                    &*code,
+                    "40001" | "40P01" | "55P03" | "57P01" | "57P02" | "57P03" | "53300" | "53100"
+                ) || code.starts_with("08")
             }),
             _ => false,
         }

@@ -46,10 +46,8 @@ pub async fn provision(
         sqlx::query(AssertSqlSafe(create)).execute(&mut connection).await?;
         let revoke = format!("revoke all on database {} from public", quoted(database));
         sqlx::query(AssertSqlSafe(revoke)).execute(&mut connection).await?;
-        let grant = format!(
-            "grant connect on database {} to {APPLICATION_ROLE}, {RELAY_ROLE}",
-            quoted(database)
-        );
+        let grant =
+            format!("grant connect on database {} to {APPLICATION_ROLE}, {RELAY_ROLE}", quoted(database));
         sqlx::query(AssertSqlSafe(grant)).execute(&mut connection).await?;
     }
     connection.close().await?;

@@ -48,7 +48,12 @@ fn stored_name(name: &str) -> Result<StreamName, Error> {
 
 impl Store {
     /// The events of a stream after `after`, in order, at most `limit`.
-    pub async fn read(&self, stream: &StreamName, after: Seq, limit: u32) -> Result<Vec<RecordedEvent>, Error> {
+    pub async fn read(
+        &self,
+        stream: &StreamName,
+        after: Seq,
+        limit: u32,
+    ) -> Result<Vec<RecordedEvent>, Error> {
         let rows: Vec<Row> =
             sqlx::query_as("select * from event where stream = $1 and seq > $2 order by seq limit $3")
                 .bind(stream.as_str())

@@ -5,7 +5,7 @@ use serde_json::Value;
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use crate::{Error, Store, UnitOfWork};
+use crate::{Error, UnitOfWork};
 
 /// Whose request it is, for what, under which key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,15 +21,16 @@ pub struct Request {
     pub id: Uuid,
     pub content: Value,
     pub status: u16,
-    pub answer: Value,
+    /// The body as it was sent.
+    pub answer: String,
     pub accepted_at: Timestamp,
 }
 
-type Row = (Uuid, Json<Value>, i16, Json<Value>, jiff_sqlx::Timestamp);
+type Row = (Uuid, Json<Value>, i16, String, jiff_sqlx::Timestamp);
 
-impl Store {
+impl UnitOfWork {
     /// The request that was answered under this key before, if any.
-    pub async fn find_request(&self, key: &RequestKey) -> Result<Option<Request>, Error> {
+    pub async fn find_request(&mut self, key: &RequestKey) -> Result<Option<Request>, Error> {
         let row: Option<Row> = sqlx::query_as(
             "select id, content, status, answer, accepted_at from request
              where principal = $1 and operation = $2 and key = $3",
@@ -37,19 +38,17 @@ impl Store {
         .bind(&key.principal)
         .bind(key.operation)
         .bind(&key.key)
-        .fetch_optional(self.pool())
+        .fetch_optional(self.connection())
         .await?;
         Ok(row.map(|(id, content, status, answer, accepted_at)| Request {
             id,
             content: content.0,
             status: status.unsigned_abs(),
-            answer: answer.0,
+            answer,
             accepted_at: accepted_at.to_jiff(),
         }))
     }
-}
 
-impl UnitOfWork {
     /// Records the request and its answer beside the events that follow from it.
     ///
     /// Waits for a rival with the same key that has not committed yet. False when the rival was first: then this
@@ -66,7 +65,7 @@ impl UnitOfWork {
         .bind(request.id)
         .bind(Json(&request.content))
         .bind(status)
-        .bind(Json(&request.answer))
+        .bind(&request.answer)
         .bind(jiff_sqlx::Timestamp::from(request.accepted_at))
         .execute(self.connection())
         .await?;

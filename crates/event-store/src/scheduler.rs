@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::{Error, Executed, ExecuteError, Store};
+use crate::{Error, ExecuteError, Executed, Store};
 
 /// How late a deadline of another process may be seen; one that this process sets wakes the scheduler.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
@@ -59,7 +59,12 @@ impl Scheduler {
     #[must_use]
     pub fn with<A: Aggregate>(self) -> Self {
         self.with_fire(A::CATEGORY, |store, due| {
-            Box::pin(async move { fire::<A>(&store, &due).await.map(drop) })
+            Box::pin(async move {
+                match A::on_deadline(due.deadline) {
+                    Some(command) => fire::<A>(&store, &due, command).await.map(drop),
+                    None => Ok(forget(&store, &due).await?),
+                }
+            })
         })
     }
 
@@ -81,7 +86,9 @@ impl Scheduler {
             match self.fire_due().await {
                 Ok(claimed) if claimed == usize::try_from(CLAIM_COUNT).unwrap_or_default() => continue,
                 Ok(_) => {}
-                Err(error) if error.is_transient() => tracing::warn!(%error, "deadlines wait for the database"),
+                Err(error) if error.is_transient() => {
+                    tracing::warn!(%error, "deadlines wait for the database")
+                }
                 Err(error) => return Err(error),
             }
             tokio::select! {
@@ -129,25 +136,31 @@ impl Scheduler {
     }
 }
 
-/// Lets the aggregate answer its deadline. `None` when it no longer waits for this one.
-pub async fn fire<A: Aggregate>(store: &Store, due: &Due) -> Result<Option<Executed<A>>, FireError> {
+/// Puts the command that the deadline is to its aggregate. `None` when that no longer waits for this deadline.
+pub async fn fire<A: Aggregate>(
+    store: &Store,
+    due: &Due,
+    command: A::Command,
+) -> Result<Option<Executed<A>>, FireError> {
     let id = due.stream.uuid().ok_or_else(|| FireError::NotAStream(due.stream.clone()))?;
     let context = Context::at_deadline(&due.deadline, due.correlation_id, store.service(), Timestamp::now());
-    if let Some(command) = A::on_deadline(due.deadline) {
-        let executed = store.execute::<A>(id, command, context).await.map_err(|error| match error {
-            ExecuteError::Refused(refusal) => FireError::Refused(format!("{refusal:?}")),
-            ExecuteError::Store(error) => FireError::Store(error),
-        })?;
-        if !executed.events.is_empty() {
-            return Ok(Some(executed));
-        }
+    let executed = store.execute::<A>(id, command, context).await.map_err(|error| match error {
+        ExecuteError::Refused(refusal) => FireError::Refused(format!("{refusal:?}")),
+        ExecuteError::Store(error) => FireError::Store(error),
+    })?;
+    if !executed.events.is_empty() {
+        return Ok(Some(executed));
     }
-    // Stale: the aggregate has moved on, and with it its row, unless a scheduler died in between.
+    forget(store, due).await?;
+    Ok(None)
+}
+
+/// The aggregate has moved on, and with it its row, unless a scheduler died in between.
+async fn forget(store: &Store, due: &Due) -> Result<(), Error> {
     sqlx::query("delete from deadline where stream = $1 and id = $2")
         .bind(due.stream.as_str())
         .bind(due.deadline.id)
         .execute(store.pool())
-        .await
-        .map_err(Error::from)?;
-    Ok(None)
+        .await?;
+    Ok(())
 }

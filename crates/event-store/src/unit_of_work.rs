@@ -54,8 +54,12 @@ impl UnitOfWork {
         context: &Context,
     ) -> Result<Self, Error> {
         let transaction = Transaction::begin(connection, None).await?;
-        let context =
-            Context::because_of(context.causation, context.correlation_id, context.actor.clone(), context.now);
+        let context = Context::because_of(
+            context.causation,
+            context.correlation_id,
+            context.actor.clone(),
+            context.now,
+        );
         Ok(Self::new(store, transaction, context))
     }
 
@@ -208,7 +212,8 @@ impl UnitOfWork {
         let Some(loaded) = self.loaded.remove(stream) else {
             return load_in(&mut self.transaction, stream).await;
         };
-        let state = loaded.state.downcast::<Option<A>>().map_err(|_| Error::WrongAggregate(stream.clone()))?;
+        let state =
+            loaded.state.downcast::<Option<A>>().map_err(|_| Error::WrongAggregate(stream.clone()))?;
         Ok((*state, loaded.seq))
     }
 

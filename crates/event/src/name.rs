@@ -96,7 +96,9 @@ impl FromStr for StreamName {
             return Err(error("nothing stands after the first `-`"));
         }
         if !id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:@".contains(&byte)) {
-            return Err(error("its id holds something other than letters, digits, `-`, `_`, `.`, `:` and `@`"));
+            return Err(error(
+                "its id holds something other than letters, digits, `-`, `_`, `.`, `:` and `@`",
+            ));
         }
         Ok(Self(name.to_owned()))
     }
@@ -144,7 +146,8 @@ mod tests {
 
     #[test]
     fn names_that_would_confuse_are_refused() {
-        for name in ["", "account", "account-", "-1", "Account-1", "1a-1", "a_b-1", "a-1 2", "a-\u{0}", "a-ü"] {
+        for name in ["", "account", "account-", "-1", "Account-1", "1a-1", "a_b-1", "a-1 2", "a-\u{0}", "a-ü"]
+        {
             assert!(name.parse::<StreamName>().is_err(), "{name:?} was accepted");
         }
         assert!(format!("a-{}", "x".repeat(200)).parse::<StreamName>().is_err());

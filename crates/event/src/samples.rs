@@ -21,12 +21,16 @@ pub fn check<E: DomainEvent + PartialEq + Debug>(directory: impl AsRef<Path>, ex
     for example in examples {
         let name = format!("{}.v{}.json", example.event_type(), example.version());
         let file = directory.join(&name);
-        let json = serde_json::to_string_pretty(example).unwrap_or_else(|error| panic!("{name}: {error}")) + "\n";
+        let json =
+            serde_json::to_string_pretty(example).unwrap_or_else(|error| panic!("{name}: {error}")) + "\n";
         if !file.exists() && std::env::var_os("UPDATE_SAMPLES").is_some() {
-            fs::create_dir_all(directory).and_then(|()| fs::write(&file, &json)).unwrap_or_else(|error| panic!("{name}: {error}"));
+            fs::create_dir_all(directory)
+                .and_then(|()| fs::write(&file, &json))
+                .unwrap_or_else(|error| panic!("{name}: {error}"));
         }
-        let committed = fs::read_to_string(&file)
-            .unwrap_or_else(|error| panic!("{name}: {error}; UPDATE_SAMPLES=1 writes the sample of a new type"));
+        let committed = fs::read_to_string(&file).unwrap_or_else(|error| {
+            panic!("{name}: {error}; UPDATE_SAMPLES=1 writes the sample of a new type")
+        });
         assert_eq!(json, committed, "the shape of {name} has changed: give the event a new version");
         let decoded = E::decode(example.event_type(), example.version(), &committed);
         assert_eq!(decoded.ok().as_ref(), Some(example), "{name} does not read back");

@@ -31,7 +31,8 @@ impl Handler for LedgerView {
                 return Ok(());
             }
             let accounts: Vec<String> = postings.iter().map(|posting| posting.account.to_string()).collect();
-            let currencies: Vec<&str> = postings.iter().map(|posting| posting.amount.currency().code()).collect();
+            let currencies: Vec<&str> =
+                postings.iter().map(|posting| posting.amount.currency().code()).collect();
             let amounts: Vec<i64> = postings.iter().map(|posting| posting.amount.minor()).collect();
             sqlx::query(
                 "with posting as (

@@ -71,6 +71,7 @@ impl PostgresCluster {
         Self::start_from(options, &Installations::default())
     }
 
+    /// The same, with the server programs from the given places.
     pub fn start_from(options: PostgresOptions, installations: &Installations) -> Result<Self, Error> {
         // Before anything is created, so that a machine without PostgreSQL is left as it was.
         let installation = installations.find(&options.directory.join("data"))?;

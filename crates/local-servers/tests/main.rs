@@ -185,6 +185,7 @@ fn failed_start_shows_the_end_of_the_log() {
 #[test]
 fn with_servers_passes_the_exit_code_and_removes_everything() {
     let mut run = with_servers(
+        &[],
         "echo $LUNARIA_TEST_SOCKET_DIR; psql \"$LUNARIA_TEST_POSTGRES\" -c 'select 1' && exit 7",
     );
     let socket_directory = PathBuf::from(first_line(&mut run));

@@ -15,7 +15,7 @@ pub struct TestDatabase {
 }
 
 /// Roles belong to the whole cluster, so all tests share their passwords.
-pub fn passwords() -> Passwords {
+fn passwords() -> Passwords {
     Passwords { owner: "owner".to_owned(), application: "application".to_owned(), relay: "relay".to_owned() }
 }
 
@@ -75,11 +75,12 @@ impl TestDatabase {
             let drop = "select pg_drop_replication_slot(slot_name) from pg_replication_slots
                  where database = $1 and not active";
             let _ = sqlx::query(drop).bind(&self.name).execute(&mut connection).await;
-            let left: i64 = sqlx::query_scalar("select count(*) from pg_replication_slots where database = $1")
-                .bind(&self.name)
-                .fetch_one(&mut connection)
-                .await
-                .unwrap();
+            let left: i64 =
+                sqlx::query_scalar("select count(*) from pg_replication_slots where database = $1")
+                    .bind(&self.name)
+                    .fetch_one(&mut connection)
+                    .await
+                    .unwrap();
             (left == 0).then_some(())
         })
         .await;

@@ -12,7 +12,10 @@ pub fn patience() -> Duration {
 
 /// Asks again until there is an answer.
 #[track_caller]
-pub fn eventually<T, F: Future<Output = Option<T>>>(what: &str, ask: impl FnMut() -> F) -> impl Future<Output = T> {
+pub fn eventually<T, F: Future<Output = Option<T>>>(
+    what: &str,
+    ask: impl FnMut() -> F,
+) -> impl Future<Output = T> {
     let caller = std::panic::Location::caller();
     wait(what.to_owned(), caller, ask)
 }

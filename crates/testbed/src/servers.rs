@@ -7,7 +7,8 @@ const HINT: &str = "is not set: run `make test`, which starts private servers \
 
 /// How to connect to the test cluster as its superuser.
 pub fn postgres() -> PgConnectOptions {
-    let url = std::env::var("LUNARIA_TEST_POSTGRES").unwrap_or_else(|_| panic!("LUNARIA_TEST_POSTGRES {HINT}"));
+    let url =
+        std::env::var("LUNARIA_TEST_POSTGRES").unwrap_or_else(|_| panic!("LUNARIA_TEST_POSTGRES {HINT}"));
     url.parse().unwrap()
 }
 

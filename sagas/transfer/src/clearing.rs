@@ -42,7 +42,8 @@ impl Handler for Clearing {
                     _ => continue,
                 };
                 let transfer = unit.state::<Transfer>(transfer_id).await?;
-                let transfer = transfer.ok_or_else(|| HandleError::Failed("the transfer is gone".to_owned()))?;
+                let transfer =
+                    transfer.ok_or_else(|| HandleError::Failed("the transfer is gone".to_owned()))?;
                 unit.execute::<Account>(transfer.request.from_account, on_account).await?;
             }
             Ok(())
@@ -57,7 +58,8 @@ fn command(event: ClearingEvent) -> (uuid::Uuid, TransferCommand) {
             (event.payment_id, settled)
         }
         ClearingEvent::PaymentRejected(event) => {
-            let rejected = TransferCommand::RecordRejected { uetr: event.uetr, reason_code: event.reason_code };
+            let rejected =
+                TransferCommand::RecordRejected { uetr: event.uetr, reason_code: event.reason_code };
             (event.payment_id, rejected)
         }
         ClearingEvent::PaymentOutcomeUnknown(event) => {

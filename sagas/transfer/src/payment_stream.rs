@@ -29,8 +29,10 @@ impl Handler for PaymentStream {
             let TransferEvent::SubmissionInitiated(initiated) = event.decode()? else { return Ok(()) };
             let id = event.stream.uuid().ok_or_else(|| failed(event, "is no transfer"))?;
             // Its request is the stream's first event and does not change.
-            let transfer = unit.state::<Transfer>(id).await?.ok_or_else(|| failed(event, "has no request"))?;
-            let submitted = submitted(id, transfer, initiated).ok_or_else(|| failed(event, "needs no rail"))?;
+            let transfer =
+                unit.state::<Transfer>(id).await?.ok_or_else(|| failed(event, "has no request"))?;
+            let submitted =
+                submitted(id, transfer, initiated).ok_or_else(|| failed(event, "needs no rail"))?;
             let stream = StreamName::of(payment::CATEGORY, id);
             unit.append_external(stream, &payment::PaymentEvent::from(submitted), event).await?;
             Ok(())

@@ -18,9 +18,13 @@ pub enum Status {
     /// The rail has it.
     Submitted,
     /// The outcome is unknown; a person, or a late answer, will tell.
-    AttentionRequired { reason: String },
+    AttentionRequired {
+        reason: String,
+    },
     Succeeded,
-    Failed { reason: FailureReason },
+    Failed {
+        reason: FailureReason,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,14 +46,35 @@ pub enum TransferCommand {
     /// To another bank; the account holds the money.
     Request(Requested),
     /// To another bank; the account has refused.
-    RequestRefused { request: Requested, reason: FailureReason },
+    RequestRefused {
+        request: Requested,
+        reason: FailureReason,
+    },
     /// Between two accounts here, which have done it in the same append, or refused.
-    Book { request: Requested, outcome: Result<(), FailureReason> },
-    ConfirmReservation { reservation_id: Uuid, submission_limit: SignedDuration },
-    RecordSettled { uetr: Uuid, settled_at: Timestamp },
-    RecordRejected { uetr: Uuid, reason_code: String },
-    RecordUndetermined { uetr: Uuid, attempts: u32 },
-    RecordContradicted { uetr: Uuid, answer: String },
+    Book {
+        request: Requested,
+        outcome: Result<(), FailureReason>,
+    },
+    ConfirmReservation {
+        reservation_id: Uuid,
+        submission_limit: SignedDuration,
+    },
+    RecordSettled {
+        uetr: Uuid,
+        settled_at: Timestamp,
+    },
+    RecordRejected {
+        uetr: Uuid,
+        reason_code: String,
+    },
+    RecordUndetermined {
+        uetr: Uuid,
+        attempts: u32,
+    },
+    RecordContradicted {
+        uetr: Uuid,
+        answer: String,
+    },
     FireDeadline(Deadline),
 }
 
@@ -189,7 +214,9 @@ impl Transfer {
                 Succeeded {}.into(),
             ],
             Status::Succeeded => vec![],
-            Status::Failed { .. } => self.contradicted(uetr, "settled after the transfer had failed".to_owned()),
+            Status::Failed { .. } => {
+                self.contradicted(uetr, "settled after the transfer had failed".to_owned())
+            }
         })
     }
 
@@ -202,7 +229,9 @@ impl Transfer {
                 Failed { reason: FailureReason::RejectedByClearing { reason_code } }.into(),
             ],
             Status::Failed { .. } => vec![],
-            Status::Succeeded => self.contradicted(uetr, format!("rejected ({reason_code}) after it had settled")),
+            Status::Succeeded => {
+                self.contradicted(uetr, format!("rejected ({reason_code}) after it had settled"))
+            }
         })
     }
 

@@ -24,7 +24,9 @@ pub enum Beneficiary {
 pub enum FailureReason {
     InsufficientFunds,
     /// The rail refused; its ISO 20022 reason code says why.
-    RejectedByClearing { reason_code: String },
+    RejectedByClearing {
+        reason_code: String,
+    },
 }
 
 impl FailureReason {

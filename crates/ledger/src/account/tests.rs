@@ -90,7 +90,8 @@ fn a_reservation_that_is_repeated_holds_the_money_once() {
 
 #[test]
 fn what_an_account_cannot_do_is_refused() {
-    let when = |amount| given::<Account>(funded(100)).when(AccountCommand::Credit { transfer_id: ID, amount });
+    let when =
+        |amount| given::<Account>(funded(100)).when(AccountCommand::Credit { transfer_id: ID, amount });
     when(dkk(0)).then_refused(&AccountRefusal::AmountNotPositive);
     when(dkk(-5)).then_refused(&AccountRefusal::AmountNotPositive);
     when(dkk(i64::MAX)).then_refused(&AccountRefusal::BalanceTooLarge);

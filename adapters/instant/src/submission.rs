@@ -1,0 +1,214 @@
+//! The adapter's own transfer: what was sent, how often, and what came back.
+
+use contract::payment::PaymentSubmitted;
+use event::{Aggregate, Context, Deadline};
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::submission_event::{
+    AnswerContradicted, AnswerDuplicated, AttemptNotSent, AttemptStarted, AttemptTimedOut, RetriesExhausted,
+    RetryScheduled, SubmissionAccepted, SubmissionEvent, SubmissionRejected, SubmissionRequested,
+};
+
+/// How long to wait for an answer, and how often to send again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RetryPolicy {
+    pub attempts_max: u32,
+    pub answer_timeout: SignedDuration,
+    /// Before the second attempt; it doubles with each further one.
+    pub retry_pause: SignedDuration,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Status {
+    /// An attempt is due at the deadline.
+    Waiting {
+        attempt: u32,
+        deadline: Deadline,
+    },
+    /// Sent, or about to be; unknown until an answer or the deadline.
+    Sent {
+        attempt: u32,
+        deadline: Deadline,
+    },
+    /// The tries are used up; an answer may still come.
+    Exhausted,
+    Accepted,
+    Rejected {
+        reason_code: String,
+    },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Submission {
+    pub payment: PaymentSubmitted,
+    status: Status,
+}
+
+/// What the house said about a payment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    Settled { settled_at: Timestamp },
+    Rejected { reason_code: String },
+}
+
+impl Answer {
+    /// ISO 20022 transaction status.
+    fn status(&self) -> &'static str {
+        match self {
+            Self::Settled { .. } => "ACSC",
+            Self::Rejected { .. } => "RJCT",
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
+pub enum SubmissionCommand {
+    Request(PaymentSubmitted),
+    /// The deadline has fired: start the attempt that is due, or give up the one that was not answered.
+    Proceed {
+        deadline: Deadline,
+        policy: RetryPolicy,
+    },
+    RecordAnswer(Answer),
+    RecordNotSent {
+        attempt: u32,
+        reason: String,
+        policy: RetryPolicy,
+    },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SubmissionRefusal {
+    #[error("no such payment was submitted")]
+    NotRequested,
+    #[error("the payment was submitted with other content")]
+    OtherContent,
+}
+
+impl Aggregate for Submission {
+    const CATEGORY: &'static str = "submission";
+    type Event = SubmissionEvent;
+    type Command = SubmissionCommand;
+    type Refusal = SubmissionRefusal;
+
+    fn evolve(state: Option<Self>, event: &SubmissionEvent) -> Option<Self> {
+        if let SubmissionEvent::SubmissionRequested(requested) = event {
+            let status = Status::Waiting { attempt: 1, deadline: requested.deadline };
+            return Some(Self { payment: requested.payment.clone(), status });
+        }
+        let mut submission = state?;
+        match event {
+            SubmissionEvent::AttemptStarted(event) => {
+                submission.status = Status::Sent { attempt: event.attempt, deadline: event.deadline };
+            }
+            SubmissionEvent::RetryScheduled(event) => {
+                submission.status = Status::Waiting { attempt: event.attempt, deadline: event.deadline };
+            }
+            SubmissionEvent::RetriesExhausted(_) => submission.status = Status::Exhausted,
+            SubmissionEvent::SubmissionAccepted(_) => submission.status = Status::Accepted,
+            SubmissionEvent::SubmissionRejected(event) => {
+                submission.status = Status::Rejected { reason_code: event.reason_code.clone() };
+            }
+            _ => {}
+        }
+        Some(submission)
+    }
+
+    fn decide(
+        state: Option<&Self>,
+        command: SubmissionCommand,
+        context: &Context,
+    ) -> Result<Vec<SubmissionEvent>, SubmissionRefusal> {
+        match (state, command) {
+            (None, SubmissionCommand::Request(payment)) => {
+                let deadline = Deadline { id: context.new_id(), due_at: context.now };
+                Ok(vec![SubmissionRequested { payment, deadline }.into()])
+            }
+            (None, _) => Err(SubmissionRefusal::NotRequested),
+            (Some(submission), SubmissionCommand::Request(payment)) => {
+                if submission.payment == payment {
+                    Ok(vec![])
+                } else {
+                    Err(SubmissionRefusal::OtherContent)
+                }
+            }
+            (Some(submission), SubmissionCommand::Proceed { deadline, policy }) => {
+                Ok(submission.proceed(deadline, policy, context))
+            }
+            (Some(submission), SubmissionCommand::RecordAnswer(answer)) => Ok(submission.answered(answer)),
+            (Some(submission), SubmissionCommand::RecordNotSent { attempt, reason, policy }) => {
+                Ok(submission.not_sent(attempt, reason, policy, context))
+            }
+        }
+    }
+
+    fn deadline(&self) -> Option<Deadline> {
+        match self.status {
+            Status::Waiting { deadline, .. } | Status::Sent { deadline, .. } => Some(deadline),
+            Status::Exhausted | Status::Accepted | Status::Rejected { .. } => None,
+        }
+    }
+}
+
+impl Submission {
+    fn proceed(&self, fired: Deadline, policy: RetryPolicy, context: &Context) -> Vec<SubmissionEvent> {
+        match self.status {
+            Status::Waiting { attempt, deadline } if deadline == fired => {
+                let deadline = deadline_in(policy.answer_timeout, context);
+                vec![AttemptStarted { attempt, deadline }.into()]
+            }
+            Status::Sent { attempt, deadline } if deadline == fired => {
+                vec![AttemptTimedOut { attempt }.into(), next_after(attempt, policy, context)]
+            }
+            _ => vec![],
+        }
+    }
+
+    fn not_sent(
+        &self,
+        failed: u32,
+        reason: String,
+        policy: RetryPolicy,
+        context: &Context,
+    ) -> Vec<SubmissionEvent> {
+        match self.status {
+            Status::Sent { attempt, .. } if attempt == failed => {
+                vec![AttemptNotSent { attempt, reason }.into(), next_after(attempt, policy, context)]
+            }
+            _ => vec![],
+        }
+    }
+
+    fn answered(&self, answer: Answer) -> Vec<SubmissionEvent> {
+        let status = answer.status().to_owned();
+        match (&self.status, answer) {
+            (Status::Accepted, Answer::Settled { .. }) => vec![AnswerDuplicated { status }.into()],
+            (Status::Rejected { reason_code: known }, Answer::Rejected { reason_code })
+                if *known == reason_code =>
+            {
+                vec![AnswerDuplicated { status }.into()]
+            }
+            (Status::Accepted | Status::Rejected { .. }, _) => vec![AnswerContradicted { status }.into()],
+            (_, Answer::Settled { settled_at }) => vec![SubmissionAccepted { settled_at }.into()],
+            (_, Answer::Rejected { reason_code }) => vec![SubmissionRejected { reason_code }.into()],
+        }
+    }
+}
+
+fn next_after(attempt: u32, policy: RetryPolicy, context: &Context) -> SubmissionEvent {
+    if attempt >= policy.attempts_max {
+        return RetriesExhausted { attempts: attempt }.into();
+    }
+    let factor = 2_i32.saturating_pow(attempt - 1);
+    let pause = policy.retry_pause.checked_mul(factor).unwrap_or(policy.retry_pause);
+    RetryScheduled { attempt: attempt + 1, deadline: deadline_in(pause, context) }.into()
+}
+
+fn deadline_in(wait: SignedDuration, context: &Context) -> Deadline {
+    let due_at = context.now.saturating_add(wait).unwrap_or(Timestamp::MAX);
+    Deadline { id: context.new_id(), due_at }
+}
+
+#[cfg(test)]
+mod tests;

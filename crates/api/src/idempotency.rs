@@ -1,0 +1,204 @@
+//! One key, one effect, one answer.
+//!
+//! The key, the content and the answer commit with the events that follow, in one transaction. A repeated request gets the
+//! first one's answer, byte for byte; one that comes while the first is under way waits for it. A refusal is an answer. What fails
+//! before the commit leaves nothing and may be tried again with the same key.
+
+use std::time::Duration;
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use event::{Actor, Context};
+use event_store::{Error, Request, RequestKey, Store, StreamSeq, UnitOfWork};
+use futures::future::BoxFuture;
+use jiff::Timestamp;
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::{Code, Problem};
+
+const KEY_BYTES_MAX: usize = 255;
+/// Conflicts on a hot account, each after a short pause.
+const TRIES_MAX: u32 = 64;
+const PAUSE_MAX: Duration = Duration::from_millis(20);
+const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+const CONSISTENCY_TOKEN: HeaderName = HeaderName::from_static("consistency-token");
+/// Until the API knows who asks (API keys), all requests are of one principal.
+const PRINCIPAL: &str = "api:anonymous";
+
+/// The `Idempotency-Key` header: 1 to 255 visible ASCII characters, bare or as a quoted string.
+pub(crate) struct IdempotencyKey(String);
+
+impl<S: Sync> FromRequestParts<S> for IdempotencyKey {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let missing =
+            || Problem::new(Code::IdempotencyKeyMissing, "send a new UUID, and the same one with each retry");
+        let invalid = |what| Problem::new(Code::IdempotencyKeyInvalid, what);
+        let mut values = parts.headers.get_all("idempotency-key").iter();
+        let value = values.next().ok_or_else(missing)?;
+        if values.next().is_some() {
+            return Err(invalid("the header stands twice"));
+        }
+        let text = value.to_str().map_err(|_| invalid("the key has to be visible ASCII"))?.trim();
+        let key = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(text);
+        if key.is_empty() || key.len() > KEY_BYTES_MAX {
+            return Err(invalid("the key has 1 to 255 characters"));
+        }
+        Ok(Self(key.to_owned()))
+    }
+}
+
+/// What a request comes to: a status and a body, a refusal included. Both are kept for ever.
+pub(crate) struct Answer {
+    status: StatusCode,
+    body: String,
+}
+
+impl Answer {
+    pub(crate) fn new(status: StatusCode, body: &impl serde::Serialize) -> Result<Self, Problem> {
+        let body = serde_json::to_string(body)
+            .map_err(|_| Problem::new(Code::Internal, "the answer cannot be written"))?;
+        Ok(Self { status, body })
+    }
+
+    pub(crate) fn refusal(problem: &Problem) -> Result<Self, Problem> {
+        let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::UNPROCESSABLE_ENTITY);
+        Self::new(status, problem)
+    }
+}
+
+/// What a decision could not be taken for: the store's error, or a problem that is not the request's answer.
+pub(crate) enum Undecided {
+    Store(Error),
+    Problem(Problem),
+}
+
+impl From<Error> for Undecided {
+    fn from(error: Error) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<Problem> for Undecided {
+    fn from(problem: Problem) -> Self {
+        Self::Problem(problem)
+    }
+}
+
+/// Decides a request within a unit of work, as often as conflicts make it necessary.
+pub(crate) trait Decide:
+    for<'a> Fn(&'a mut UnitOfWork) -> BoxFuture<'a, Result<Answer, Undecided>> + Sync
+{
+}
+
+impl<F> Decide for F where F: for<'a> Fn(&'a mut UnitOfWork) -> BoxFuture<'a, Result<Answer, Undecided>> + Sync
+{}
+
+/// Decides once per key. `decide` is rerun after a conflict and must leave its traces in the unit of work alone.
+pub(crate) async fn once(
+    store: &Store,
+    operation: &'static str,
+    key: IdempotencyKey,
+    content: Value,
+    decide: impl Decide,
+) -> Result<Response, Problem> {
+    let key = RequestKey { principal: PRINCIPAL.to_owned(), operation, key: key.0 };
+    let (id, now) = (Uuid::now_v7(), Timestamp::now());
+    for tried in 1..=TRIES_MAX {
+        let context = Context::for_request(id, Actor(PRINCIPAL.to_owned()), now);
+        let mut unit = store.begin(context).await?;
+        if let Some(earlier) = unit.find_request(&key).await? {
+            return replay(&earlier, &content);
+        }
+        match attempt(unit, &key, id, now, &content, &decide).await {
+            Ok(Some((answer, written))) => return Ok(respond(answer.status, answer.body, &written)),
+            // A rival with the same key was first: its answer is ours.
+            Ok(None) | Err(Undecided::Store(Error::Conflict)) => {}
+            Err(Undecided::Store(error)) => return Err(error.into()),
+            Err(Undecided::Problem(problem)) => return Err(problem),
+        }
+        let pause = PAUSE_MAX.min(Duration::from_micros(500) * tried);
+        tokio::time::sleep(rand::random_range(Duration::ZERO..=pause)).await;
+    }
+    Err(Error::Conflict.into())
+}
+
+async fn attempt(
+    mut unit: UnitOfWork,
+    key: &RequestKey,
+    id: Uuid,
+    now: Timestamp,
+    content: &Value,
+    decide: &impl Decide,
+) -> Result<Option<(Answer, Vec<StreamSeq>)>, Undecided> {
+    let answer = decide(&mut unit).await?;
+    let request = Request {
+        id,
+        content: content.clone(),
+        status: answer.status.as_u16(),
+        answer: answer.body.clone(),
+        accepted_at: now,
+    };
+    if !unit.record_request(key, &request).await? {
+        return Ok(None);
+    }
+    let written = unit.commit().await?;
+    Ok(Some((answer, written)))
+}
+
+fn replay(earlier: &Request, content: &Value) -> Result<Response, Problem> {
+    if let Some(pointer) = first_difference(&earlier.content, content, "") {
+        let detail = "the same key was sent with other content; a new request needs a new key";
+        return Err(Problem::new(Code::IdempotencyKeyReused, detail).at(&pointer));
+    }
+    let status = StatusCode::from_u16(earlier.status).unwrap_or(StatusCode::OK);
+    let mut response = respond(status, earlier.answer.clone(), &[]);
+    response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+    Ok(response)
+}
+
+fn respond(status: StatusCode, body: String, written: &[StreamSeq]) -> Response {
+    let is_problem = status.is_client_error() || status.is_server_error();
+    let content_type = if is_problem { "application/problem+json" } else { "application/json" };
+    let mut response = (status, [(header::CONTENT_TYPE, content_type)], body).into_response();
+    let token: Vec<String> = written.iter().map(|at| format!("{}@{}", at.stream, at.seq)).collect();
+    if let (false, Ok(token)) = (token.is_empty(), HeaderValue::from_str(&token.join(","))) {
+        response.headers_mut().insert(CONSISTENCY_TOKEN, token);
+    }
+    response
+}
+
+/// The JSON pointer of the first field in which two requests differ.
+fn first_difference(a: &Value, b: &Value, at: &str) -> Option<String> {
+    match (a, b) {
+        (Value::Object(a), Value::Object(b)) => {
+            let mut keys: Vec<&String> = a.keys().chain(b.keys()).collect();
+            keys.sort_unstable();
+            keys.into_iter().find_map(|key| match (a.get(key), b.get(key)) {
+                (Some(a), Some(b)) => first_difference(a, b, &format!("{at}/{key}")),
+                _ => Some(format!("{at}/{key}")),
+            })
+        }
+        _ => (a != b).then(|| at.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::first_difference;
+
+    #[test]
+    fn the_first_differing_field_is_named() {
+        let a = json!({"amount": {"amount": "1", "currency": "DKK"}, "to": {"iban": "x"}});
+        let b = json!({"to": {"iban": "x"}, "amount": {"amount": "2", "currency": "DKK"}});
+        assert_eq!(first_difference(&a, &a, ""), None);
+        assert_eq!(first_difference(&a, &b, "").as_deref(), Some("/amount/amount"));
+        assert_eq!(first_difference(&a, &json!({}), "").as_deref(), Some("/amount"));
+    }
+}

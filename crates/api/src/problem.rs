@@ -1,0 +1,145 @@
+//! Every error that the API answers with, in one table: its code, status, title and whether to try again.
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+
+/// A stable, documented code. Clients may rely on it; the `detail` is for people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Code {
+    InvalidJson,
+    InvalidField,
+    InvalidQuery,
+    UnsupportedMediaType,
+    BodyTooLarge,
+    IdempotencyKeyMissing,
+    IdempotencyKeyInvalid,
+    IdempotencyKeyReused,
+    InsufficientFunds,
+    AccountUnknown,
+    TransferUnknown,
+    StreamUnknown,
+    SelfTransfer,
+    CurrencyMismatch,
+    AmountNotPositive,
+    AmountTooLarge,
+    NotFound,
+    MethodNotAllowed,
+    Busy,
+    Unavailable,
+    Internal,
+}
+
+impl Code {
+    /// Code, status, title, retryable.
+    const fn entry(self) -> (&'static str, u16, &'static str, bool) {
+        match self {
+            Self::InvalidJson => ("invalid-json", 400, "The body is not JSON that can be kept", false),
+            Self::InvalidField => ("invalid-field", 422, "A field has a value that it cannot have", false),
+            Self::InvalidQuery => {
+                ("invalid-query", 400, "A query parameter has a value that it cannot have", false)
+            }
+            Self::UnsupportedMediaType => ("unsupported-media-type", 415, "Send application/json", false),
+            Self::BodyTooLarge => ("body-too-large", 413, "The body is too large", false),
+            Self::IdempotencyKeyMissing => {
+                ("idempotency-key-missing", 400, "Idempotency-Key is missing", false)
+            }
+            Self::IdempotencyKeyInvalid => {
+                ("idempotency-key-invalid", 400, "Idempotency-Key is not usable", false)
+            }
+            Self::IdempotencyKeyReused => {
+                ("idempotency-key-reused", 422, "The key was used for another request", false)
+            }
+            Self::InsufficientFunds => ("insufficient-funds", 422, "The account has not enough money", false),
+            Self::AccountUnknown => ("account-unknown", 404, "There is no such account", false),
+            Self::TransferUnknown => ("transfer-unknown", 404, "There is no such transfer", false),
+            Self::StreamUnknown => ("stream-unknown", 404, "There is no such external stream", false),
+            Self::SelfTransfer => ("self-transfer", 422, "An account cannot pay itself", false),
+            Self::CurrencyMismatch => ("currency-mismatch", 422, "The currencies differ", false),
+            Self::AmountNotPositive => ("amount-not-positive", 422, "The amount has to be positive", false),
+            Self::AmountTooLarge => ("amount-too-large", 422, "The amount is too large", false),
+            Self::NotFound => ("not-found", 404, "There is nothing at this address", false),
+            Self::MethodNotAllowed => {
+                ("method-not-allowed", 405, "This address does not take the method", false)
+            }
+            Self::Busy => ("busy", 503, "The account is busy, try again", true),
+            Self::Unavailable => ("unavailable", 503, "The service cannot answer now, try again", true),
+            Self::Internal => ("internal", 500, "The service has a fault", true),
+        }
+    }
+
+    pub fn status(self) -> StatusCode {
+        StatusCode::from_u16(self.entry().1).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+}
+
+/// RFC 9457, with `code` and `retryable`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Problem {
+    #[serde(rename = "type")]
+    pub type_uri: String,
+    pub title: String,
+    pub status: u16,
+    pub code: String,
+    pub detail: String,
+    pub retryable: bool,
+    /// The field, as a JSON pointer, that the problem is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pointer: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transfer_id: Option<uuid::Uuid>,
+}
+
+impl Problem {
+    pub fn new(code: Code, detail: impl Into<String>) -> Self {
+        let (name, status, title, retryable) = code.entry();
+        Self {
+            type_uri: format!("/errors/{name}"),
+            title: title.to_owned(),
+            status,
+            code: name.to_owned(),
+            detail: detail.into(),
+            retryable,
+            pointer: None,
+            transfer_id: None,
+        }
+    }
+
+    #[must_use]
+    pub fn at(mut self, pointer: &str) -> Self {
+        self.pointer = Some(pointer.to_owned());
+        self
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = (status, axum::Json(&self)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if self.retryable {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
+    }
+}
+
+impl From<event_store::Error> for Problem {
+    /// Nothing internal leaves the process: the log has it.
+    fn from(error: event_store::Error) -> Self {
+        match error {
+            event_store::Error::Conflict => {
+                Self::new(Code::Busy, "too many requests change the same account")
+            }
+            error if error.is_transient() => {
+                tracing::warn!(%error, "request not answered");
+                Self::new(Code::Unavailable, "the database cannot be reached")
+            }
+            error => {
+                tracing::error!(%error, "request failed");
+                Self::new(Code::Internal, "the fault has been logged")
+            }
+        }
+    }
+}

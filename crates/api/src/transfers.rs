@@ -1,0 +1,279 @@
+//! `/v1/transfers`: ask for one, see what became of it, and every event of its story.
+
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{Query, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use contract::Iban;
+use event::{Aggregate, Personal, RecordedEvent, Seq};
+use event_store::UnitOfWork;
+use jiff::Timestamp;
+use money::{Currency, Money};
+use serde::{Deserialize, Serialize};
+use transfer::{
+    Beneficiary, FailureReason, Limits, ListFilter, RequestError, Status, Transfer, TransferRequest,
+};
+use uuid::Uuid;
+
+use crate::accounts::refused;
+use crate::body::Body;
+use crate::idempotency::{Answer, IdempotencyKey, Undecided, once};
+use crate::service::{Id, Service};
+use crate::{Code, Problem};
+
+const NAME_CHARS_MAX: usize = 140;
+/// ISO 20022: unstructured remittance information.
+const REMITTANCE_CHARS_MAX: usize = 140;
+const LIMIT_DEFAULT: u32 = 50;
+const LIMIT_MAX: u32 = 500;
+const EVENTS_MAX: u32 = 1_000;
+const STATUSES: [&str; 5] = ["pending", "processing", "requires_attention", "succeeded", "failed"];
+
+pub(crate) fn router() -> Router<Service> {
+    Router::new()
+        .route("/v1/transfers", post(create).get(list))
+        .route("/v1/transfers/{id}", get(read))
+        .route("/v1/transfers/{id}/events", get(events))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CreateTransfer {
+    from_account: Uuid,
+    to: To,
+    amount: Money,
+    #[serde(default)]
+    remittance: Option<String>,
+}
+
+/// `{"account_id": …}` for an account here, `{"iban": …, "name": …}` for another bank.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct To {
+    account_id: Option<Uuid>,
+    iban: Option<Iban>,
+    name: Option<String>,
+}
+
+#[derive(Serialize)]
+struct TransferDocument {
+    transfer_id: Uuid,
+    status: &'static str,
+    status_reason: Option<String>,
+    from_account: Uuid,
+    to: Beneficiary,
+    amount: Money,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remittance: Option<Personal<String>>,
+    uetr: Uuid,
+    end_to_end_id: String,
+}
+
+async fn create(
+    State(service): State<Service>,
+    key: IdempotencyKey,
+    Body { fields, content }: Body<CreateTransfer>,
+) -> Result<Response, Problem> {
+    let request = checked(fields)?;
+    let limits = service.limits;
+    once(&service.store, "POST /v1/transfers", key, content, move |unit| {
+        Box::pin(create_in(unit, request.clone(), limits))
+    })
+    .await
+}
+
+async fn create_in(
+    unit: &mut UnitOfWork,
+    request: TransferRequest,
+    limits: Limits,
+) -> Result<Answer, Undecided> {
+    let request = TransferRequest { transfer_id: unit.context().correlation_id, ..request };
+    match transfer::request(unit, request, limits).await {
+        Ok(transfer) => answer(transfer),
+        Err(RequestError::Store(error)) => Err(error.into()),
+        Err(error) => Ok(Answer::refusal(&refusal(&error))?),
+    }
+}
+
+/// What can be seen to be wrong without looking at any account.
+fn checked(fields: CreateTransfer) -> Result<TransferRequest, Problem> {
+    let invalid = |pointer, detail: &str| Err(Problem::new(Code::InvalidField, detail).at(pointer));
+    if !fields.amount.is_positive() {
+        return Err(
+            Problem::new(Code::AmountNotPositive, "the amount has to be positive").at("/amount/amount")
+        );
+    }
+    if fields.remittance.as_ref().is_some_and(|text| text.chars().count() > REMITTANCE_CHARS_MAX) {
+        return invalid("/remittance", "it has at most 140 characters");
+    }
+    let to = match fields.to {
+        To { account_id: Some(account_id), iban: None, name: None } => Beneficiary::Account { account_id },
+        To { account_id: None, iban: Some(iban), name: Some(name) } => {
+            let chars = name.trim().chars().count();
+            if chars == 0 || chars > NAME_CHARS_MAX {
+                return invalid("/to/name", "a name has 1 to 140 characters");
+            }
+            Beneficiary::Bank { iban: iban.into(), name: name.trim().to_owned().into() }
+        }
+        _ => return invalid("/to", "it is either {\"account_id\"} or {\"iban\", \"name\"}"),
+    };
+    Ok(TransferRequest {
+        transfer_id: Uuid::nil(),
+        from_account: fields.from_account,
+        to,
+        amount: fields.amount,
+        remittance: fields.remittance.map(Personal),
+    })
+}
+
+/// A transfer that has failed at once is a refusal, and it can be read like any other.
+fn answer(transfer: Transfer) -> Result<Answer, Undecided> {
+    if let Status::Failed { reason: FailureReason::InsufficientFunds } = transfer.status {
+        let mut problem =
+            Problem::new(Code::InsufficientFunds, "the available balance is smaller than the amount");
+        problem.transfer_id = Some(transfer.request.transfer_id);
+        return Ok(Answer::refusal(&problem)?);
+    }
+    Ok(Answer::new(StatusCode::CREATED, &document(transfer))?)
+}
+
+fn refusal(error: &RequestError) -> Problem {
+    let detail = error.to_string();
+    match error {
+        RequestError::UnknownFromAccount => Problem::new(Code::AccountUnknown, detail).at("/from_account"),
+        RequestError::UnknownToAccount => Problem::new(Code::AccountUnknown, detail).at("/to/account_id"),
+        RequestError::SelfTransfer => Problem::new(Code::SelfTransfer, detail).at("/to/account_id"),
+        RequestError::AccountsDiffer { .. } => {
+            Problem::new(Code::CurrencyMismatch, detail).at("/to/account_id")
+        }
+        RequestError::FromAccount(refusal) | RequestError::ToAccount(refusal) => refused(refusal),
+        RequestError::Store(_) => Problem::new(Code::Internal, "the fault has been logged"),
+    }
+}
+
+async fn read(
+    State(service): State<Service>,
+    id: Result<Id, PathRejection>,
+) -> Result<Json<TransferDocument>, Problem> {
+    let Id(id) = id.map_err(|_| unknown())?;
+    let (transfer, _) = service.store.load::<Transfer>(id).await?;
+    Ok(Json(document(transfer.ok_or_else(unknown)?)))
+}
+
+#[derive(Serialize)]
+struct Events {
+    events: Vec<RecordedEvent>,
+}
+
+async fn events(
+    State(service): State<Service>,
+    id: Result<Id, PathRejection>,
+) -> Result<Json<Events>, Problem> {
+    let Id(id) = id.map_err(|_| unknown())?;
+    let events = service.store.read(&Transfer::stream(id), Seq::ZERO, EVENTS_MAX).await?;
+    if events.is_empty() {
+        return Err(unknown());
+    }
+    Ok(Json(Events { events }))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ListQuery {
+    status: Option<String>,
+    account: Option<Uuid>,
+    cursor: Option<String>,
+    limit: Option<u32>,
+}
+
+#[derive(Serialize)]
+struct Page {
+    transfers: Vec<ListedTransfer>,
+    /// Pass it as `cursor` to get the next page; absent on the last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_cursor: Option<String>,
+}
+
+#[derive(Serialize)]
+struct ListedTransfer {
+    transfer_id: Uuid,
+    status: String,
+    status_reason: Option<String>,
+    from_account: Uuid,
+    amount: Money,
+    requested_at: Timestamp,
+    changed_at: Timestamp,
+}
+
+async fn list(
+    State(service): State<Service>,
+    query: Result<Query<ListQuery>, QueryRejection>,
+) -> Result<Json<Page>, Problem> {
+    let invalid = |detail: String| Problem::new(Code::InvalidQuery, detail);
+    let Query(query) = query.map_err(|error| invalid(error.body_text()))?;
+    if query.status.as_deref().is_some_and(|status| !STATUSES.contains(&status)) {
+        return Err(invalid(format!("status is one of {}", STATUSES.join(", "))));
+    }
+    let limit = query.limit.unwrap_or(LIMIT_DEFAULT);
+    if !(1..=LIMIT_MAX).contains(&limit) {
+        return Err(invalid(format!("limit is 1 to {LIMIT_MAX}")));
+    }
+    let after = match query.cursor.as_deref().map(parse_cursor) {
+        Some(None) => return Err(invalid("cursor is the next_cursor of an earlier page".to_owned())),
+        Some(after) => after,
+        None => None,
+    };
+    let filter = ListFilter { status: query.status, from_account: query.account, after, limit };
+    let rows = transfer::list(&service.store, &filter).await?;
+    let full = rows.len() >= usize::try_from(limit).unwrap_or(usize::MAX);
+    let next_cursor =
+        rows.last().filter(|_| full).map(|row| format!("{}_{}", row.requested_at.as_microsecond(), row.id));
+    let listed = |row: transfer::TransferRow| -> Result<ListedTransfer, Problem> {
+        let currency: Currency = row
+            .currency
+            .parse()
+            .map_err(|_| Problem::new(Code::Internal, "the projection holds an unknown currency"))?;
+        Ok(ListedTransfer {
+            transfer_id: row.id,
+            status: row.status,
+            status_reason: row.status_reason,
+            from_account: row.from_account,
+            amount: Money::new(row.amount, currency),
+            requested_at: row.requested_at,
+            changed_at: row.changed_at,
+        })
+    };
+    Ok(Json(Page { transfers: rows.into_iter().map(listed).collect::<Result<_, _>>()?, next_cursor }))
+}
+
+fn parse_cursor(cursor: &str) -> Option<(Timestamp, Uuid)> {
+    let (micros, id) = cursor.split_once('_')?;
+    Some((Timestamp::from_microsecond(micros.parse().ok()?).ok()?, id.parse().ok()?))
+}
+
+fn document(transfer: Transfer) -> TransferDocument {
+    let (status, status_reason) = match transfer.status {
+        Status::Requested => ("pending", None),
+        Status::Submitted => ("processing", None),
+        Status::AttentionRequired { reason } => ("requires_attention", Some(reason)),
+        Status::Succeeded => ("succeeded", None),
+        Status::Failed { reason } => ("failed", Some(reason.code().to_owned())),
+    };
+    TransferDocument {
+        transfer_id: transfer.request.transfer_id,
+        status,
+        status_reason,
+        from_account: transfer.request.from_account,
+        to: transfer.request.to,
+        amount: transfer.request.amount,
+        remittance: transfer.request.remittance,
+        uetr: transfer.request.uetr,
+        end_to_end_id: transfer.request.end_to_end_id,
+    }
+}
+
+fn unknown() -> Problem {
+    Problem::new(Code::TransferUnknown, "a transfer has the id that POST /v1/transfers has answered with")
+}

@@ -1,0 +1,53 @@
+//! The embedded sink: hands events to the handlers of this process, without a broker.
+
+use std::sync::Arc;
+
+use event::RecordedEvent;
+use futures::future::BoxFuture;
+
+use crate::{CommitPosition, Error, InFlight, OpenSink, Row, Sink, Ticket};
+
+/// Called when a handler is done with an event; dropped uncalled, the event is never confirmed.
+pub type Settle = Box<dyn FnOnce() + Send>;
+
+/// One handler's way in.
+pub trait Outlet: Send + Sync {
+    fn wants(&self, category: &str) -> bool;
+
+    /// Takes the event on without waiting for the handler.
+    fn offer<'a>(&'a self, event: &'a Arc<RecordedEvent>, settle: Settle)
+    -> BoxFuture<'a, Result<(), Error>>;
+}
+
+pub struct OpenEmbedded {
+    pub outlets: Arc<[Box<dyn Outlet>]>,
+}
+
+impl OpenSink for OpenEmbedded {
+    type Sink = EmbeddedSink;
+
+    fn open(&self, in_flight: Arc<InFlight>) -> impl Future<Output = Result<EmbeddedSink, Error>> + Send {
+        std::future::ready(Ok(EmbeddedSink { outlets: Arc::clone(&self.outlets), in_flight }))
+    }
+}
+
+pub struct EmbeddedSink {
+    outlets: Arc<[Box<dyn Outlet>]>,
+    in_flight: Arc<InFlight>,
+}
+
+impl Sink for EmbeddedSink {
+    async fn deliver(&mut self, row: Row, _at: CommitPosition, ticket: Ticket) -> Result<(), Error> {
+        let wanting: Vec<_> = self.outlets.iter().filter(|outlet| outlet.wants(row.category())).collect();
+        if wanting.is_empty() {
+            return Ok(());
+        }
+        let event = Arc::new(row.to_event()?);
+        self.in_flight.expect(ticket, wanting.len());
+        for outlet in wanting {
+            let in_flight = Arc::clone(&self.in_flight);
+            outlet.offer(&event, Box::new(move || in_flight.acknowledge(ticket))).await?;
+        }
+        Ok(())
+    }
+}

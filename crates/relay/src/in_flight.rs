@@ -1,0 +1,218 @@
+//! What the sink has been given and not acknowledged, and so how far the slot may be confirmed.
+//!
+//! A queue of transactions in commit order. The slot is confirmed up to the end of the longest prefix whose
+//! events are all acknowledged; only when nothing at all is in flight may a keep-alive move it further. Never the last
+//! received, never the furthest acknowledged (that is how relays lose events: reference `cdc.md` §5).
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use pgoutput::Lsn;
+use replication::Progress;
+use tokio::sync::watch;
+
+/// Names the transaction that an event belongs to.
+pub type Ticket = usize;
+
+pub struct InFlight {
+    queue: Mutex<Queue>,
+    confirm: Box<dyn Fn(Lsn) + Send + Sync>,
+    failure: watch::Sender<Option<String>>,
+}
+
+#[derive(Default)]
+struct Queue {
+    first: Ticket,
+    transactions: VecDeque<Transaction>,
+}
+
+#[derive(Default)]
+struct Transaction {
+    unacknowledged: usize,
+    /// None while its commit has not been read.
+    end_lsn: Option<Lsn>,
+}
+
+impl InFlight {
+    pub fn new(progress: Progress) -> Self {
+        Self::confirming(move |lsn| progress.confirm(lsn))
+    }
+
+    fn confirming(confirm: impl Fn(Lsn) + Send + Sync + 'static) -> Self {
+        Self { queue: Mutex::default(), confirm: Box::new(confirm), failure: watch::Sender::new(None) }
+    }
+
+    pub fn begin(&self) -> Ticket {
+        let mut queue = self.queue();
+        queue.transactions.push_back(Transaction::default());
+        queue.first + queue.transactions.len() - 1
+    }
+
+    /// The sink has taken on `count` more deliveries of this transaction, each to be acknowledged.
+    pub fn expect(&self, ticket: Ticket, count: usize) {
+        if let Some(transaction) = self.queue().transaction(ticket) {
+            transaction.unacknowledged += count;
+        }
+    }
+
+    pub fn commit(&self, ticket: Ticket, end_lsn: Lsn) {
+        let mut queue = self.queue();
+        if let Some(transaction) = queue.transaction(ticket) {
+            transaction.end_lsn = Some(end_lsn);
+            if event::mutants::active("confirm_before_ack") {
+                transaction.unacknowledged = 0;
+            }
+        }
+        self.advance(queue);
+    }
+
+    /// One delivery of this transaction is with the sink for good. May be called from any thread.
+    pub fn acknowledge(&self, ticket: Ticket) {
+        let mut queue = self.queue();
+        if let Some(transaction) = queue.transaction(ticket) {
+            transaction.unacknowledged = transaction.unacknowledged.saturating_sub(1);
+        }
+        self.advance(queue);
+    }
+
+    /// The server has nothing more before `wal_end`; it is confirmed if nothing is in flight.
+    pub fn idle(&self, wal_end: Lsn) {
+        let queue = self.queue();
+        if queue.transactions.is_empty() {
+            drop(queue);
+            (self.confirm)(wal_end);
+        }
+    }
+
+    /// A delivery has failed for good: the session has to begin again from what is confirmed.
+    pub fn fail(&self, reason: String) {
+        self.failure.send_if_modified(|failure| {
+            let first = failure.is_none();
+            failure.get_or_insert(reason);
+            first
+        });
+    }
+
+    /// Waits until a delivery fails.
+    pub async fn failed(&self) -> String {
+        let mut failure = self.failure.subscribe();
+        match failure.wait_for(Option::is_some).await {
+            Ok(reason) => reason.clone().unwrap_or_default(),
+            Err(_) => String::new(),
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.queue().transactions.is_empty()
+    }
+
+    fn advance(&self, mut queue: MutexGuard<'_, Queue>) {
+        let mut reached = None;
+        while let Some(Transaction { unacknowledged: 0, end_lsn: Some(end_lsn) }) = queue.transactions.front()
+        {
+            reached = Some(*end_lsn);
+            queue.transactions.pop_front();
+            queue.first += 1;
+        }
+        drop(queue);
+        if let Some(lsn) = reached {
+            (self.confirm)(lsn);
+        }
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Queue {
+    fn transaction(&mut self, ticket: Ticket) -> Option<&mut Transaction> {
+        self.transactions.get_mut(ticket.checked_sub(self.first)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn observed() -> (InFlight, Arc<AtomicU64>) {
+        let confirmed = Arc::new(AtomicU64::new(0));
+        let seen = Arc::clone(&confirmed);
+        let confirm = move |lsn: Lsn| {
+            seen.fetch_max(lsn.as_u64(), Ordering::SeqCst);
+        };
+        (InFlight::confirming(confirm), confirmed)
+    }
+
+    #[test]
+    fn a_later_transaction_that_is_faster_confirms_nothing() {
+        let (in_flight, confirmed) = observed();
+        let (slow, fast) = (in_flight.begin(), in_flight.begin());
+        in_flight.expect(slow, 1);
+        in_flight.commit(slow, Lsn::new(10));
+        in_flight.expect(fast, 1);
+        in_flight.commit(fast, Lsn::new(20));
+        in_flight.acknowledge(fast);
+        assert_eq!(confirmed.load(Ordering::SeqCst), 0);
+        in_flight.acknowledge(slow);
+        assert_eq!(confirmed.load(Ordering::SeqCst), 20);
+    }
+
+    #[test]
+    fn a_keep_alive_confirms_only_when_nothing_is_in_flight() {
+        let (in_flight, confirmed) = observed();
+        let ticket = in_flight.begin();
+        in_flight.idle(Lsn::new(99));
+        assert_eq!(confirmed.load(Ordering::SeqCst), 0);
+        in_flight.commit(ticket, Lsn::new(10));
+        in_flight.idle(Lsn::new(99));
+        assert_eq!(confirmed.load(Ordering::SeqCst), 99);
+    }
+
+    #[test]
+    fn the_first_failure_is_the_one_that_is_told() {
+        let (in_flight, _) = observed();
+        in_flight.fail("broker".to_owned());
+        in_flight.fail("later".to_owned());
+        assert_eq!(futures::executor::block_on(in_flight.failed()), "broker");
+    }
+
+    proptest! {
+        /// Whatever the order of acknowledgements, the confirmed LSN is the end of the longest acknowledged prefix.
+        #[test]
+        fn the_confirmed_lsn_is_the_longest_acknowledged_prefix(
+            sizes in proptest::collection::vec(0_usize..4, 1..20),
+            order in any::<prop::sample::Index>(),
+            seed in any::<usize>(),
+        ) {
+            let (in_flight, confirmed) = observed();
+            let mut deliveries = Vec::new();
+            let mut left = Vec::new();
+            for (n, size) in sizes.iter().enumerate() {
+                let ticket = in_flight.begin();
+                in_flight.expect(ticket, *size);
+                in_flight.commit(ticket, Lsn::new(10 * (n as u64 + 1)));
+                deliveries.extend(std::iter::repeat_n(n, *size));
+                left.push(*size);
+            }
+            // A cheap seeded shuffle.
+            let len = deliveries.len();
+            for at in 0..len {
+                let other = seed.wrapping_mul(at + 7).wrapping_add(order.index(len.max(1))) % len;
+                deliveries.swap(at, other);
+            }
+            for n in deliveries {
+                in_flight.acknowledge(n);
+                left[n] -= 1;
+                let prefix = left.iter().take_while(|left| **left == 0).count() as u64;
+                prop_assert_eq!(confirmed.load(Ordering::SeqCst), 10 * prefix);
+            }
+            prop_assert!(in_flight.is_empty());
+        }
+    }
+}
