@@ -66,8 +66,7 @@ impl Answer {
     }
 
     pub(crate) fn refusal(problem: &Problem) -> Result<Self, Problem> {
-        let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::UNPROCESSABLE_ENTITY);
-        Self::new(status, problem)
+        Self::new(problem.status(), problem)
     }
 }
 

@@ -2,7 +2,8 @@
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde::{Deserialize, Serialize};
+use serde::{Serialize, Serializer};
+use uuid::Uuid;
 
 /// A stable, documented code. Clients may rely on it; the `detail` is for people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,52 +74,77 @@ impl Code {
     }
 }
 
-/// RFC 9457, with `code` and `retryable`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+/// An error answer: RFC 9457, with `code` and `retryable`.
+#[derive(Debug, Clone)]
 pub struct Problem {
-    #[serde(rename = "type")]
-    pub type_uri: String,
-    pub title: String,
-    pub status: u16,
-    pub code: String,
-    pub detail: String,
-    pub retryable: bool,
-    /// The field, as a JSON pointer, that the problem is about.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pointer: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub transfer_id: Option<uuid::Uuid>,
+    code: Code,
+    detail: String,
+    pointer: Option<String>,
+    transfer_id: Option<Uuid>,
+}
+
+/// How it is written.
+#[derive(Serialize)]
+struct Document<'a> {
+    r#type: String,
+    title: &'static str,
+    status: u16,
+    code: &'static str,
+    detail: &'a str,
+    retryable: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pointer: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    transfer_id: Option<Uuid>,
 }
 
 impl Problem {
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
-        let (name, status, title, retryable) = code.entry();
-        Self {
-            type_uri: format!("/errors/{name}"),
-            title: title.to_owned(),
-            status,
-            code: name.to_owned(),
-            detail: detail.into(),
-            retryable,
-            pointer: None,
-            transfer_id: None,
-        }
+        Self { code, detail: detail.into(), pointer: None, transfer_id: None }
     }
 
+    /// The field, as a JSON pointer, that the problem is about.
     #[must_use]
     pub fn at(mut self, pointer: &str) -> Self {
         self.pointer = Some(pointer.to_owned());
         self
     }
+
+    /// The transfer in which the refusal is recorded.
+    #[must_use]
+    pub fn recorded_in(mut self, transfer_id: Uuid) -> Self {
+        self.transfer_id = Some(transfer_id);
+        self
+    }
+
+    pub fn status(&self) -> StatusCode {
+        self.code.status()
+    }
+}
+
+impl Serialize for Problem {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let (code, status, title, retryable) = self.code.entry();
+        let document = Document {
+            r#type: format!("/errors/{code}"),
+            title,
+            status,
+            code,
+            detail: &self.detail,
+            retryable,
+            pointer: self.pointer.as_deref(),
+            transfer_id: self.transfer_id,
+        };
+        document.serialize(serializer)
+    }
 }
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let mut response = (status, axum::Json(&self)).into_response();
+        let mut response = (self.status(), axum::Json(&self)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        if self.retryable {
+        if self.code.entry().3 {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
         response

@@ -7,9 +7,7 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{DefaultBodyLimit, FromRequestParts, Path};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
-use axum::response::Response;
 use event_store::Store;
-use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
 use transfer::Limits;
 use uuid::Uuid;
@@ -41,12 +39,6 @@ pub fn router(service: Service, readiness: Readiness) -> Router {
         })
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, REQUEST_TIMEOUT))
-        .layer(CatchPanicLayer::custom(|_| -> Response {
-            axum::response::IntoResponse::into_response(Problem::new(
-                Code::Internal,
-                "the fault has been logged",
-            ))
-        }))
 }
 
 /// The `{id}` of a path.

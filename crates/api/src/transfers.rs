@@ -131,9 +131,9 @@ fn checked(fields: CreateTransfer) -> Result<TransferRequest, Problem> {
 /// A transfer that has failed at once is a refusal, and it can be read like any other.
 fn answer(transfer: Transfer) -> Result<Answer, Undecided> {
     if let Status::Failed { reason: FailureReason::InsufficientFunds } = transfer.status {
-        let mut problem =
-            Problem::new(Code::InsufficientFunds, "the available balance is smaller than the amount");
-        problem.transfer_id = Some(transfer.request.transfer_id);
+        let problem =
+            Problem::new(Code::InsufficientFunds, "the available balance is smaller than the amount")
+                .recorded_in(transfer.request.transfer_id);
         return Ok(Answer::refusal(&problem)?);
     }
     Ok(Answer::new(StatusCode::CREATED, &document(transfer))?)

@@ -44,12 +44,11 @@ impl Engine {
                 after = Some(last.stream.clone());
                 let names: Vec<&str> = page.iter().map(|at| at.stream.as_str()).collect();
                 let places = self.places_now(&names).await?;
-                let missed: Vec<_> = page
-                    .iter()
-                    .filter(|at| places.get(at.stream.as_str()).is_none_or(|place| place.seq < at.seq))
-                    .collect();
+                let missed = page
+                    .into_iter()
+                    .filter(|at| places.get(at.stream.as_str()).is_none_or(|place| place.seq < at.seq));
                 let mut running = futures::stream::iter(missed)
-                    .map(|at| self.catch_up_stream(&at.stream))
+                    .map(async |at| self.catch_up_stream(&at.stream).await)
                     .buffer_unordered(self.handler.concurrency());
                 while let Some(done) = running.next().await {
                     done?;
@@ -70,7 +69,7 @@ impl Engine {
                     }
                 }
                 Err(error) => {
-                    tracing::warn!(handler = self.handler.name(), %error, "retries wait for the database")
+                    tracing::warn!(handler = self.handler.name(), %error, "retries wait for the database");
                 }
             }
         }

@@ -87,7 +87,7 @@ impl Scheduler {
                 Ok(claimed) if claimed == usize::try_from(CLAIM_COUNT).unwrap_or_default() => continue,
                 Ok(_) => {}
                 Err(error) if error.is_transient() => {
-                    tracing::warn!(%error, "deadlines wait for the database")
+                    tracing::warn!(%error, "deadlines wait for the database");
                 }
                 Err(error) => return Err(error),
             }

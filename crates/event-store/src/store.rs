@@ -70,6 +70,14 @@ impl Store {
         Ok(UnitOfWork::new(self.clone(), self.pool.begin().await?, context))
     }
 
+    /// Appends events at the places that they state, in one transaction: all of them, or none and a conflict. False when
+    /// an earlier try had appended them. `execute` is for aggregates; this is for whoever makes events otherwise.
+    pub async fn append(&self, mut events: Vec<NewEvent>) -> Result<bool, Error> {
+        events.sort_by(|a, b| (&a.stream, a.seq).cmp(&(&b.stream, b.seq)));
+        let mut connection = self.pool.acquire().await?;
+        append_in(&mut connection, &events).await
+    }
+
     /// The current state of an aggregate and the seq of its last event.
     pub async fn load<A: Aggregate>(&self, id: Uuid) -> Result<(Option<A>, Seq), Error> {
         let mut connection = self.pool.acquire().await?;

@@ -1,2 +1,63 @@
-//! The `lunaria` binary.
-fn main() {}
+//! The `lunaria` binary: parses what was typed, reads the configuration, runs one role.
+
+mod cli;
+mod config;
+mod process;
+
+mod embedded;
+mod roles;
+mod services;
+
+mod bench;
+mod dev;
+mod doctor;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use cli::{Cli, Command};
+use config::Config;
+
+/// `EX_USAGE` of sysexits(3): wrong configuration, before anything has started.
+const EXIT_USAGE: u8 = 64;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    process::log_to_stderr(&cli);
+    process::end_on_panic();
+    let config = match Config::load(cli.config.as_deref(), &cli.set) {
+        Ok(config) => config,
+        Err(error) => {
+            process::complain(&format!("configuration: {error:#}"));
+            return ExitCode::from(EXIT_USAGE);
+        }
+    };
+    let outcome = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(run(cli, config)),
+        Err(error) => Err(error.into()),
+    };
+    match outcome {
+        Ok(code) => code,
+        Err(error) => {
+            process::complain(&format!("{error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(cli: Cli, config: Config) -> anyhow::Result<ExitCode> {
+    let shutdown = process::shutdown_signal();
+    match cli.command {
+        Command::Dev(options) => Box::pin(dev::run(config, options, shutdown)).await?,
+        Command::Serve => roles::serve(config, shutdown).await?,
+        Command::Relay { service } => roles::relay(config, service, shutdown).await?,
+        Command::Handlers { service } => roles::handlers(config, service, shutdown).await?,
+        Command::Adapter { rail: cli::Rail::Instant } => roles::adapter(config, shutdown).await?,
+        Command::Simulator(options) => roles::simulator(options, shutdown).await?,
+        Command::Migrate { service } => roles::migrate(config, service).await?,
+        Command::Doctor => return doctor::run(config).await,
+        Command::Bench(options) => bench::run(options).await?,
+        Command::Config { action: cli::ConfigAction::Show } => config.show()?,
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,6 +1,7 @@
 //! The relay's loop: one session after the other, from what the slot has confirmed.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use pgoutput::{Lsn, Message};
@@ -21,6 +22,8 @@ pub struct Config {
     pub replication: replication::Config,
     pub slot: SlotName,
     pub publication: String,
+    /// True while a session reads the slot: for readiness.
+    pub relaying: Arc<AtomicBool>,
 }
 
 /// Relays until `shutdown`. Returns an error only when it has to halt.
@@ -28,6 +31,7 @@ pub async fn run(config: Config, open: impl OpenSink, shutdown: CancellationToke
     let mut pause = PAUSE_FIRST;
     loop {
         let outcome = run_session(&config, &open, &shutdown).await;
+        config.relaying.store(false, Ordering::Release);
         let Err(error) = outcome else { return Ok(()) };
         if shutdown.is_cancelled() {
             return Ok(());
@@ -55,6 +59,7 @@ async fn run_session(
     let stream = client.start_replication(&config.slot, Lsn::ZERO, &config.publication).await?;
     let in_flight = Arc::new(InFlight::new(stream.progress()));
     let sink = open.open(Arc::clone(&in_flight)).await?;
+    config.relaying.store(true, Ordering::Release);
     tracing::info!(slot = %config.slot, "relay session started");
     let mut session = Session { stream, in_flight, sink, table: None, transaction: None };
     session.relay(shutdown).await?;

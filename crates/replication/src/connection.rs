@@ -14,7 +14,7 @@ use crate::inbound::Inbound;
 /// The answer to START_REPLICATION, which postgres-protocol does not know.
 pub(crate) const COPY_BOTH_RESPONSE_TAG: u8 = b'W';
 
-pub(crate) type Outbound = Box<dyn AsyncWrite + Send + Unpin>;
+pub(crate) type Outbound = Box<dyn AsyncWrite + Send + Sync + Unpin>;
 
 pub(crate) struct Connection {
     inbound: Inbound,
@@ -44,8 +44,8 @@ impl Connection {
     }
 
     pub(crate) fn new(
-        reader: impl AsyncRead + Send + Unpin + 'static,
-        writer: impl AsyncWrite + Send + Unpin + 'static,
+        reader: impl AsyncRead + Send + Sync + Unpin + 'static,
+        writer: impl AsyncWrite + Send + Sync + Unpin + 'static,
     ) -> Self {
         Self { inbound: Inbound::new(reader), outbound: Box::new(writer) }
     }

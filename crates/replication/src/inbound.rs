@@ -18,12 +18,12 @@ const MESSAGE_BYTES_MAX: usize = 1 << 30;
 pub(crate) const HEADER_BYTES: usize = 5;
 
 pub(crate) struct Inbound {
-    socket: Box<dyn AsyncRead + Send + Unpin>,
+    socket: Box<dyn AsyncRead + Send + Sync + Unpin>,
     buffer: BytesMut,
 }
 
 impl Inbound {
-    pub(crate) fn new(socket: impl AsyncRead + Send + Unpin + 'static) -> Self {
+    pub(crate) fn new(socket: impl AsyncRead + Send + Sync + Unpin + 'static) -> Self {
         Self { socket: Box::new(socket), buffer: BytesMut::new() }
     }
 

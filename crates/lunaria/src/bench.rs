@@ -1,0 +1,57 @@
+//! `lunaria bench`: each figure beside its floor, measured in the same run on servers of its own.
+
+mod append;
+mod figure;
+mod relay;
+
+use anyhow::Context;
+use event_store::{Passwords, provision};
+use local_servers::{PostgresCluster, PostgresOptions};
+use sqlx::postgres::PgConnectOptions;
+
+use crate::cli::{Bench, BenchOptions};
+
+/// A throw-away cluster with durable commits.
+struct Bed {
+    postgres: PostgresCluster,
+    directory: std::path::PathBuf,
+}
+
+const DATABASE: &str = "lunaria_bench";
+
+pub(crate) async fn run(options: BenchOptions) -> anyhow::Result<()> {
+    let bed = tokio::task::spawn_blocking(Bed::start).await??;
+    let measured = match options.what {
+        Bench::Append => append::measure(&bed, &options).await,
+        Bench::Relay => relay::measure(&bed, &options).await,
+    };
+    tokio::task::spawn_blocking(move || bed.stop()).await??;
+    figure::print(&measured?, options.json)
+}
+
+impl Bed {
+    fn start() -> anyhow::Result<Self> {
+        let directory = std::env::temp_dir().join(format!("lunaria-bench-{}", std::process::id()));
+        let settings = [("max_wal_size", "8GB"), ("shared_buffers", "1GB"), ("checkpoint_timeout", "30min")];
+        let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+        let options = PostgresOptions { directory: directory.join("postgres"), port: None, settings };
+        std::fs::create_dir_all(&directory)?;
+        Ok(Self { postgres: PostgresCluster::start(options)?, directory })
+    }
+
+    fn stop(self) -> anyhow::Result<()> {
+        self.postgres.stop()?;
+        std::fs::remove_dir_all(&self.directory).context("the bench's servers left files behind")
+    }
+
+    async fn provision(&self) -> anyhow::Result<(PgConnectOptions, Passwords)> {
+        let superuser: PgConnectOptions = self.postgres.superuser_url("postgres").parse()?;
+        let passwords = Passwords {
+            owner: "owner".to_owned(),
+            application: "application".to_owned(),
+            relay: "relay".to_owned(),
+        };
+        provision(&superuser, DATABASE, "bench", &passwords).await?;
+        Ok((superuser.database(DATABASE), passwords))
+    }
+}

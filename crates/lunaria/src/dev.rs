@@ -1,0 +1,178 @@
+//! `lunaria dev`: the whole platform on this machine, on servers of its own, with a transfer that moves.
+
+mod demo;
+mod state;
+mod timeline;
+
+use std::path::Path;
+use std::process::Stdio;
+
+use anyhow::{Context, bail};
+use event_store::{Passwords, provision};
+use local_servers::{KafkaBroker, KafkaOptions, PostgresCluster, PostgresOptions};
+use sqlx::postgres::PgConnectOptions;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::net::TcpListener;
+use tokio::process::{Child, Command};
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+use crate::cli::{DevOptions, ServiceName};
+use crate::config::{Config, Database, Transport};
+use crate::process::complain;
+use crate::{roles, services};
+
+const FIRST_PORT: u16 = 8080;
+const PORTS_TRIED: u16 = 100;
+
+pub(crate) async fn run(
+    config: Config,
+    options: DevOptions,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    let directory = state::directory(options.state_dir.as_deref())?;
+    let servers = Servers::start(&directory, &options).await?;
+    let outcome = run_platform(config, &options, &directory, &servers, shutdown).await;
+    servers.stop().await?;
+    outcome
+}
+
+async fn run_platform(
+    mut config: Config,
+    options: &DevOptions,
+    directory: &Path,
+    servers: &Servers,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    let passwords = state::passwords(directory)?;
+    provision_services(&mut config, servers, &passwords).await?;
+    config.transport = options.transport;
+    if let Some(kafka) = &servers.kafka {
+        config.kafka.brokers = kafka.bootstrap();
+    }
+    let (mut house, house_url) = start_clearing_house(&directory.join("clearing-house.jsonl")).await?;
+    config.instant.clearing_house_url.clone_from(&house_url);
+    let api = bind_api(options.port).await?;
+    let answers = TcpListener::bind("127.0.0.1:0").await?;
+    config.instant.listen = answers.local_addr()?;
+    let api_url = format!("http://{}", api.local_addr()?);
+    config.core.external_url.clone_from(&api_url);
+
+    let (ready, is_ready) = oneshot::channel();
+    let demo = demo::Demo {
+        api_url,
+        house_url,
+        stores: (
+            services::connect(ServiceName::Core, &config).await?,
+            services::connect(ServiceName::AdapterInstant, &config).await?,
+        ),
+        with_transfer: !options.no_demo,
+    };
+    let show = async {
+        if is_ready.await.is_ok()
+            && let Err(error) = demo.show(&shutdown).await
+        {
+            complain(&format!("the demo did not go through: {error:#}"));
+        }
+    };
+    let serve = roles::serve_all(config, api, answers, shutdown.clone(), move || {
+        let _ = ready.send(());
+    });
+    let (outcome, ()) = tokio::join!(Box::pin(serve), show);
+    drop(house.stdin.take());
+    let _ = house.wait().await;
+    outcome
+}
+
+/// The servers that this run has started.
+struct Servers {
+    postgres: PostgresCluster,
+    kafka: Option<KafkaBroker>,
+}
+
+impl Servers {
+    async fn start(directory: &Path, options: &DevOptions) -> anyhow::Result<Self> {
+        let postgres =
+            PostgresOptions { directory: directory.join("postgres"), port: None, settings: Vec::new() };
+        let kafka = match (options.transport, &options.kafka_libs) {
+            (Transport::Embedded, _) => None,
+            (Transport::Kafka, Some(libs)) => {
+                Some(KafkaOptions { directory: directory.join("kafka"), port: None, libs: libs.clone() })
+            }
+            (Transport::Kafka, None) => {
+                bail!("--transport kafka needs Kafka's jars: add --kafka-libs \"$(scripts/kafka.sh)\"")
+            }
+        };
+        tokio::task::spawn_blocking(move || {
+            Ok(Self {
+                postgres: PostgresCluster::start(postgres)?,
+                kafka: kafka.map(KafkaBroker::start).transpose()?,
+            })
+        })
+        .await?
+    }
+
+    async fn stop(self) -> anyhow::Result<()> {
+        tokio::task::spawn_blocking(move || {
+            if let Some(kafka) = self.kafka {
+                kafka.stop()?;
+            }
+            Ok(self.postgres.stop()?)
+        })
+        .await?
+    }
+}
+
+/// Makes both services' databases, as often as it takes, and points the configuration at them.
+async fn provision_services(
+    config: &mut Config,
+    servers: &Servers,
+    passwords: &Passwords,
+) -> anyhow::Result<()> {
+    let superuser: PgConnectOptions = servers.postgres.superuser_url("postgres").parse()?;
+    let port = servers.postgres.port();
+    for service in ServiceName::ALL {
+        let database = format!("lunaria_{}", service.as_str().replace('-', "_"));
+        provision(&superuser, &database, service.as_str(), passwords)
+            .await
+            .with_context(|| format!("cannot make the database {database}"))?;
+        let url =
+            |role: &str, password: &str| format!("postgres://{role}:{password}@127.0.0.1:{port}/{database}");
+        let settings: &mut Database = match service {
+            ServiceName::Core => &mut config.core.database,
+            ServiceName::AdapterInstant => &mut config.instant.database,
+        };
+        settings.database_url = url(event_store::APPLICATION_ROLE, &passwords.application);
+        settings.relay_url = url(event_store::RELAY_ROLE, &passwords.relay);
+    }
+    Ok(())
+}
+
+/// Another process, as in the world; it ends when this one does, however that happens.
+async fn start_clearing_house(journal: &Path) -> anyhow::Result<(Child, String)> {
+    let mut house = Command::new(std::env::current_exe()?)
+        .args(["--log", "error", "simulator", "--exit-with-parent", "--listen", "127.0.0.1:0", "--journal"])
+        .arg(journal)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .process_group(0)
+        .spawn()
+        .context("cannot start the simulated clearing house")?;
+    let output = house.stdout.take().context("the clearing house has no output")?;
+    let line = BufReader::new(output).lines().next_line().await?;
+    let url = line.as_deref().and_then(|line| line.strip_prefix("listening clearing-house "));
+    let url = url.context("the simulated clearing house did not start")?.to_owned();
+    Ok((house, url))
+}
+
+async fn bind_api(port: Option<u16>) -> anyhow::Result<TcpListener> {
+    if let Some(port) = port {
+        return TcpListener::bind(("127.0.0.1", port)).await.with_context(|| format!("port {port} is taken"));
+    }
+    for port in FIRST_PORT..FIRST_PORT + PORTS_TRIED {
+        if let Ok(listener) = TcpListener::bind(("127.0.0.1", port)).await {
+            return Ok(listener);
+        }
+    }
+    bail!("no free port from {FIRST_PORT} on; choose one with --port")
+}

@@ -1,0 +1,91 @@
+//! Two customers, some money, one transfer, and the five lines to go on from.
+
+use std::io::Write;
+
+use anyhow::{Context, ensure};
+use event_store::Store;
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::timeline;
+
+/// A published example of an IBAN, so that nobody's account is meant.
+const OTHER_BANK: &str = "DE89370400440532013000";
+
+pub(super) struct Demo {
+    pub(super) api_url: String,
+    pub(super) house_url: String,
+    pub(super) stores: (Store, Store),
+    pub(super) with_transfer: bool,
+}
+
+impl Demo {
+    pub(super) async fn show(&self, shutdown: &CancellationToken) -> anyhow::Result<()> {
+        let mut account = None;
+        if self.with_transfer {
+            let ada = self.customer("ada", "Ada Lund").await?;
+            let bo = self.customer("bo", "Bo Berg").await?;
+            say(&format!("Ada Lund has account {ada}, Bo Berg {bo}."))?;
+            let transfer = json!({
+                "from_account": ada,
+                "to": { "iban": OTHER_BANK, "name": "Muster GmbH" },
+                "amount": { "amount": "12500", "currency": "DKK" },
+                "remittance": "invoice 7"
+            });
+            let created = self.post("/v1/transfers", &Uuid::now_v7().to_string(), &transfer).await?;
+            let transfer_id = id(&created, "transfer_id")?;
+            say(&format!("\nAda pays 125.00 DKK to another bank, transfer {transfer_id}:\n"))?;
+            timeline::follow(&self.stores, transfer_id, shutdown).await?;
+            account = Some((ada, transfer_id));
+        }
+        self.five_lines(account)
+    }
+
+    /// Opens the account and deposits money; the same keys find the same account at the next start.
+    async fn customer(&self, key: &str, name: &str) -> anyhow::Result<Uuid> {
+        let open = json!({ "owner_name": name, "currency": "DKK" });
+        let account = id(&self.post("/v1/accounts", &format!("demo-{key}"), &open).await?, "account_id")?;
+        let deposit = json!({ "amount": { "amount": "100000000", "currency": "DKK" } });
+        self.post(&format!("/v1/accounts/{account}/deposits"), &format!("demo-{key}-deposit"), &deposit)
+            .await?;
+        Ok(account)
+    }
+
+    async fn post(&self, path: &str, key: &str, body: &Value) -> anyhow::Result<Value> {
+        let url = format!("{}{path}", self.api_url);
+        let response =
+            reqwest::Client::new().post(&url).header("Idempotency-Key", key).json(body).send().await?;
+        let status = response.status();
+        let answer: Value = response.json().await.with_context(|| format!("POST {path}"))?;
+        ensure!(status.is_success(), "POST {path}: {status}: {answer}");
+        Ok(answer)
+    }
+
+    fn five_lines(&self, demo: Option<(Uuid, Uuid)>) -> anyhow::Result<()> {
+        let (api, house) = (&self.api_url, &self.house_url);
+        let (account, transfer) = match demo {
+            Some((account, transfer)) => (account.to_string(), transfer.to_string()),
+            None => ("ACCOUNT_ID".to_owned(), "TRANSFER_ID".to_owned()),
+        };
+        say(&format!(
+            "
+API  {api}
+pay  curl -sS {api}/v1/transfers -H 'Idempotency-Key: '$(cat /proc/sys/kernel/random/uuid) -H 'Content-Type: application/json' -d '{{\"from_account\":\"{account}\",\"to\":{{\"iban\":\"{OTHER_BANK}\",\"name\":\"Muster GmbH\"}},\"amount\":{{\"amount\":\"2500\",\"currency\":\"DKK\"}}}}'
+read curl -sS {api}/v1/transfers/{transfer}
+fail curl -sS {house}/faults -H 'Content-Type: application/json' -d '{{\"kind\":\"reject\",\"count\":1}}'   # or lose_answer, down
+stop Ctrl-C; the data stays for the next run"
+        ))
+    }
+}
+
+fn id(answer: &Value, field: &str) -> anyhow::Result<Uuid> {
+    let text = answer.get(field).and_then(Value::as_str);
+    text.with_context(|| format!("the answer has no {field}"))?.parse().context("not an id")
+}
+
+pub(super) fn say(line: &str) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{line}")?;
+    Ok(out.flush()?)
+}

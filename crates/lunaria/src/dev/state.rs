@@ -1,0 +1,70 @@
+//! Where `lunaria dev` keeps its data, and the passwords of its roles.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use event_store::Passwords;
+use rand::Rng;
+use rand::distr::Alphanumeric;
+use serde::{Deserialize, Serialize};
+
+const PASSWORD_LENGTH: usize = 32;
+
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    owner: String,
+    application: String,
+    relay: String,
+}
+
+/// The asked directory, or the user's state directory. Root's own home is closed to the user that Postgres has to run as.
+pub(super) fn directory(asked: Option<&Path>) -> anyhow::Result<PathBuf> {
+    let directory = match asked {
+        Some(directory) => std::path::absolute(directory)?,
+        None => default_directory()?,
+    };
+    // Postgres, as another user, has to be able to pass through; what is in it is closed by itself.
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o755)
+        .create(&directory)
+        .with_context(|| format!("cannot make {}; choose another with --state-dir", directory.display()))?;
+    Ok(directory)
+}
+
+fn default_directory() -> anyhow::Result<PathBuf> {
+    let is_root = fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0);
+    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    if is_root {
+        return Ok(PathBuf::from("/var/lib/lunaria"));
+    }
+    match (variable("XDG_STATE_HOME"), variable("HOME")) {
+        (Some(state), _) => Ok(state.join("lunaria")),
+        (None, Some(home)) => Ok(home.join(".local/state/lunaria")),
+        (None, None) => bail!("neither XDG_STATE_HOME nor HOME is set; choose a directory with --state-dir"),
+    }
+}
+
+/// The roles' passwords: made once, readable by this user alone.
+pub(super) fn passwords(directory: &Path) -> anyhow::Result<Passwords> {
+    let file = directory.join("passwords.json");
+    if !file.exists() {
+        let new = Stored { owner: random(), application: random(), relay: random() };
+        let draft = file.with_extension("draft");
+        let mut out =
+            fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
+        out.write_all(&serde_json::to_vec(&new)?)?;
+        out.sync_all()?;
+        fs::rename(&draft, &file)?;
+    }
+    let stored: Stored = serde_json::from_slice(&fs::read(&file)?)
+        .with_context(|| format!("{} is damaged; remove it to get new passwords", file.display()))?;
+    Ok(Passwords { owner: stored.owner, application: stored.application, relay: stored.relay })
+}
+
+fn random() -> String {
+    rand::rng().sample_iter(Alphanumeric).take(PASSWORD_LENGTH).map(char::from).collect()
+}

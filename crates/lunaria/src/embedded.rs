@@ -1,0 +1,77 @@
+//! The embedded transport: every role of every service in this process, without a broker.
+
+use std::sync::Arc;
+
+use delivery::{Engine, Feed};
+use event::RecordedEvent;
+use event_store::Store;
+use futures::future::BoxFuture;
+use relay::{OpenEmbedded, Outlet, Settle};
+use tokio_util::sync::CancellationToken;
+
+use crate::cli::ServiceName;
+use crate::config::Config;
+use crate::process::Parts;
+use crate::services::{history_nearby, relay_config, scheduler};
+
+/// Starts handlers, relays and deadlines of the services, and returns when the relays may be waited for.
+pub(crate) async fn start(
+    parts: &mut Parts,
+    config: &Config,
+    stores: &[Store],
+    readiness: &api::Readiness,
+    shutdown: &CancellationToken,
+) -> anyhow::Result<()> {
+    let mut feeds = Vec::new();
+    for (service, store) in ServiceName::ALL.into_iter().zip(stores) {
+        for handler in service.handlers(config) {
+            let history = history_nearby(store, handler.subscription().source, stores)?;
+            let engine = Engine::new(handler, store.clone(), history, shutdown.clone());
+            let (feed, worker) = Feed::open(engine).await?;
+            feeds.push(feed);
+            parts.start("handler", async move {
+                Box::pin(worker.run()).await;
+                Ok(())
+            });
+        }
+    }
+    for (service, store) in ServiceName::ALL.into_iter().zip(stores) {
+        let outlets: Vec<Box<dyn Outlet>> = feeds
+            .iter()
+            .map(|feed| {
+                Box::new(FeedOutlet { feed: Arc::clone(feed), source: service.as_str() }) as Box<dyn Outlet>
+            })
+            .collect();
+        let relaying = readiness.part(format!("relay {}", service.as_str()));
+        let relay = relay_config(service, config, relaying)?;
+        let token = shutdown.clone();
+        parts.start("relay", async move {
+            Ok(relay::run(relay, OpenEmbedded { outlets: outlets.into() }, token).await?)
+        });
+        let (deadlines, token) = (scheduler(service, store.clone(), config)?, shutdown.clone());
+        parts.start("deadlines", async move { Ok(deadlines.run(token).await?) });
+    }
+    Ok(())
+}
+
+/// A handler's feed as the relay of one service sees it.
+struct FeedOutlet {
+    feed: Arc<Feed>,
+    source: &'static str,
+}
+
+impl Outlet for FeedOutlet {
+    fn wants(&self, category: &str) -> bool {
+        self.feed.wants(self.source, category)
+    }
+
+    fn offer<'a>(
+        &'a self,
+        event: &'a Arc<RecordedEvent>,
+        settle: Settle,
+    ) -> BoxFuture<'a, Result<(), relay::Error>> {
+        Box::pin(async move {
+            self.feed.offer(event, settle).await.map_err(|stopped| relay::Error::Sink(stopped.to_string()))
+        })
+    }
+}

@@ -1,0 +1,244 @@
+//! The roles that a process can have.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use axum::Router;
+use delivery::{ConsumerConfig, Engine, consume};
+use event_store::Store;
+use relay::OpenKafka;
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::cli::{ServiceName, SimulatorOptions};
+use crate::config::{Config, Transport};
+use crate::embedded;
+use crate::process::Parts;
+use crate::services::{
+    connect, ensure_topics, history_afar, instant_url, kafka_config, relay_config, scheduler,
+};
+
+/// How long a start waits for the relays before it takes requests anyway; `/readyz` tells.
+const RELAY_WAIT: Duration = Duration::from_secs(20);
+const RELAY_POLL: Duration = Duration::from_millis(10);
+
+/// The API, and with the embedded transport everything else too.
+pub(crate) async fn serve(config: Config, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let api = bind(config.api.listen, "api.listen").await?;
+    match config.transport {
+        Transport::Kafka => {
+            let readiness = api::Readiness::default();
+            let store = connect(ServiceName::Core, &config).await?;
+            announce(&[("api", &api)])?;
+            api::serve(api, core_router(&store, &config, &readiness), shutdown).await;
+            Ok(())
+        }
+        Transport::Embedded => {
+            let answers = bind(config.instant.listen, "instant.listen").await?;
+            serve_all(config, api, answers, shutdown, || {}).await
+        }
+    }
+}
+
+/// Every role in this process. `ready` is called when requests are taken.
+pub(crate) async fn serve_all(
+    mut config: Config,
+    api: TcpListener,
+    answers: TcpListener,
+    shutdown: CancellationToken,
+    ready: impl FnOnce() + Send + 'static,
+) -> anyhow::Result<()> {
+    if config.instant.public_url.is_empty() {
+        config.instant.listen = answers.local_addr()?;
+    }
+    let core = connect(ServiceName::Core, &config).await?;
+    let instant = connect(ServiceName::AdapterInstant, &config).await?;
+    let readiness = api::Readiness::default();
+    let mut parts = Parts::new(&shutdown);
+    let stores = [core.clone(), instant.clone()];
+    match config.transport {
+        Transport::Embedded => embedded::start(&mut parts, &config, &stores, &readiness, &shutdown).await?,
+        Transport::Kafka => {
+            ensure_topics(&config).await?;
+            for (service, store) in ServiceName::ALL.into_iter().zip(&stores) {
+                start_relay(&mut parts, service, &config, &readiness, &shutdown)?;
+                start_handlers(&mut parts, service, store, &config, &shutdown)?;
+            }
+        }
+    }
+    let relaying: Vec<Arc<AtomicBool>> = ServiceName::ALL
+        .iter()
+        .map(|service| readiness.part(format!("relay {}", service.as_str())))
+        .collect();
+    let token = shutdown.clone();
+    parts.start("api", async move {
+        // The slots have to exist before the first append.
+        wait_for(&relaying, &token).await;
+        announce(&[("api", &api), ("adapter-instant", &answers)])?;
+        ready();
+        let stopping = readiness.clone();
+        let routers =
+            (core_router(&core, &config, &readiness), instant_router(&instant, &api::Readiness::default()));
+        tokio::join!(
+            api::serve(api, routers.0, token.clone()),
+            api::serve(answers, routers.1, token.clone()),
+            async {
+                token.cancelled().await;
+                stopping.stop();
+            }
+        );
+        Ok(())
+    });
+    parts.run().await
+}
+
+pub(crate) async fn relay(
+    config: Config,
+    service: ServiceName,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    several_processes(&config)?;
+    ensure_topics(&config).await?;
+    let mut parts = Parts::new(&shutdown);
+    start_relay(&mut parts, service, &config, &api::Readiness::default(), &shutdown)?;
+    parts.run().await
+}
+
+pub(crate) async fn handlers(
+    config: Config,
+    service: ServiceName,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    several_processes(&config)?;
+    ensure_topics(&config).await?;
+    let store = connect(service, &config).await?;
+    let mut parts = Parts::new(&shutdown);
+    start_handlers(&mut parts, service, &store, &config, &shutdown)?;
+    parts.run().await
+}
+
+pub(crate) async fn adapter(config: Config, shutdown: CancellationToken) -> anyhow::Result<()> {
+    several_processes(&config)?;
+    ensure_topics(&config).await?;
+    let service = ServiceName::AdapterInstant;
+    let listener = bind(config.instant.listen, "instant.listen").await?;
+    tracing::info!(url = instant_url(&config), "the adapter is reached at");
+    let store = connect(service, &config).await?;
+    let mut parts = Parts::new(&shutdown);
+    start_handlers(&mut parts, service, &store, &config, &shutdown)?;
+    announce(&[("adapter-instant", &listener)])?;
+    parts.start("adapter", async move {
+        api::serve(listener, instant_router(&store, &api::Readiness::default()), shutdown).await;
+        Ok(())
+    });
+    parts.run().await
+}
+
+pub(crate) async fn simulator(options: SimulatorOptions, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let listener = bind(options.listen, "--listen").await?;
+    announce(&[("clearing-house", &listener)])?;
+    if options.exit_with_parent {
+        let token = shutdown.clone();
+        tokio::spawn(async move {
+            let mut input = Vec::new();
+            let _ = tokio::io::stdin().read_to_end(&mut input).await;
+            token.cancel();
+        });
+    }
+    let answer_time = Duration::from_millis(options.answer_time_ms);
+    let config = simulator::Config { listener, journal: options.journal, answer_time };
+    Ok(simulator::run(config, shutdown).await?)
+}
+
+pub(crate) async fn migrate(config: Config, service: ServiceName) -> anyhow::Result<()> {
+    let store = connect(service, &config).await?;
+    event_store::migrate(store.pool(), service.as_str()).await.context("connect as the tables' owner")?;
+    Ok(())
+}
+
+fn start_relay(
+    parts: &mut Parts,
+    service: ServiceName,
+    config: &Config,
+    readiness: &api::Readiness,
+    shutdown: &CancellationToken,
+) -> anyhow::Result<()> {
+    let relaying = readiness.part(format!("relay {}", service.as_str()));
+    let relay = relay_config(service, config, relaying)?;
+    let open = OpenKafka { config: kafka_config(service, config) };
+    let token = shutdown.clone();
+    parts.start("relay", async move { Ok(relay::run(relay, open, token).await?) });
+    Ok(())
+}
+
+fn start_handlers(
+    parts: &mut Parts,
+    service: ServiceName,
+    store: &Store,
+    config: &Config,
+    shutdown: &CancellationToken,
+) -> anyhow::Result<()> {
+    let consumer =
+        ConsumerConfig { brokers: config.kafka.brokers.clone(), prefix: config.kafka.prefix.clone() };
+    for handler in service.handlers(config) {
+        let history = history_afar(store, handler.subscription().source, config)?;
+        let engine = Engine::new(handler, store.clone(), history, shutdown.clone());
+        let consumer = consumer.clone();
+        parts.start("handler", async move { Ok(consume(&consumer, engine).await?) });
+    }
+    let (deadlines, token) = (scheduler(service, store.clone(), config)?, shutdown.clone());
+    parts.start("deadlines", async move { Ok(deadlines.run(token).await?) });
+    Ok(())
+}
+
+fn core_router(store: &Store, config: &Config, readiness: &api::Readiness) -> Router {
+    let service = api::Service { store: store.clone(), limits: config.limits() };
+    api::router(service, readiness.clone())
+}
+
+fn instant_router(store: &Store, readiness: &api::Readiness) -> Router {
+    instant::router(store.clone())
+        .merge(api::external_router(store.clone()))
+        .merge(api::health_router(store.clone(), readiness.clone()))
+}
+
+async fn wait_for(flags: &[Arc<AtomicBool>], shutdown: &CancellationToken) {
+    let up = async {
+        while !flags.iter().all(|flag| flag.load(Ordering::Acquire)) {
+            tokio::time::sleep(RELAY_POLL).await;
+        }
+    };
+    tokio::select! {
+        _ = tokio::time::timeout(RELAY_WAIT, up) => {}
+        () = shutdown.cancelled() => {}
+    }
+}
+
+async fn bind(address: SocketAddr, setting: &str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("cannot listen on {address}; choose another address by {setting}"))
+}
+
+/// One line a listener on standard output, for whoever started the process on port 0.
+fn announce(listeners: &[(&str, &TcpListener)]) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    for (name, listener) in listeners {
+        writeln!(out, "listening {name} http://{}", listener.local_addr()?)?;
+    }
+    out.flush()?;
+    Ok(())
+}
+
+fn several_processes(config: &Config) -> anyhow::Result<()> {
+    ensure!(
+        config.transport == Transport::Kafka,
+        "the embedded transport has all roles in one process: `lunaria serve`, or --set transport=kafka"
+    );
+    Ok(())
+}
