@@ -1,1 +1,22 @@
-//! Whole-platform tests.
+//! The whole platform: the real binary, real Postgres, real Kafka, a simulated outside world.
+//!
+//! One binary, so that it links once. `make test` starts the servers and runs it.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+// What the tests stand on: processes that can be killed, a client, a checker that shares no code with the domain.
+mod harness;
+
+// The way of a transfer, on both transports, and every way in which it can end.
+mod transfer_paths;
+// One key, one effect; wrong input, clear errors.
+mod requests;
+// What stands in Kafka, read by somebody else's client.
+mod kafka_records;
+// kill -9 at random moments under load, and nothing is lost or done twice.
+mod crash;
+// The checker sees the faults that it is there for.
+mod mutants;
+// The command line: doctor, wrong configuration.
+mod command_line;
+// The house rules: floors, first lines, sizes.
+mod tidy;

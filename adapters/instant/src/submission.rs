@@ -122,7 +122,7 @@ impl Aggregate for Submission {
     ) -> Result<Vec<SubmissionEvent>, SubmissionRefusal> {
         match (state, command) {
             (None, SubmissionCommand::Request(payment)) => {
-                let deadline = Deadline { id: context.new_id(), due_at: context.now };
+                let deadline = Deadline::after(SignedDuration::ZERO, context);
                 Ok(vec![SubmissionRequested { payment, deadline }.into()])
             }
             (None, _) => Err(SubmissionRefusal::NotRequested),
@@ -154,11 +154,11 @@ impl Aggregate for Submission {
 impl Submission {
     fn proceed(&self, fired: Deadline, policy: RetryPolicy, context: &Context) -> Vec<SubmissionEvent> {
         match self.status {
-            Status::Waiting { attempt, deadline } if deadline == fired => {
-                let deadline = deadline_in(policy.answer_timeout, context);
+            Status::Waiting { attempt, deadline } if deadline.id == fired.id => {
+                let deadline = Deadline::after(policy.answer_timeout, context);
                 vec![AttemptStarted { attempt, deadline }.into()]
             }
-            Status::Sent { attempt, deadline } if deadline == fired => {
+            Status::Sent { attempt, deadline } if deadline.id == fired.id => {
                 vec![AttemptTimedOut { attempt }.into(), next_after(attempt, policy, context)]
             }
             _ => vec![],
@@ -202,12 +202,7 @@ fn next_after(attempt: u32, policy: RetryPolicy, context: &Context) -> Submissio
     }
     let factor = 2_i32.saturating_pow(attempt - 1);
     let pause = policy.retry_pause.checked_mul(factor).unwrap_or(policy.retry_pause);
-    RetryScheduled { attempt: attempt + 1, deadline: deadline_in(pause, context) }.into()
-}
-
-fn deadline_in(wait: SignedDuration, context: &Context) -> Deadline {
-    let due_at = context.now.saturating_add(wait).unwrap_or(Timestamp::MAX);
-    Deadline { id: context.new_id(), due_at }
+    RetryScheduled { attempt: attempt + 1, deadline: Deadline::after(pause, context) }.into()
 }
 
 #[cfg(test)]

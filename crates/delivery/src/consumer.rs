@@ -29,6 +29,9 @@ pub struct ConsumerConfig {
     pub brokers: String,
     /// Before every topic and group, so that several installations can share a cluster.
     pub prefix: String,
+    /// A name for this process that survives its restarts, and that no other process has: it gets its partitions back
+    /// at once, where a nameless one is waited for. Empty: nameless.
+    pub instance: String,
 }
 
 /// Consumes for one handler until shutdown.
@@ -69,7 +72,11 @@ enum SessionError {
 
 async fn consume_session(config: &ConsumerConfig, engine: &Engine) -> Result<Stopped, SessionError> {
     let subscription = engine.handler.subscription();
-    let consumer: StreamConsumer = ClientConfig::new()
+    let mut settings = ClientConfig::new();
+    if !config.instance.is_empty() {
+        settings.set("group.instance.id", &config.instance);
+    }
+    let consumer: StreamConsumer = settings
         .set("bootstrap.servers", &config.brokers)
         .set("group.id", format!("{}{}.{}", config.prefix, engine.store.service(), engine.handler.name()))
         .set("enable.auto.commit", "false")

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use event::{Aggregate, Context, DomainEvent, NewEvent, Seq, StreamName};
-use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{Connection, PgConnection, PgPool};
 use tokio::sync::Notify;
 use uuid::Uuid;
 
@@ -44,12 +44,13 @@ impl Store {
     pub async fn connect(service: &str, url: &str, connections_max: u32) -> Result<Self, Error> {
         let options: PgConnectOptions = url.parse()?;
         let options = options.application_name(&format!("lunaria-{service}"));
+        // A pool would try for a long time and not say why.
+        PgConnection::connect_with(&options).await?.close().await?;
         let pool = PgPoolOptions::new()
             .max_connections(connections_max)
             .acquire_timeout(ACQUIRE_TIMEOUT)
             .test_before_acquire(false)
-            .connect_with(options)
-            .await?;
+            .connect_lazy_with(options);
         Ok(Self::new(service, pool))
     }
 

@@ -1,6 +1,6 @@
 //! State folded from one stream, and the pure rules that turn a command into events.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -11,6 +11,15 @@ use crate::{Context, DomainEvent, StreamName};
 pub struct Deadline {
     pub id: Uuid,
     pub due_at: Timestamp,
+}
+
+impl Deadline {
+    /// A deadline that falls due after `wait`. Times have microseconds, as Postgres keeps them.
+    pub fn after(wait: SignedDuration, context: &Context) -> Self {
+        let due_at = context.now.saturating_add(wait).unwrap_or(Timestamp::MAX);
+        let due_at = Timestamp::from_microsecond(due_at.as_microsecond()).unwrap_or(due_at);
+        Self { id: context.new_id(), due_at }
+    }
 }
 
 /// What keeps one stream's rules.

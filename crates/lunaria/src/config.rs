@@ -77,6 +77,7 @@ pub(crate) struct Instant {
 pub(crate) struct Kafka {
     pub brokers: String,
     pub prefix: String,
+    pub instance: String,
     pub partitions: i32,
     pub replication: i32,
 }

@@ -76,7 +76,9 @@ async fn run_platform(
         }
     };
     let serve = roles::serve_all(config, api, answers, shutdown.clone(), move || {
+        // Nobody listens any more when the demo was stopped.
         let _ = ready.send(());
+        Ok(())
     });
     let (outcome, ()) = tokio::join!(Box::pin(serve), show);
     drop(house.stdin.take());

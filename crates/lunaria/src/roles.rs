@@ -34,13 +34,14 @@ pub(crate) async fn serve(config: Config, shutdown: CancellationToken) -> anyhow
         Transport::Kafka => {
             let readiness = api::Readiness::default();
             let store = connect(ServiceName::Core, &config).await?;
-            announce(&[("api", &api)])?;
+            announce(&[("api", api.local_addr()?)])?;
             api::serve(api, core_router(&store, &config, &readiness), shutdown).await;
             Ok(())
         }
         Transport::Embedded => {
             let answers = bind(config.instant.listen, "instant.listen").await?;
-            serve_all(config, api, answers, shutdown, || {}).await
+            let addresses = [("api", api.local_addr()?), ("adapter-instant", answers.local_addr()?)];
+            serve_all(config, api, answers, shutdown, move || announce(&addresses)).await
         }
     }
 }
@@ -51,7 +52,7 @@ pub(crate) async fn serve_all(
     api: TcpListener,
     answers: TcpListener,
     shutdown: CancellationToken,
-    ready: impl FnOnce() + Send + 'static,
+    ready: impl FnOnce() -> anyhow::Result<()> + Send + 'static,
 ) -> anyhow::Result<()> {
     if config.instant.public_url.is_empty() {
         config.instant.listen = answers.local_addr()?;
@@ -79,8 +80,7 @@ pub(crate) async fn serve_all(
     parts.start("api", async move {
         // The slots have to exist before the first append.
         wait_for(&relaying, &token).await;
-        announce(&[("api", &api), ("adapter-instant", &answers)])?;
-        ready();
+        ready()?;
         let stopping = readiness.clone();
         let routers =
             (core_router(&core, &config, &readiness), instant_router(&instant, &api::Readiness::default()));
@@ -131,7 +131,7 @@ pub(crate) async fn adapter(config: Config, shutdown: CancellationToken) -> anyh
     let store = connect(service, &config).await?;
     let mut parts = Parts::new(&shutdown);
     start_handlers(&mut parts, service, &store, &config, &shutdown)?;
-    announce(&[("adapter-instant", &listener)])?;
+    announce(&[("adapter-instant", listener.local_addr()?)])?;
     parts.start("adapter", async move {
         api::serve(listener, instant_router(&store, &api::Readiness::default()), shutdown).await;
         Ok(())
@@ -141,7 +141,7 @@ pub(crate) async fn adapter(config: Config, shutdown: CancellationToken) -> anyh
 
 pub(crate) async fn simulator(options: SimulatorOptions, shutdown: CancellationToken) -> anyhow::Result<()> {
     let listener = bind(options.listen, "--listen").await?;
-    announce(&[("clearing-house", &listener)])?;
+    announce(&[("clearing-house", listener.local_addr()?)])?;
     if options.exit_with_parent {
         let token = shutdown.clone();
         tokio::spawn(async move {
@@ -183,8 +183,12 @@ fn start_handlers(
     config: &Config,
     shutdown: &CancellationToken,
 ) -> anyhow::Result<()> {
-    let consumer =
-        ConsumerConfig { brokers: config.kafka.brokers.clone(), prefix: config.kafka.prefix.clone() };
+    let kafka = &config.kafka;
+    let consumer = ConsumerConfig {
+        brokers: kafka.brokers.clone(),
+        prefix: kafka.prefix.clone(),
+        instance: kafka.instance.clone(),
+    };
     for handler in service.handlers(config) {
         let history = history_afar(store, handler.subscription().source, config)?;
         let engine = Engine::new(handler, store.clone(), history, shutdown.clone());
@@ -225,14 +229,13 @@ async fn bind(address: SocketAddr, setting: &str) -> anyhow::Result<TcpListener>
         .with_context(|| format!("cannot listen on {address}; choose another address by {setting}"))
 }
 
-/// One line a listener on standard output, for whoever started the process on port 0.
-fn announce(listeners: &[(&str, &TcpListener)]) -> anyhow::Result<()> {
+/// One line an address on standard output, for whoever started the process on port 0.
+fn announce(listening: &[(&str, SocketAddr)]) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
-    for (name, listener) in listeners {
-        writeln!(out, "listening {name} http://{}", listener.local_addr()?)?;
+    for (name, address) in listening {
+        writeln!(out, "listening {name} http://{address}")?;
     }
-    out.flush()?;
-    Ok(())
+    Ok(out.flush()?)
 }
 
 fn several_processes(config: &Config) -> anyhow::Result<()> {

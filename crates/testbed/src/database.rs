@@ -21,7 +21,7 @@ fn passwords() -> Passwords {
 
 impl TestDatabase {
     pub async fn create(service: &'static str) -> Self {
-        let name = unique(&format!("test_{service}"));
+        let name = unique(&format!("test_{}", service.replace('-', "_")));
         let superuser = postgres();
         provision(&superuser, &name, service, &passwords()).await.unwrap();
         Self { superuser: superuser.database(&name), name, service }

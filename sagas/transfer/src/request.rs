@@ -3,7 +3,6 @@
 use contract::payment::Party;
 use event::{Deadline, Personal};
 use event_store::{ExecuteError, UnitOfWork};
-use jiff::Timestamp;
 use ledger::{Account, AccountCommand, AccountEvent, AccountRefusal};
 use money::Money;
 use uuid::Uuid;
@@ -67,8 +66,7 @@ async fn reserve(
         let reason = FailureReason::InsufficientFunds;
         return Ok(TransferCommand::RequestRefused { request: requested(unit, request, from, None), reason });
     }
-    let due_at = unit.context().now.saturating_add(limits.reservation).unwrap_or(Timestamp::MAX);
-    let deadline = Deadline { id: unit.context().new_id(), due_at };
+    let deadline = Deadline::after(limits.reservation, unit.context());
     Ok(TransferCommand::Request(requested(unit, request, from, Some(deadline))))
 }
 

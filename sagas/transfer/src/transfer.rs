@@ -189,13 +189,12 @@ impl Transfer {
         if self.status != Status::Requested && !late {
             return vec![];
         }
-        let due_at = context.now.saturating_add(limit).unwrap_or(Timestamp::MAX);
         vec![
             Reserved { reservation_id }.into(),
             SubmissionInitiated {
                 uetr: self.request.uetr,
                 end_to_end_id: self.request.end_to_end_id.clone(),
-                deadline: Deadline { id: context.new_id(), due_at },
+                deadline: Deadline::after(limit, context),
             }
             .into(),
         ]
@@ -251,7 +250,7 @@ impl Transfer {
     }
 
     fn fire(&self, deadline: Deadline) -> Vec<TransferEvent> {
-        if self.deadline != Some(deadline) {
+        if self.deadline.is_none_or(|awaited| awaited.id != deadline.id) {
             return vec![];
         }
         match self.status {

@@ -1,0 +1,92 @@
+//! The command line: doctor, wrong configuration.
+
+use std::process::{Command, Output};
+
+use testbed::TestDatabase;
+
+use crate::harness::{LUNARIA, Platform, Transport};
+
+fn run(arguments: &[&str]) -> (i32, String) {
+    let Output { status, stdout, stderr } = Command::new(LUNARIA).args(arguments).output().unwrap();
+    (status.code().unwrap_or(-1), String::from_utf8(stdout).unwrap() + &String::from_utf8(stderr).unwrap())
+}
+
+#[test]
+fn wrong_configuration_ends_with_64_before_anything_starts() {
+    for (arguments, named) in [
+        (&["--set", "api.lisen=1", "serve"][..], "lisen"),
+        (&["--set", "transport=pigeon", "serve"], "pigeon"),
+        (&["--config", "/nonexistent.toml", "serve"], "nonexistent"),
+        (&["--set", "instant.attempts_max=0", "doctor"], "attempts_max"),
+    ] {
+        let (code, text) = run(arguments);
+        assert_eq!(code, 64, "{arguments:?}: {text}");
+        assert!(text.contains(named), "{arguments:?}: {text}");
+    }
+}
+
+#[test]
+fn a_role_of_its_own_refuses_the_embedded_transport() {
+    let (code, text) = run(&["relay", "core"]);
+    assert_eq!(code, 1);
+    assert!(text.contains("transport=kafka"), "{text}");
+}
+
+#[test]
+fn an_unreachable_server_is_named_with_what_to_do() {
+    let settings = [
+        "core.database.database_url=postgres://a:secret@127.0.0.1:1/x",
+        "api.listen=127.0.0.1:0",
+        "instant.listen=127.0.0.1:0",
+    ];
+    let mut arguments: Vec<&str> = settings.iter().flat_map(|setting| ["--set", setting]).collect();
+    arguments.push("serve");
+    let (code, text) = run(&arguments);
+    assert_eq!(code, 1);
+    assert!(text.contains("127.0.0.1:1/x") && text.contains("doctor"), "{text}");
+    assert!(!text.contains("secret"), "{text}");
+}
+
+#[test]
+fn the_configuration_is_shown_with_its_sources() {
+    let (code, text) = run(&["--set", "kafka.partitions=3", "config", "show"]);
+    assert_eq!(code, 0, "{text}");
+    assert!(text.contains("kafka.partitions = 3") && text.contains("transport = embedded"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_doctor_finds_a_running_platform_well() {
+    let platform = Platform::start(Transport::Embedded).await;
+    let config = platform.directory().join("lunaria.toml");
+    let (code, text) = run(&["--config", config.to_str().unwrap(), "doctor"]);
+    assert_eq!(code, 0, "{text}");
+    assert!(text.contains("wal_level = logical") && !text.contains("FAIL"), "{text}");
+    platform.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_doctor_says_what_is_missing_and_how_to_mend_it() {
+    let database = TestDatabase::create("core").await;
+    let mut connection = database.superuser_connection().await;
+    sqlx::query("drop publication lunaria").execute(&mut connection).await.unwrap();
+    sqlx::query("revoke execute on function append_events from lunaria_app")
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    let url = format!("core.database.database_url={}", database.application_url());
+    let relay =
+        format!("core.database.relay_url={}", database.relay_url().replace("relay:relay", "relay:wrong"));
+    let (code, text) = run(&["--set", &url, "--set", &relay, "doctor"]);
+    assert_eq!(code, 1);
+    for finding in [
+        "may append: false",
+        "is published: false",
+        "relay cannot log in",
+        "cannot connect",
+        "clearing house",
+    ] {
+        assert!(text.contains(finding), "{finding} is missing in:\n{text}");
+    }
+    drop(connection);
+    database.drop_database().await;
+}

@@ -1,0 +1,217 @@
+//! The auditor. It shares no code with the domain: raw events in SQL, the clearing house's journal, Kafka's records.
+
+use std::collections::{BTreeMap, HashMap};
+
+use jiff::Timestamp;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::{Platform, Record, Transport, read_all};
+
+/// What does not hold; empty when all is well.
+pub(crate) type Violations = Vec<String>;
+
+/// Checks everything that has to hold once the platform has come to rest. `accepted` are the transfers that
+/// customers were told of.
+pub(crate) async fn check(platform: &Platform, accepted: &[Uuid]) -> Violations {
+    let mut violations = Violations::new();
+    let mut core = platform.core.superuser_connection().await;
+    let mut instant = platform.instant.superuser_connection().await;
+    every_transfer_has_ended(&mut core, accepted, &mut violations).await;
+    for (name, connection) in [("core", &mut core), ("adapter", &mut instant)] {
+        empty(connection, name, "streams have holes", STREAMS_WITH_HOLES, &mut violations).await;
+        empty(connection, name, "events are parked", PARKED, &mut violations).await;
+        empty(connection, name, "external events derived twice", DERIVED_TWICE, &mut violations).await;
+    }
+    for (what, query) in [
+        ("reservations ended twice", ENDED_TWICE),
+        ("postings do not sum to zero", UNBALANCED_EVENTS),
+        ("the ledger differs from the events", LEDGER_DIFFERS),
+        ("balances differ from postings", BALANCES_DIFFER),
+        ("holds are left open", OPEN_HOLDS),
+        ("account.v1 has missed events", ACCOUNT_EVENTS_NOT_DERIVED),
+        ("submissions were not derived", PAYMENTS_NOT_DERIVED),
+    ] {
+        empty(&mut core, "core", what, query, &mut violations).await;
+    }
+    journal_equals_captures(platform, &mut core, &mut instant, &mut violations).await;
+    if platform.transport == Transport::Kafka {
+        kafka_holds_every_event(platform, "core", &mut core, &mut violations).await;
+        kafka_holds_every_event(platform, "adapter-instant", &mut instant, &mut violations).await;
+    }
+    violations
+}
+
+const STREAMS_WITH_HOLES: &str = "select stream from event group by stream
+    having min(seq) <> 1 or max(seq) <> count(*)";
+const PARKED: &str = "select handler || ' ' || stream || ': ' || reason from parked";
+const DERIVED_TWICE: &str = "select metadata->'source'->>'id' from event where metadata ? 'source'
+    group by metadata->'source'->>'id', split_part(stream, '-', 1) having count(*) > 1";
+const ENDED_TWICE: &str = "select data->>'reservation_id' from event
+    where type in ('FundsCaptured', 'FundsReleased') and stream like 'account-%'
+    group by data->>'reservation_id' having count(*) > 1";
+const UNBALANCED_EVENTS: &str = "select stream || '@' || seq from event,
+        jsonb_array_elements(data->'postings') as posting
+    where stream like 'account-%'
+    group by stream, seq having sum((posting->'amount'->>'amount')::numeric) <> 0";
+/// Missing, doubled or wrong postings in the projection, and totals that are not their sum.
+const LEDGER_DIFFERS: &str = "with derived as (
+        select event.id, posting->>'account' as account, (posting->'amount'->>'amount')::numeric as amount
+        from event, jsonb_array_elements(data->'postings') as posting where stream like 'account-%'
+    ), totals as (select account, sum(amount) as amount from derived group by account)
+    select 'postings ' || (select count(*) from derived) || ' <> ' || (select count(*) from ledger_posting)
+        where (select count(*) from derived) <> (select count(*) from ledger_posting)
+    union all
+    select account from totals full join ledger_balance on account = ledger_account
+        where totals.amount is distinct from ledger_balance.amount
+    union all
+    select 'total ' || sum(amount) from ledger_balance having sum(amount) <> 0";
+const BALANCES_DIFFER: &str = "with last as (
+        select distinct on (stream) substr(stream, 9) as id, data->'balances' as balances
+        from event where stream like 'account-%' order by stream, seq desc
+    ), posted as (
+        select split_part(posting->>'account', ':', 2) as id, split_part(posting->>'account', ':', 1) as kind,
+               sum((posting->'amount'->>'amount')::numeric) as amount
+        from event, jsonb_array_elements(data->'postings') as posting where stream like 'account-%' group by 1, 2
+    )
+    select last.id from last
+    left join posted available on available.id = last.id and available.kind = 'available'
+    left join posted reserved on reserved.id = last.id and reserved.kind = 'reserved'
+    where coalesce(available.amount, 0) + coalesce(reserved.amount, 0) <> (balances->'posted'->>'amount')::numeric
+       or coalesce(reserved.amount, 0) <> (balances->'reserved'->>'amount')::numeric
+       or coalesce(available.amount, 0) < 0";
+const OPEN_HOLDS: &str = "select stream from (
+        select distinct on (stream) stream, (data->'balances'->'reserved'->>'amount')::numeric as reserved
+        from event where stream like 'account-%' order by stream, seq desc) last where reserved <> 0";
+const ACCOUNT_EVENTS_NOT_DERIVED: &str = "select stream || '@' || seq from event
+    where stream like 'account-%' and data ? 'postings' and not exists (
+        select from event derived where derived.stream = 'account.v1-' || substr(event.stream, 9)
+            and derived.metadata->'source'->>'id' = event.id::text)";
+const PAYMENTS_NOT_DERIVED: &str =
+    "select stream from event where type = 'SubmissionInitiated' and not exists (
+        select from event derived where derived.stream = 'payment.v1-' || substr(event.stream, 10))";
+
+/// The query lists what is wrong.
+async fn empty(
+    connection: &mut PgConnection,
+    service: &str,
+    what: &str,
+    query: &'static str,
+    violations: &mut Violations,
+) {
+    let found: Vec<Option<String>> = sqlx::query_scalar(query).fetch_all(connection).await.unwrap();
+    if !found.is_empty() {
+        violations.push(format!("{service}: {what}: {} such as {:?}", found.len(), found[0]));
+    }
+}
+
+async fn every_transfer_has_ended(core: &mut PgConnection, accepted: &[Uuid], violations: &mut Violations) {
+    let ended: Vec<(String, String)> = sqlx::query_as(
+        "select substr(stream, 10), type from event where stream like 'transfer-%' and type in ('Succeeded', 'Failed')",
+    )
+    .fetch_all(&mut *core)
+    .await
+    .unwrap();
+    let ends: HashMap<Uuid, String> =
+        ended.iter().map(|(id, end)| (id.parse().unwrap(), end.clone())).collect();
+    if ends.len() != ended.len() {
+        violations.push("transfers have ended twice".to_owned());
+    }
+    let open = accepted.iter().filter(|id| !ends.contains_key(id)).count();
+    if open > 0 {
+        violations.push(format!("{open} of {} accepted transfers have not ended", accepted.len()));
+    }
+    let requested: i64 = sqlx::query_scalar("select count(*) from event where type = 'Requested'")
+        .fetch_one(core)
+        .await
+        .unwrap();
+    if requested != i64::try_from(accepted.len()).unwrap() {
+        violations.push(format!("{requested} transfers exist, {} were accepted", accepted.len()));
+    }
+}
+
+/// Who was paid outside is who was captured inside, to the øre; and each payment had its attempt recorded before.
+async fn journal_equals_captures(
+    platform: &Platform,
+    core: &mut PgConnection,
+    instant: &mut PgConnection,
+    violations: &mut Violations,
+) {
+    let captured: Vec<(String, String)> = sqlx::query_as(
+        "select requested.data->>'uetr', captured.data->'amount'->>'amount' from event captured
+         join event requested on requested.stream = 'transfer-' || (captured.data->>'reservation_id') and requested.seq = 1
+         where captured.type = 'FundsCaptured'",
+    )
+    .fetch_all(core)
+    .await
+    .unwrap();
+    let captured: BTreeMap<String, String> = captured.into_iter().collect();
+    let attempts: Vec<(String, jiff_sqlx::Timestamp)> = sqlx::query_as(
+        "select requested.data->'payment'->>'uetr', min(attempt.recorded_at) from event attempt
+         join event requested on requested.stream = attempt.stream and requested.seq = 1
+         where attempt.type = 'AttemptStarted' group by 1",
+    )
+    .fetch_all(instant)
+    .await
+    .unwrap();
+    let attempts: HashMap<String, Timestamp> =
+        attempts.into_iter().map(|(uetr, at)| (uetr, at.to_jiff())).collect();
+    let mut paid = BTreeMap::new();
+    for line in platform.client().journal().await {
+        let uetr = line["uetr"].as_str().unwrap().to_owned();
+        let decided_at: Timestamp = line["decided_at"].as_str().unwrap().parse().unwrap();
+        if attempts.get(&uetr).is_none_or(|at| *at > decided_at) {
+            violations.push(format!("payment {uetr} was decided before its attempt was an event"));
+        }
+        if line["status"] == "ACSC"
+            && paid.insert(uetr.clone(), line["amount"].as_str().unwrap().to_owned()).is_some()
+        {
+            violations.push(format!("{uetr} was paid twice"));
+        }
+    }
+    if paid != captured {
+        let (paid_count, captured_count) = (paid.len(), captured.len());
+        violations.push(format!("{paid_count} were paid, {captured_count} captured, and they differ"));
+    }
+}
+
+/// Each stream's events are in its topic, in one partition, in order at their first occurrence, without a gap.
+async fn kafka_holds_every_event(
+    platform: &Platform,
+    service: &str,
+    connection: &mut PgConnection,
+    violations: &mut Violations,
+) {
+    let rows: Vec<(String, i64)> = sqlx::query_as("select stream, max(seq) from event group by stream")
+        .fetch_all(connection)
+        .await
+        .unwrap();
+    let mut topics: BTreeMap<String, BTreeMap<String, i64>> = BTreeMap::new();
+    for (stream, seq) in rows {
+        let category = stream.split_once('-').unwrap().0;
+        let topic = format!("{}{service}.{category}", platform.topic_prefix);
+        topics.entry(topic).or_default().insert(stream, seq);
+    }
+    for (topic, expected) in topics {
+        let mut reached: BTreeMap<String, i64> = BTreeMap::new();
+        let mut partitions: HashMap<String, i64> = HashMap::new();
+        for Record { key, partition, headers, .. } in read_all(&topic) {
+            let seq: i64 = headers["ce_sequence"].parse().unwrap();
+            let last = reached.entry(key.clone()).or_default();
+            if seq > *last + 1 {
+                violations.push(format!("{topic}: {key} jumps from {last} to {seq}"));
+            }
+            *last = seq.max(*last);
+            if *partitions.entry(key.clone()).or_insert(partition) != partition {
+                violations.push(format!("{topic}: {key} is in two partitions"));
+            }
+        }
+        if reached != expected {
+            violations.push(format!(
+                "{topic}: {} streams, {} in the table, or other ends",
+                reached.len(),
+                expected.len()
+            ));
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! A customer of the API, and whoever orders faults from the clearing house.
+
+use reqwest::{Response, StatusCode};
+use serde_json::{Value, json};
+use testbed::eventually;
+use uuid::Uuid;
+
+pub(crate) const OTHER_BANK: &str = "DE89370400440532013000";
+
+#[derive(Clone)]
+pub(crate) struct Client {
+    pub(crate) http: reqwest::Client,
+    pub(crate) api: String,
+    house: String,
+}
+
+impl Client {
+    pub(crate) fn new(api: &str, house: &str) -> Self {
+        Self { http: reqwest::Client::new(), api: api.to_owned(), house: house.to_owned() }
+    }
+
+    /// An open account with that much money.
+    pub(crate) async fn account(&self, minor: i64) -> Uuid {
+        let opened = self.post("/v1/accounts", json!({ "owner_name": "Ada Lund", "currency": "DKK" })).await;
+        assert_eq!(opened.0, StatusCode::CREATED, "{}", opened.1);
+        let id: Uuid = opened.1["account_id"].as_str().unwrap().parse().unwrap();
+        let deposit = json!({ "amount": { "amount": minor.to_string(), "currency": "DKK" } });
+        let (status, answer) = self.post(&format!("/v1/accounts/{id}/deposits"), deposit).await;
+        assert_eq!(status, StatusCode::CREATED, "{answer}");
+        id
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: Value) -> (StatusCode, Value) {
+        let response = self.send(path, &Uuid::now_v7().to_string(), &body).await.unwrap();
+        (response.status(), response.json().await.unwrap())
+    }
+
+    pub(crate) async fn send(&self, path: &str, key: &str, body: &Value) -> reqwest::Result<Response> {
+        self.http.post(format!("{}{path}", self.api)).header("Idempotency-Key", key).json(body).send().await
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> (StatusCode, Value) {
+        let response = self.http.get(format!("{}{path}", self.api)).send().await.unwrap();
+        (response.status(), response.json().await.unwrap())
+    }
+
+    /// A transfer to another bank that was accepted.
+    pub(crate) async fn pay(&self, from: Uuid, minor: i64) -> Uuid {
+        self.pay_to(from, json!({ "iban": OTHER_BANK, "name": "Muster GmbH" }), minor).await
+    }
+
+    pub(crate) async fn pay_to(&self, from: Uuid, to: Value, minor: i64) -> Uuid {
+        let (status, answer) = self.post("/v1/transfers", transfer(from, to, minor)).await;
+        assert_eq!(status, StatusCode::CREATED, "{answer}");
+        answer["transfer_id"].as_str().unwrap().parse().unwrap()
+    }
+
+    /// Waits until the transfer has this status; returns it.
+    pub(crate) async fn until(&self, transfer: Uuid, status: &str) -> Value {
+        eventually(&format!("transfer {transfer} is {status}"), async || {
+            let (_, answer) = self.get(&format!("/v1/transfers/{transfer}")).await;
+            (answer["status"] == status).then_some(answer)
+        })
+        .await
+    }
+
+    /// The types of the transfer's events.
+    pub(crate) async fn story(&self, transfer: Uuid) -> Vec<String> {
+        let (_, answer) = self.get(&format!("/v1/transfers/{transfer}/events")).await;
+        let events = answer["events"].as_array().unwrap();
+        events.iter().map(|event| event["type"].as_str().unwrap().to_owned()).collect()
+    }
+
+    /// (posted, reserved, available) in minor units.
+    pub(crate) async fn balances(&self, account: Uuid) -> (String, String, String) {
+        let (_, answer) = self.get(&format!("/v1/accounts/{account}")).await;
+        let of = |name: &str| answer["balances"][name]["amount"].as_str().unwrap().to_owned();
+        (of("posted"), of("reserved"), of("available"))
+    }
+
+    pub(crate) async fn order_fault(&self, fault: Value) {
+        let response = self.http.post(format!("{}/faults", self.house)).json(&fault).send().await.unwrap();
+        assert!(response.status().is_success(), "{}", response.text().await.unwrap());
+    }
+
+    pub(crate) async fn heal(&self) {
+        let response = self.http.delete(format!("{}/faults", self.house)).send().await.unwrap();
+        assert!(response.status().is_success());
+    }
+
+    /// Everybody whom the clearing house has decided about.
+    pub(crate) async fn journal(&self) -> Vec<Value> {
+        let (mut lines, mut after) = (Vec::new(), 0);
+        loop {
+            let url = format!("{}/journal?after={after}", self.house);
+            let page: Value = self.http.get(url).send().await.unwrap().json().await.unwrap();
+            let page = page["lines"].as_array().unwrap().clone();
+            let Some(last) = page.last() else { return lines };
+            after = last["n"].as_u64().unwrap();
+            lines.extend(page);
+        }
+    }
+}
+
+pub(crate) fn transfer(from: Uuid, to: Value, minor: i64) -> Value {
+    json!({
+        "from_account": from,
+        "to": to,
+        "amount": { "amount": minor.to_string(), "currency": "DKK" },
+    })
+}

@@ -1,0 +1,15 @@
+//! What the platform tests stand on.
+
+mod checker;
+mod client;
+mod kafka;
+mod load;
+mod platform;
+mod process;
+
+pub(crate) use checker::{Violations, check};
+pub(crate) use client::{Client, OTHER_BANK, transfer};
+pub(crate) use kafka::{Record, read_all};
+pub(crate) use load::Load;
+pub(crate) use platform::{Platform, Transport, Victim};
+pub(crate) use process::{LUNARIA, Process};

@@ -1,0 +1,212 @@
+//! A whole platform of one test: two service databases, a clearing house, and the processes of a transport.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::Path;
+
+use local_servers::free_port;
+use sqlx::PgConnection;
+use tempfile::TempDir;
+use testbed::{TestDatabase, eventually, kafka, unique};
+
+use super::{Client, LUNARIA, Process};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Transport {
+    Embedded,
+    Kafka,
+}
+
+/// What to kill.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Victim {
+    Everything,
+    Relays,
+    Handlers,
+}
+
+pub(crate) struct Platform {
+    pub(crate) transport: Transport,
+    pub(crate) core: TestDatabase,
+    pub(crate) instant: TestDatabase,
+    pub(crate) topic_prefix: String,
+    pub(crate) house_url: String,
+    program: String,
+    mutant: String,
+    settings: &'static [&'static str],
+    processes: BTreeMap<&'static str, Process>,
+    house: Option<Process>,
+    api_url: String,
+    directory: TempDir,
+}
+
+/// Name, arguments, how many addresses it announces.
+type Role = (&'static str, &'static [&'static str], usize);
+const EMBEDDED: [Role; 1] = [("serve", &["serve"], 2)];
+const KAFKA: [Role; 5] = [
+    ("relay-core", &["relay", "core"], 0),
+    ("relay-instant", &["relay", "adapter-instant"], 0),
+    ("serve", &["serve"], 1),
+    ("handlers", &["handlers", "core"], 0),
+    ("adapter", &["adapter", "instant"], 1),
+];
+
+impl Platform {
+    pub(crate) async fn start(transport: Transport) -> Self {
+        Self::with(transport, LUNARIA, "", &[]).await
+    }
+
+    /// Another program, a seeded fault of it, further settings.
+    pub(crate) async fn with(
+        transport: Transport,
+        program: &str,
+        mutant: &str,
+        settings: &'static [&'static str],
+    ) -> Self {
+        let (core, instant) =
+            (TestDatabase::create("core").await, TestDatabase::create("adapter-instant").await);
+        let directory = tempfile::tempdir().unwrap();
+        let journal = directory.path().join("journal.jsonl");
+        let arguments = [
+            "simulator",
+            "--listen",
+            "127.0.0.1:0",
+            "--answer-time-ms",
+            "20",
+            "--journal",
+            journal.to_str().unwrap(),
+        ];
+        let (house, urls) = Process::start(LUNARIA, &arguments, &[], &directory.path().join("house.log"), 1);
+        let topic_prefix = unique("t").replace('_', "-") + ".";
+        let api = format!("127.0.0.1:{}", free_port().unwrap());
+        let config = configuration(transport, &core, &instant, &api, &urls[0], &topic_prefix);
+        std::fs::write(directory.path().join("lunaria.toml"), config).unwrap();
+        let mut platform = Self {
+            transport,
+            core,
+            instant,
+            topic_prefix,
+            house_url: urls[0].clone(),
+            program: program.to_owned(),
+            mutant: mutant.to_owned(),
+            settings,
+            processes: BTreeMap::new(),
+            house: Some(house),
+            api_url: format!("http://{api}"),
+            directory,
+        };
+        platform.resume().await;
+        platform
+    }
+
+    /// Starts what is not running.
+    pub(crate) async fn resume(&mut self) {
+        let roles: &[Role] = match self.transport {
+            Transport::Embedded => &EMBEDDED,
+            Transport::Kafka => &KAFKA,
+        };
+        let config = self.directory.path().join("lunaria.toml");
+        for (name, arguments, announces) in roles {
+            if self.processes.contains_key(name) {
+                continue;
+            }
+            if *name == "serve" && self.transport == Transport::Kafka {
+                self.slots_exist().await;
+            }
+            let mut arguments = [&["--config", config.to_str().unwrap()], *arguments].concat();
+            arguments.extend(self.settings.iter().flat_map(|setting| ["--set", setting]));
+            let log = self.directory.path().join(format!("{name}.log"));
+            let environment = [("LUNARIA_MUTANT", self.mutant.as_str())];
+            let (process, _) = Process::start(&self.program, &arguments, &environment, &log, *announces);
+            self.processes.insert(name, process);
+        }
+    }
+
+    /// kill -9.
+    pub(crate) fn kill(&mut self, victim: Victim) {
+        let names: Vec<&str> = self.processes.keys().copied().collect();
+        for name in names {
+            let dies = match victim {
+                Victim::Everything => true,
+                Victim::Relays => name.starts_with("relay"),
+                Victim::Handlers => name == "handlers" || name == "adapter",
+            };
+            if dies {
+                self.processes.remove(name).unwrap().kill_9();
+            }
+        }
+    }
+
+    pub(crate) fn client(&self) -> Client {
+        Client::new(&self.api_url, &self.house_url)
+    }
+
+    pub(crate) async fn core_database(&self) -> PgConnection {
+        self.core.superuser_connection().await
+    }
+
+    pub(crate) fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Ends all processes as Ctrl-C does and drops the databases.
+    pub(crate) async fn stop(mut self) {
+        for (name, process) in std::mem::take(&mut self.processes) {
+            assert!(process.interrupt(), "{name} did not end well");
+        }
+        assert!(self.house.take().unwrap().interrupt());
+        self.core.drop_database().await;
+        self.instant.drop_database().await;
+    }
+
+    async fn slots_exist(&self) {
+        let databases = [self.core.name.clone(), self.instant.name.clone()];
+        eventually("the relays have made their slots", async || {
+            let mut connection = self.core_database().await;
+            let count: i64 =
+                sqlx::query_scalar("select count(*) from pg_replication_slots where database = any($1)")
+                    .bind(&databases[..])
+                    .fetch_one(&mut connection)
+                    .await
+                    .unwrap();
+            (count == 2).then_some(())
+        })
+        .await;
+    }
+}
+
+fn configuration(
+    transport: Transport,
+    core: &TestDatabase,
+    instant: &TestDatabase,
+    api: &str,
+    house: &str,
+    prefix: &str,
+) -> String {
+    let adapter = format!("127.0.0.1:{}", free_port().unwrap());
+    let mut config = match transport {
+        Transport::Embedded => "transport = \"embedded\"\n".to_owned(),
+        Transport::Kafka => {
+            let brokers = kafka();
+            format!(
+                "transport = \"kafka\"\nkafka = {{ brokers = \"{brokers}\", prefix = \"{prefix}\", partitions = 4, instance = \"one\" }}\n"
+            )
+        }
+    };
+    write!(
+        config,
+        "api.listen = \"{api}\"\ncore.external_url = \"http://{api}\"\n\
+         instant.listen = \"{adapter}\"\ninstant.clearing_house_url = \"{house}\"\n\
+         instant.answer_timeout_ms = 1000\ninstant.retry_pause_ms = 100\ninstant.attempts_max = 4\n"
+    )
+    .unwrap();
+    for (section, database) in [("core", core), ("instant", instant)] {
+        let (application, relay, slot) = (database.application_url(), database.relay_url(), &database.name);
+        writeln!(
+            config,
+            "{section}.database = {{ database_url = \"{application}\", relay_url = \"{relay}\", slot = \"{slot}\", connections_max = 12 }}"
+        )
+        .unwrap();
+    }
+    config
+}

@@ -1,0 +1,179 @@
+//! One key, one effect; wrong input, clear errors.
+
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+use testbed::eventually;
+use uuid::Uuid;
+
+use crate::harness::{Client, OTHER_BANK, Platform, Transport, transfer};
+
+fn other_bank() -> Value {
+    json!({ "iban": OTHER_BANK, "name": "Muster GmbH" })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sixty_four_identical_requests_make_one_transfer_and_one_answer() {
+    let platform = Platform::start(Transport::Embedded).await;
+    let client = platform.client();
+    let account = client.account(100_000).await;
+    let body = transfer(account, other_bank(), 100);
+    let mut requests = tokio::task::JoinSet::new();
+    for _ in 0..64 {
+        let (client, body) = (client.clone(), body.clone());
+        requests.spawn(async move {
+            let response = client.send("/v1/transfers", "\"the-same-key\"", &body).await.unwrap();
+            let replayed = response.headers().contains_key("idempotency-replayed");
+            (response.status(), replayed, response.bytes().await.unwrap())
+        });
+    }
+    let answers = requests.join_all().await;
+    assert!(answers.iter().all(|(status, _, _)| *status == StatusCode::CREATED));
+    assert!(answers.iter().all(|(_, _, body)| *body == answers[0].2), "the answers differ");
+    assert_eq!(answers.iter().filter(|(_, replayed, _)| !replayed).count(), 1);
+    let mut connection = platform.core_database().await;
+    let count: i64 = sqlx::query_scalar("select count(*) from event where type = 'Requested'")
+        .fetch_one(&mut connection)
+        .await
+        .unwrap();
+    assert_eq!(count, 1);
+
+    let other = transfer(account, other_bank(), 101);
+    let response = client.send("/v1/transfers", "the-same-key", &other).await.unwrap();
+    assert_eq!(response.status(), StatusCode::UNPROCESSABLE_ENTITY);
+    let problem: Value = response.json().await.unwrap();
+    assert_eq!(
+        (&problem["code"], &problem["pointer"]),
+        (&json!("idempotency-key-reused"), &json!("/amount/amount"))
+    );
+    platform.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_stays_a_refusal_for_its_key() {
+    let platform = Platform::start(Transport::Embedded).await;
+    let client = platform.client();
+    let account = client.account(10).await;
+    let body = transfer(account, other_bank(), 100);
+    let ask = async || {
+        let response = client.send("/v1/transfers", "broke", &body).await.unwrap();
+        (response.status(), response.text().await.unwrap())
+    };
+    let refused = ask().await;
+    assert_eq!(refused.0, StatusCode::UNPROCESSABLE_ENTITY);
+    let deposit = json!({ "amount": { "amount": "1000", "currency": "DKK" } });
+    client.post(&format!("/v1/accounts/{account}/deposits"), deposit).await;
+    assert_eq!(ask().await, refused);
+    platform.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wrong_requests_get_a_clear_error_and_leave_nothing() {
+    let platform = Platform::start(Transport::Embedded).await;
+    let client = platform.client();
+    let account = client.account(100).await;
+    let with = |pointer: &str, value: Value| {
+        let mut body = transfer(account, other_bank(), 1);
+        *body.pointer_mut(pointer).unwrap() = value;
+        body.to_string()
+    };
+    let plain = transfer(account, other_bank(), 1).to_string();
+    let cases = [
+        (with("/amount/amount", json!("0")), "amount-not-positive"),
+        (with("/amount/amount", json!("-5")), "amount-not-positive"),
+        (with("/amount/amount", json!("9223372036854775808")), "invalid-field"),
+        (with("/amount/amount", json!("1e3")), "invalid-field"),
+        (with("/amount/amount", json!(5)), "invalid-field"),
+        (with("/amount/amount", json!("9223372036854775807")), "insufficient-funds"),
+        (with("/amount/currency", json!("XYZ")), "invalid-field"),
+        (with("/amount/currency", json!("EUR")), "currency-mismatch"),
+        (with("/from_account", json!(Uuid::now_v7())), "account-unknown"),
+        (with("/from_account", json!("me")), "invalid-field"),
+        (with("/to/iban", json!("DE89370400440532013001")), "invalid-field"),
+        (with("/to", json!({})), "invalid-field"),
+        (with("/to", json!({ "account_id": account })), "self-transfer"),
+        (with("/to", json!({ "account_id": Uuid::now_v7() })), "account-unknown"),
+        (with("/to/name", json!("a\u{0}b")), "invalid-json"),
+        (plain.replace('}', ",}"), "invalid-json"),
+        (plain.replacen("\"to\"", "\"from_account\":\"x\",\"to\"", 1), "invalid-json"),
+        (plain.replacen("\"to\"", "\"more\":1,\"to\"", 1), "invalid-field"),
+        (String::new(), "invalid-json"),
+        ("[".repeat(10_000), "invalid-json"),
+        (format!("{{\"a\":\"{}\"}}", "x".repeat(70_000)), "body-too-large"),
+    ];
+    for (body, code) in cases {
+        let (status, problem) = raw(&client, &body).await;
+        let shown: String = body.chars().take(200).collect();
+        assert_eq!(problem["code"], code, "{status} for {shown}: {problem}");
+        assert_eq!(problem["status"], status.as_u16());
+        assert!(status.is_client_error());
+    }
+    let missing =
+        client.http.post(format!("{}/v1/transfers", client.api)).json(&json!({})).send().await.unwrap();
+    assert_eq!(missing.json::<Value>().await.unwrap()["code"], "idempotency-key-missing");
+    for path in ["/v1/transfers/nonsense", "/v1/transfers/00000000-0000-0000-0000-000000000000"] {
+        assert_eq!(client.get(path).await.1["code"], "transfer-unknown");
+    }
+    assert_eq!(client.get("/v1/nonsense").await.1["code"], "not-found");
+    assert_eq!(client.get("/v1/transfers?limit=0").await.1["code"], "invalid-query");
+    // Nothing but the refusal for want of money has become a transfer.
+    let mut connection = platform.core_database().await;
+    let count: i64 = sqlx::query_scalar("select count(*) from event where type = 'Requested'")
+        .fetch_one(&mut connection)
+        .await
+        .unwrap();
+    assert_eq!(count, 1);
+    assert_eq!(client.balances(account).await.0, "100");
+    platform.stop().await;
+}
+
+async fn raw(client: &Client, body: &str) -> (StatusCode, Value) {
+    let response = client
+        .http
+        .post(format!("{}/v1/transfers", client.api))
+        .header("Idempotency-Key", Uuid::now_v7().to_string())
+        .header("Content-Type", "application/json")
+        .body(body.to_owned())
+        .send()
+        .await
+        .unwrap();
+    (response.status(), response.json().await.unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_list_pages_through_all_transfers_and_another_service_can_refill_from_the_streams() {
+    let platform = Platform::start(Transport::Embedded).await;
+    let client = platform.client();
+    let account = client.account(100_000).await;
+    for _ in 0..5 {
+        client.pay(account, 10).await;
+    }
+    eventually("the list has all five", async || {
+        let (_, page) = client.get(&format!("/v1/transfers?account={account}&status=succeeded")).await;
+        (page["transfers"].as_array().unwrap().len() == 5).then_some(())
+    })
+    .await;
+    let (mut seen, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let (_, page) = client.get(&format!("/v1/transfers?limit=2{cursor}")).await;
+        for listed in page["transfers"].as_array().unwrap() {
+            seen.push(listed["transfer_id"].as_str().unwrap().to_owned());
+        }
+        let Some(next) = page["next_cursor"].as_str() else { break };
+        cursor = format!("&cursor={next}");
+    }
+    seen.sort();
+    seen.dedup();
+    assert_eq!(seen.len(), 5);
+
+    let (_, page) = client.get(&format!("/v1/external/payment/v1/streams/{}/events?after=0", seen[0])).await;
+    let event = &page["events"][0];
+    assert_eq!(event["type"], "PaymentSubmitted");
+    assert_eq!(event["metadata"]["source"]["stream"], format!("transfer-{}", seen[0]));
+    let (_, page) = client.get(&format!("/v1/external/payment/v1/streams/{}/events?after=1", seen[0])).await;
+    assert_eq!(page["events"], json!([]));
+    let (_, page) = client.get("/v1/external/payment/v1/streams?limit=3").await;
+    assert_eq!(page["streams"].as_array().unwrap().len(), 3);
+    // Internal streams are nobody else's business.
+    assert_eq!(client.get("/v1/external/transfer/x/streams").await.1["code"], "stream-unknown");
+    platform.stop().await;
+}
