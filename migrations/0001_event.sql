@@ -34,21 +34,23 @@ create trigger event_append_only
 
 -- Appends the events of one unit of work; call it once per transaction.
 --
--- The rows are sorted by (stream, seq), so that no two appends deadlock, and each states the seq that it takes:
+-- The rows come sorted by (stream, seq), so that no two appends deadlock, and each states the seq that it takes:
 -- a seq that is taken (too low) and one whose predecessor is missing (too high) are both a conflict.
 -- Returns true when the events were appended, false when all of them, identical, stood there already: a retry
 -- of an append whose answer was lost. Anything else raises LU001, so that a partial insert leaves nothing.
 --
 -- READ COMMITTED is required: after a lost race the look-up must see what the winner has committed.
--- There is no EXCEPTION block, since that would cost a subtransaction per append.
+-- There is no EXCEPTION block, since that would cost a subtransaction per append, and no join with the table: a plan that
+-- was cached while the table was small would stay a sequential scan for as long as the session lives.
 create function append_events(
     streams text[], seqs bigint[], ids uuid[], types text[], versions smallint[], datas jsonb[],
     correlation_ids uuid[], causation_ids uuid[], metadatas jsonb[]
 ) returns boolean
 language plpgsql security definer set search_path = pg_catalog, public, pg_temp as $$
 declare
-    at       timestamptz := clock_timestamp();
     expected integer := cardinality(ids);
+    at       timestamptz := clock_timestamp();
+    previous timestamptz;
     inserted integer;
     present  integer;
 begin
@@ -57,19 +59,27 @@ begin
             using errcode = 'LU002';
     end if;
 
+    for n in 1 .. expected loop
+        if n > 1 and streams[n] collate "C" = streams[n - 1] then
+            if seqs[n] <> seqs[n - 1] + 1 then
+                raise exception 'the seqs of % have a hole or are not sorted', streams[n] using errcode = 'LU002';
+            end if;
+        elsif n > 1 and streams[n] collate "C" < streams[n - 1] then
+            raise exception 'the streams are not sorted' using errcode = 'LU002';
+        elsif seqs[n] > 1 then
+            select recorded_at into previous from event where stream = streams[n] and seq = seqs[n] - 1;
+            if not found then
+                raise exception 'append conflict: %@% does not exist', streams[n], seqs[n] - 1
+                    using errcode = 'LU001', hint = 'load the streams again and decide anew';
+            end if;
+            at := greatest(at, previous);
+        end if;
+    end loop;
+
     insert into event (stream, seq, id, type, version, data, correlation_id, causation_id, metadata, recorded_at)
-    select new.stream, new.seq, new.id, new.type, new.version, new.data, new.correlation_id, new.causation_id,
-           new.metadata, greatest(at, previous.recorded_at)
-    from (
-        select *, seq - row_number() over (partition by stream order by seq) as before
-        from unnest(streams, seqs, ids, types, versions, datas, correlation_ids, causation_ids, metadatas)
-            as given (stream, seq, id, type, version, data, correlation_id, causation_id, metadata)
-    ) as new
-    left join lateral (
-        select recorded_at from event where event.stream = new.stream and event.seq = new.before
-    ) as previous on true
-    where new.before = 0 or previous.recorded_at is not null
-    order by new.stream, new.seq
+    select stream, seq, id, type, version, data, correlation_id, causation_id, metadata, at
+    from unnest(streams, seqs, ids, types, versions, datas, correlation_ids, causation_ids, metadatas)
+        as new (stream, seq, id, type, version, data, correlation_id, causation_id, metadata)
     on conflict do nothing;
     get diagnostics inserted = row_count;
 

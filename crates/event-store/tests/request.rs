@@ -1,0 +1,110 @@
+//! One key, one effect, one answer.
+
+use event_store::{Request, RequestKey, Store};
+use jiff::Timestamp;
+use serde_json::json;
+use testbed::TestDatabase;
+use uuid::Uuid;
+
+use crate::counter::{Command, Counter, request};
+use crate::entry::until_one_waits_for_another;
+
+fn key(principal: &str, operation: &'static str, key: &str) -> RequestKey {
+    RequestKey { principal: principal.to_owned(), operation, key: key.to_owned() }
+}
+
+fn answered(answer: &str) -> Request {
+    Request {
+        id: Uuid::now_v7(),
+        content: json!({ "amount": "12.50", "to": ["a", "b"] }),
+        status: 422,
+        answer: answer.to_owned(),
+        accepted_at: Timestamp::from_microsecond(Timestamp::now().as_microsecond()).unwrap(),
+    }
+}
+
+/// The same request from two clients at once; `first_commits` or is dropped. Returns whether the second was first.
+async fn race(database: &TestDatabase, store: &Store, counter: Uuid, first_commits: bool) -> bool {
+    let key = key("customer:1", "transfer", "k");
+    let mut first = store.begin(request()).await.unwrap();
+    assert!(first.record_request(&key, &answered("first")).await.unwrap());
+    first.execute::<Counter>(counter, Command::Count).await.unwrap();
+    let second = {
+        let store = store.clone();
+        tokio::spawn(async move {
+            let mut second = store.begin(request()).await.unwrap();
+            let won = second.record_request(&key, &answered("second")).await.unwrap();
+            if won {
+                second.execute::<Counter>(counter, Command::Count).await.unwrap();
+                second.commit().await.unwrap();
+            }
+            won
+        })
+    };
+    until_one_waits_for_another(database).await;
+    if first_commits {
+        first.commit().await.unwrap();
+    } else {
+        drop(first);
+    }
+    second.await.unwrap()
+}
+
+#[tokio::test]
+async fn a_rival_with_the_same_key_waits_loses_and_finds_the_winners_answer() {
+    let database = TestDatabase::create("core").await;
+    let store = database.store().await;
+    let counter = Uuid::now_v7();
+    assert!(!race(&database, &store, counter, true).await);
+    let mut unit = store.begin(request()).await.unwrap();
+    let found = unit.find_request(&key("customer:1", "transfer", "k")).await.unwrap().unwrap();
+    assert_eq!(found.answer, "first");
+    assert_eq!(store.load::<Counter>(counter).await.unwrap().0.unwrap().count, 1);
+    drop(unit);
+    database.drop_database().await;
+}
+
+#[tokio::test]
+async fn a_rival_of_one_that_fails_takes_its_place() {
+    let database = TestDatabase::create("core").await;
+    let store = database.store().await;
+    let counter = Uuid::now_v7();
+    assert!(race(&database, &store, counter, false).await);
+    assert_eq!(store.load::<Counter>(counter).await.unwrap().0.unwrap().count, 1);
+    database.drop_database().await;
+}
+
+#[tokio::test]
+async fn a_request_is_found_as_it_was_recorded_by_its_own_key_alone() {
+    let database = TestDatabase::create("core").await;
+    let store = database.store().await;
+    let recorded = answered("{ \"b\":1,\n\t\"a\" : 1, \"a\": 2 }  ");
+    let mut unit = store.begin(request()).await.unwrap();
+    assert!(unit.record_request(&key("customer:1", "transfer", "k"), &recorded).await.unwrap());
+    unit.commit().await.unwrap();
+
+    let mut unit = store.begin(request()).await.unwrap();
+    let own = unit.find_request(&key("customer:1", "transfer", "k")).await.unwrap();
+    assert_eq!(own, Some(recorded));
+    for other in [
+        key("customer:2", "transfer", "k"),
+        key("customer:1", "account", "k"),
+        key("customer:1", "transfer", "K"),
+    ] {
+        assert_eq!(unit.find_request(&other).await.unwrap(), None);
+        assert!(unit.record_request(&other, &answered("other")).await.unwrap());
+    }
+    drop(unit);
+    database.drop_database().await;
+}
+
+#[tokio::test]
+async fn the_application_cannot_change_or_delete_a_request() {
+    let database = TestDatabase::create("core").await;
+    let store = database.store().await;
+    for sql in ["update request set answer = ''", "delete from request", "truncate request"] {
+        let error = sqlx::query(sql).execute(store.pool()).await.unwrap_err();
+        assert_eq!(error.as_database_error().unwrap().code().unwrap(), "42501", "{sql}");
+    }
+    database.drop_database().await;
+}
