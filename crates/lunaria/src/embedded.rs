@@ -5,7 +5,7 @@ use std::sync::Arc;
 use delivery::{Engine, Feed};
 use event::RecordedEvent;
 use event_store::Store;
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, join_all};
 use relay::{OpenEmbedded, Outlet, Settle};
 use tokio_util::sync::CancellationToken;
 
@@ -14,7 +14,8 @@ use crate::config::Config;
 use crate::process::Parts;
 use crate::services::{history_nearby, relay_config, scheduler};
 
-/// Starts handlers, relays and deadlines of the services, and returns when the relays may be waited for.
+/// Starts handlers, relays and deadlines of the services. At shutdown the handlers go on until the relays have ended, so
+/// that what is in flight is settled and need not be delivered again.
 pub(crate) async fn start(
     parts: &mut Parts,
     config: &Config,
@@ -22,11 +23,12 @@ pub(crate) async fn start(
     readiness: &api::Readiness,
     shutdown: &CancellationToken,
 ) -> anyhow::Result<()> {
+    let handlers_shutdown = CancellationToken::new();
     let mut feeds = Vec::new();
     for (service, store) in ServiceName::ALL.into_iter().zip(stores) {
         for handler in service.handlers(config) {
             let history = history_nearby(store, handler.subscription().source, stores)?;
-            let engine = Engine::new(handler, store.clone(), history, shutdown.clone());
+            let engine = Engine::new(handler, store.clone(), history, handlers_shutdown.clone());
             let (feed, worker) = Feed::open(engine).await?;
             feeds.push(feed);
             parts.start("handler", async move {
@@ -34,8 +36,11 @@ pub(crate) async fn start(
                 Ok(())
             });
         }
+        let (deadlines, token) = (scheduler(service, store.clone(), config)?, shutdown.clone());
+        parts.start("deadlines", async move { Ok(deadlines.run(token).await?) });
     }
-    for (service, store) in ServiceName::ALL.into_iter().zip(stores) {
+    let mut relays = Vec::new();
+    for service in ServiceName::ALL {
         let outlets: Vec<Box<dyn Outlet>> = feeds
             .iter()
             .map(|feed| {
@@ -43,14 +48,19 @@ pub(crate) async fn start(
             })
             .collect();
         let relaying = readiness.part(format!("relay {}", service.as_str()));
-        let relay = relay_config(service, config, relaying)?;
-        let token = shutdown.clone();
-        parts.start("relay", async move {
-            Ok(relay::run(relay, OpenEmbedded { outlets: outlets.into() }, token).await?)
+        let (relay, token) = (relay_config(service, config, relaying)?, shutdown.clone());
+        relays.push(async move {
+            let outcome = relay::run(relay, OpenEmbedded { outlets: outlets.into() }, token.clone()).await;
+            // One that halts stops the others, and with them the process.
+            token.cancel();
+            outcome
         });
-        let (deadlines, token) = (scheduler(service, store.clone(), config)?, shutdown.clone());
-        parts.start("deadlines", async move { Ok(deadlines.run(token).await?) });
     }
+    parts.start("relay", async move {
+        let outcomes = join_all(relays).await;
+        handlers_shutdown.cancel();
+        outcomes.into_iter().collect::<Result<(), _>>().map_err(Into::into)
+    });
     Ok(())
 }
 

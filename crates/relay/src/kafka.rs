@@ -54,7 +54,8 @@ impl OpenSink for OpenKafka {
             // Batches form while earlier ones are under way; waiting longer only adds latency.
             .set("linger.ms", "1")
             .set("batch.size", "1048576")
-            .set("queue.buffering.max.messages", "100000")
+            // A record costs some 1.5 KB beside its payload, mostly headers: this bounds the memory.
+            .set("queue.buffering.max.messages", "20000")
             .set("queue.buffering.max.kbytes", "32768")
             .create_with_context(Acknowledging { in_flight: Arc::clone(&in_flight) })?;
         Ok(KafkaSink {

@@ -31,7 +31,9 @@ pub async fn run(config: Config, open: impl OpenSink, shutdown: CancellationToke
     let mut pause = PAUSE_FIRST;
     loop {
         let outcome = run_session(&config, &open, &shutdown).await;
-        config.relaying.store(false, Ordering::Release);
+        if config.relaying.swap(false, Ordering::AcqRel) {
+            pause = PAUSE_FIRST;
+        }
         let Err(error) = outcome else { return Ok(()) };
         if shutdown.is_cancelled() {
             return Ok(());
