@@ -1,17 +1,18 @@
 //! Derives `clearing.v1` from `submission`: what core may rely on.
 
+use async_trait::async_trait;
 use contract::clearing::{
     self, ClearingEvent, PaymentContradicted, PaymentOutcomeUnknown, PaymentRejected, PaymentSettled,
 };
 use delivery::{HandleError, Handler, Subscription};
 use event::{RecordedEvent, StreamName};
 use event_store::UnitOfWork;
-use futures::future::BoxFuture;
 
 use crate::{SERVICE, Submission, SubmissionEvent};
 
 pub struct ClearingStream;
 
+#[async_trait]
 impl Handler for ClearingStream {
     fn name(&self) -> &'static str {
         "clearing.v1"
@@ -21,38 +22,32 @@ impl Handler for ClearingStream {
         Subscription { source: SERVICE, categories: &["submission"] }
     }
 
-    fn handle<'a>(
-        &'a self,
-        event: &'a RecordedEvent,
-        unit: &'a mut UnitOfWork,
-    ) -> BoxFuture<'a, Result<(), HandleError>> {
-        Box::pin(async move {
-            let decoded: SubmissionEvent = event.decode()?;
-            if !is_published(&decoded) {
-                return Ok(());
+    async fn handle(&self, event: &RecordedEvent, unit: &mut UnitOfWork) -> Result<(), HandleError> {
+        let decoded: SubmissionEvent = event.decode()?;
+        if !is_published(&decoded) {
+            return Ok(());
+        }
+        let unknown = || HandleError::Failed(format!("{} has no payment", event.stream));
+        let id = event.stream.uuid().ok_or_else(unknown)?;
+        let payment = unit.state::<Submission>(id).await?.ok_or_else(unknown)?.payment;
+        let (payment_id, uetr) = (payment.payment_id, payment.uetr);
+        let derived: ClearingEvent = match decoded {
+            SubmissionEvent::SubmissionAccepted(event) => {
+                PaymentSettled { payment_id, uetr, settled_at: event.settled_at }.into()
             }
-            let unknown = || HandleError::Failed(format!("{} has no payment", event.stream));
-            let id = event.stream.uuid().ok_or_else(unknown)?;
-            let payment = unit.state::<Submission>(id).await?.ok_or_else(unknown)?.payment;
-            let (payment_id, uetr) = (payment.payment_id, payment.uetr);
-            let derived: ClearingEvent = match decoded {
-                SubmissionEvent::SubmissionAccepted(event) => {
-                    PaymentSettled { payment_id, uetr, settled_at: event.settled_at }.into()
-                }
-                SubmissionEvent::SubmissionRejected(event) => {
-                    PaymentRejected { payment_id, uetr, reason_code: event.reason_code }.into()
-                }
-                SubmissionEvent::RetriesExhausted(event) => {
-                    PaymentOutcomeUnknown { payment_id, uetr, attempts: event.attempts }.into()
-                }
-                SubmissionEvent::AnswerContradicted(event) => {
-                    PaymentContradicted { payment_id, uetr, status: event.status }.into()
-                }
-                _ => return Ok(()),
-            };
-            unit.append_external(StreamName::of(clearing::CATEGORY, payment_id), &derived, event).await?;
-            Ok(())
-        })
+            SubmissionEvent::SubmissionRejected(event) => {
+                PaymentRejected { payment_id, uetr, reason_code: event.reason_code }.into()
+            }
+            SubmissionEvent::RetriesExhausted(event) => {
+                PaymentOutcomeUnknown { payment_id, uetr, attempts: event.attempts }.into()
+            }
+            SubmissionEvent::AnswerContradicted(event) => {
+                PaymentContradicted { payment_id, uetr, status: event.status }.into()
+            }
+            _ => return Ok(()),
+        };
+        unit.append_external(StreamName::of(clearing::CATEGORY, payment_id), &derived, event).await?;
+        Ok(())
     }
 }
 

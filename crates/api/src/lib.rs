@@ -27,7 +27,10 @@ mod health;
 pub use health::{Readiness, router as health_router};
 
 mod service;
-pub use service::{Service, router};
+pub use service::Service;
+
+mod router;
+pub use router::router;
 
 mod server;
 pub use server::serve;

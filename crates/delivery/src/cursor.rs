@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use event::{Seq, StreamName};
 use sqlx::PgConnection;
 
-use crate::engine::Identity;
+use crate::identity::Identity;
 
 /// A handler's place in a stream, and whether the stream waits at a parked event.
 #[derive(Debug, Clone, Copy, Default)]

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::backoff::{CONFLICTS_MAX, conflict_pause, pause};
 use crate::cursor::{self, Place, Step};
+use crate::identity::Identity;
 use crate::{HandleError, Handler, History, Stopped, parked};
 
 /// Delivers to one handler, whose effects go into `store`. Cheap to clone; several deliveries may run at once.
@@ -19,13 +20,6 @@ pub struct Engine {
     pub(crate) store: Store,
     pub(crate) history: Arc<dyn History>,
     pub(crate) shutdown: CancellationToken,
-}
-
-/// The first two columns of everything that is kept about a handler.
-#[derive(Clone, Copy)]
-pub(crate) struct Identity<'a> {
-    pub(crate) handler: &'a str,
-    pub(crate) source: &'a str,
 }
 
 /// Whether events behind a parked one wait, or are what is being retried.

@@ -1,8 +1,8 @@
 //! The code that gets each event of some categories, in stream order, and acts.
 
+use async_trait::async_trait;
 use event::RecordedEvent;
 use event_store::UnitOfWork;
-use futures::future::BoxFuture;
 
 use crate::HandleError;
 
@@ -15,17 +15,14 @@ pub struct Subscription {
 
 /// Effects go into the unit of work, which commits with the handler's cursor: no pool, no clock, no I/O here, so
 /// that an effect happens once and a preview can roll it back.
+#[async_trait]
 pub trait Handler: Send + Sync + 'static {
     /// Its cursor's name: once deployed, for ever.
     fn name(&self) -> &'static str;
 
     fn subscription(&self) -> Subscription;
 
-    fn handle<'a>(
-        &'a self,
-        event: &'a RecordedEvent,
-        unit: &'a mut UnitOfWork,
-    ) -> BoxFuture<'a, Result<(), HandleError>>;
+    async fn handle(&self, event: &RecordedEvent, unit: &mut UnitOfWork) -> Result<(), HandleError>;
 
     /// How many transactions of it run at once, each for streams of its own. One for a handler whose effects meet
     /// in the same rows.

@@ -1,52 +1,50 @@
 //! Where a gap is refilled from, and where a handler that is new or behind reads.
 
+use async_trait::async_trait;
 use event::{Category, RecordedEvent, Seq, StreamName};
 use event_store::{Store, StreamSeq};
-use futures::future::BoxFuture;
 
 use crate::HistoryError;
 
 /// The events of one service that a handler may read.
+#[async_trait]
 pub trait History: Send + Sync {
     /// The events of a stream after `after`, in order, at most `limit`.
-    fn events<'a>(
-        &'a self,
-        stream: &'a StreamName,
+    async fn events(
+        &self,
+        stream: &StreamName,
         after: Seq,
         limit: u32,
-    ) -> BoxFuture<'a, Result<Vec<RecordedEvent>, HistoryError>>;
+    ) -> Result<Vec<RecordedEvent>, HistoryError>;
 
     /// The streams of a category after `after` by name, each with its last seq, at most `limit`.
-    fn streams<'a>(
-        &'a self,
-        category: &'a str,
-        after: Option<&'a StreamName>,
+    async fn streams(
+        &self,
+        category: &str,
+        after: Option<&StreamName>,
         limit: u32,
-    ) -> BoxFuture<'a, Result<Vec<StreamSeq>, HistoryError>>;
+    ) -> Result<Vec<StreamSeq>, HistoryError>;
 }
 
 /// A service reads its own store.
+#[async_trait]
 impl History for Store {
-    fn events<'a>(
-        &'a self,
-        stream: &'a StreamName,
+    async fn events(
+        &self,
+        stream: &StreamName,
         after: Seq,
         limit: u32,
-    ) -> BoxFuture<'a, Result<Vec<RecordedEvent>, HistoryError>> {
-        Box::pin(
-            async move { self.read(stream, after, limit).await.map_err(|error| unreadable(stream, &error)) },
-        )
+    ) -> Result<Vec<RecordedEvent>, HistoryError> {
+        self.read(stream, after, limit).await.map_err(|error| unreadable(stream, &error))
     }
 
-    fn streams<'a>(
-        &'a self,
-        category: &'a str,
-        after: Option<&'a StreamName>,
+    async fn streams(
+        &self,
+        category: &str,
+        after: Option<&StreamName>,
         limit: u32,
-    ) -> BoxFuture<'a, Result<Vec<StreamSeq>, HistoryError>> {
-        Box::pin(async move {
-            Store::streams(self, category, after, limit).await.map_err(|error| unreadable(category, &error))
-        })
+    ) -> Result<Vec<StreamSeq>, HistoryError> {
+        Store::streams(self, category, after, limit).await.map_err(|error| unreadable(category, &error))
     }
 }
 
@@ -62,29 +60,26 @@ impl ExternalStreams {
     }
 }
 
+#[async_trait]
 impl History for ExternalStreams {
-    fn events<'a>(
-        &'a self,
-        stream: &'a StreamName,
+    async fn events(
+        &self,
+        stream: &StreamName,
         after: Seq,
         limit: u32,
-    ) -> BoxFuture<'a, Result<Vec<RecordedEvent>, HistoryError>> {
-        Box::pin(async move {
-            Self::allow(stream.category())?;
-            self.0.events(stream, after, limit).await
-        })
+    ) -> Result<Vec<RecordedEvent>, HistoryError> {
+        Self::allow(stream.category())?;
+        self.0.events(stream, after, limit).await
     }
 
-    fn streams<'a>(
-        &'a self,
-        category: &'a str,
-        after: Option<&'a StreamName>,
+    async fn streams(
+        &self,
+        category: &str,
+        after: Option<&StreamName>,
         limit: u32,
-    ) -> BoxFuture<'a, Result<Vec<StreamSeq>, HistoryError>> {
-        Box::pin(async move {
-            Self::allow(category)?;
-            History::streams(&self.0, category, after, limit).await
-        })
+    ) -> Result<Vec<StreamSeq>, HistoryError> {
+        Self::allow(category)?;
+        History::streams(&self.0, category, after, limit).await
     }
 }
 

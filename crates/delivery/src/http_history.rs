@@ -7,9 +7,9 @@
 
 use std::time::Duration;
 
+use async_trait::async_trait;
 use event::{RecordedEvent, Seq, StreamName};
 use event_store::StreamSeq;
-use futures::future::BoxFuture;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -64,32 +64,29 @@ impl HttpHistory {
     }
 }
 
+#[async_trait]
 impl History for HttpHistory {
-    fn events<'a>(
-        &'a self,
-        stream: &'a StreamName,
+    async fn events(
+        &self,
+        stream: &StreamName,
         after: Seq,
         limit: u32,
-    ) -> BoxFuture<'a, Result<Vec<RecordedEvent>, HistoryError>> {
-        Box::pin(async move {
-            let url = format!("{}/{}/events", self.contract_url(stream.category())?, stream.id());
-            let query = [("after", after.to_string()), ("limit", limit.to_string())];
-            Ok(self.get::<EventPage>(url, &query).await?.events)
-        })
+    ) -> Result<Vec<RecordedEvent>, HistoryError> {
+        let url = format!("{}/{}/events", self.contract_url(stream.category())?, stream.id());
+        let query = [("after", after.to_string()), ("limit", limit.to_string())];
+        Ok(self.get::<EventPage>(url, &query).await?.events)
     }
 
-    fn streams<'a>(
-        &'a self,
-        category: &'a str,
-        after: Option<&'a StreamName>,
+    async fn streams(
+        &self,
+        category: &str,
+        after: Option<&StreamName>,
         limit: u32,
-    ) -> BoxFuture<'a, Result<Vec<StreamSeq>, HistoryError>> {
-        Box::pin(async move {
-            let mut query = vec![("limit", limit.to_string())];
-            query.extend(after.map(|stream| ("after", stream.id().to_owned())));
-            let page: StreamPage = self.get(self.contract_url(category)?, &query).await?;
-            let position = |at: StreamPosition| StreamSeq { stream: at.stream, seq: at.last_seq };
-            Ok(page.streams.into_iter().map(position).collect())
-        })
+    ) -> Result<Vec<StreamSeq>, HistoryError> {
+        let mut query = vec![("limit", limit.to_string())];
+        query.extend(after.map(|stream| ("after", stream.id().to_owned())));
+        let page: StreamPage = self.get(self.contract_url(category)?, &query).await?;
+        let position = |at: StreamPosition| StreamSeq { stream: at.stream, seq: at.last_seq };
+        Ok(page.streams.into_iter().map(position).collect())
     }
 }

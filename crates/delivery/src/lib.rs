@@ -27,6 +27,7 @@ pub use engine::Engine;
 
 mod backoff;
 mod cursor;
+mod identity;
 mod parked;
 mod registry;
 

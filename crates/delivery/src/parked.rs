@@ -4,7 +4,7 @@ use event::{RecordedEvent, Seq, StreamName};
 use sqlx::{PgConnection, PgPool};
 
 use crate::backoff::{ATTEMPTS_MAX, pause};
-use crate::engine::Identity;
+use crate::identity::Identity;
 
 /// A claim on a retry is longer than the retry takes; whoever died with it holds the stream up for so long.
 const CLAIM_SECONDS: f64 = 30.0;

@@ -2,7 +2,7 @@
 
 use sqlx::PgPool;
 
-use crate::engine::Identity;
+use crate::identity::Identity;
 
 /// Registers the handler; one that was not known is behind. Returns whether it is behind.
 pub(crate) async fn register(pool: &PgPool, identity: Identity<'_>) -> Result<bool, sqlx::Error> {

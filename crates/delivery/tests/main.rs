@@ -1,1 +1,14 @@
-//! (being written)
+//! Delivery against real servers: each effect once and in order, whatever goes wrong in between.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+// A handler that writes down what it gets, and a database with events for it.
+mod journal;
+mod stage;
+
+// Cursor, duplicates, gaps, rivals.
+mod engine;
+mod parked;
+// The embedded transport.
+mod feed;
+mod history;
+mod kafka;

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use delivery::{Engine, Feed};
 use event::RecordedEvent;
 use event_store::Store;
-use futures::future::{BoxFuture, join_all};
+use futures::future::join_all;
 use relay::{OpenEmbedded, Outlet, Settle};
 use tokio_util::sync::CancellationToken;
 
@@ -70,18 +71,13 @@ struct FeedOutlet {
     source: &'static str,
 }
 
+#[async_trait]
 impl Outlet for FeedOutlet {
     fn wants(&self, category: &str) -> bool {
         self.feed.wants(self.source, category)
     }
 
-    fn offer<'a>(
-        &'a self,
-        event: &'a Arc<RecordedEvent>,
-        settle: Settle,
-    ) -> BoxFuture<'a, Result<(), relay::Error>> {
-        Box::pin(async move {
-            self.feed.offer(event, settle).await.map_err(|stopped| relay::Error::Sink(stopped.to_string()))
-        })
+    async fn offer(&self, event: &Arc<RecordedEvent>, settle: Settle) -> Result<(), relay::Error> {
+        self.feed.offer(event, settle).await.map_err(|stopped| relay::Error::Sink(stopped.to_string()))
     }
 }

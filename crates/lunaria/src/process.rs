@@ -56,6 +56,13 @@ pub(crate) fn shutdown_signal() -> CancellationToken {
     shutdown
 }
 
+/// A line on standard output, at once.
+pub(crate) fn say(line: &str) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{line}")?;
+    Ok(out.flush()?)
+}
+
 pub(crate) fn complain(what: &str) {
     let _ = writeln!(std::io::stderr(), "lunaria: {what}");
 }

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use event::RecordedEvent;
-use futures::future::BoxFuture;
 
 use crate::{CommitPosition, Error, InFlight, OpenSink, Row, Sink, Ticket};
 
@@ -11,12 +11,12 @@ use crate::{CommitPosition, Error, InFlight, OpenSink, Row, Sink, Ticket};
 pub type Settle = Box<dyn FnOnce() + Send>;
 
 /// One handler's way in.
+#[async_trait]
 pub trait Outlet: Send + Sync {
     fn wants(&self, category: &str) -> bool;
 
     /// Takes the event on without waiting for the handler.
-    fn offer<'a>(&'a self, event: &'a Arc<RecordedEvent>, settle: Settle)
-    -> BoxFuture<'a, Result<(), Error>>;
+    async fn offer(&self, event: &Arc<RecordedEvent>, settle: Settle) -> Result<(), Error>;
 }
 
 pub struct OpenEmbedded {

@@ -84,9 +84,11 @@ async fn a_relay_whose_walsender_is_terminated_goes_on_by_itself() {
         assert!(source.ask::<bool>(&format!("{terminate} = '{}'", source.slot)).await);
         until_session(&recorder, round + 1).await;
     }
-    let mut seen: Vec<String> = recorder.delivered().iter().map(|one| one.name()).collect();
-    seen.dedup();
-    assert_eq!(seen, ["free-1@1", "free-1@2", "free-1@3"]);
+    let mut reached = 0;
+    for one in recorder.delivered() {
+        assert!(one.row.seq <= reached + 1, "{} comes after {reached}", one.name());
+        reached = reached.max(one.row.seq);
+    }
     relay.stop().await;
     source.drop().await;
 }

@@ -1,10 +1,10 @@
 //! Clearing → saga → account: what the rail has answered, and what follows for the hold, in one unit of work.
 
+use async_trait::async_trait;
 use contract::clearing::{self, ClearingEvent};
 use delivery::{HandleError, Handler, Subscription};
 use event::RecordedEvent;
 use event_store::UnitOfWork;
-use futures::future::BoxFuture;
 use ledger::{Account, AccountCommand};
 
 use crate::{Transfer, TransferCommand, TransferEvent};
@@ -14,6 +14,7 @@ pub struct Clearing {
     pub adapter: &'static str,
 }
 
+#[async_trait]
 impl Handler for Clearing {
     fn name(&self) -> &'static str {
         "transfer.clearing"
@@ -23,31 +24,24 @@ impl Handler for Clearing {
         Subscription { source: self.adapter, categories: &[clearing::CATEGORY] }
     }
 
-    fn handle<'a>(
-        &'a self,
-        event: &'a RecordedEvent,
-        unit: &'a mut UnitOfWork,
-    ) -> BoxFuture<'a, Result<(), HandleError>> {
-        Box::pin(async move {
-            let (transfer_id, command) = command(event.decode()?);
-            let events = unit.execute::<Transfer>(transfer_id, command).await?;
-            for event in events {
-                let on_account = match event {
-                    TransferEvent::Captured(event) => {
-                        AccountCommand::Capture { reservation_id: event.reservation_id }
-                    }
-                    TransferEvent::Released(event) => {
-                        AccountCommand::Release { reservation_id: event.reservation_id }
-                    }
-                    _ => continue,
-                };
-                let transfer = unit.state::<Transfer>(transfer_id).await?;
-                let transfer =
-                    transfer.ok_or_else(|| HandleError::Failed("the transfer is gone".to_owned()))?;
-                unit.execute::<Account>(transfer.request.from_account, on_account).await?;
-            }
-            Ok(())
-        })
+    async fn handle(&self, event: &RecordedEvent, unit: &mut UnitOfWork) -> Result<(), HandleError> {
+        let (transfer_id, command) = command(event.decode()?);
+        let events = unit.execute::<Transfer>(transfer_id, command).await?;
+        for event in events {
+            let on_account = match event {
+                TransferEvent::Captured(event) => {
+                    AccountCommand::Capture { reservation_id: event.reservation_id }
+                }
+                TransferEvent::Released(event) => {
+                    AccountCommand::Release { reservation_id: event.reservation_id }
+                }
+                _ => continue,
+            };
+            let transfer = unit.state::<Transfer>(transfer_id).await?;
+            let transfer = transfer.ok_or_else(|| HandleError::Failed("the transfer is gone".to_owned()))?;
+            unit.execute::<Account>(transfer.request.from_account, on_account).await?;
+        }
+        Ok(())
     }
 }
 

@@ -1,16 +1,17 @@
 //! Derives `payment.v1` from `transfer`: what a rail's adapter has to know to pay, and no more.
 
+use async_trait::async_trait;
 use contract::payment::{self, Party, PaymentSubmitted};
 use delivery::{HandleError, Handler, Subscription};
 use event::{RecordedEvent, StreamName};
 use event_store::UnitOfWork;
-use futures::future::BoxFuture;
 use uuid::Uuid;
 
 use crate::{Beneficiary, SubmissionInitiated, Transfer, TransferEvent};
 
 pub struct PaymentStream;
 
+#[async_trait]
 impl Handler for PaymentStream {
     fn name(&self) -> &'static str {
         "payment.v1"
@@ -20,23 +21,15 @@ impl Handler for PaymentStream {
         Subscription { source: "core", categories: &["transfer"] }
     }
 
-    fn handle<'a>(
-        &'a self,
-        event: &'a RecordedEvent,
-        unit: &'a mut UnitOfWork,
-    ) -> BoxFuture<'a, Result<(), HandleError>> {
-        Box::pin(async move {
-            let TransferEvent::SubmissionInitiated(initiated) = event.decode()? else { return Ok(()) };
-            let id = event.stream.uuid().ok_or_else(|| failed(event, "is no transfer"))?;
-            // Its request is the stream's first event and does not change.
-            let transfer =
-                unit.state::<Transfer>(id).await?.ok_or_else(|| failed(event, "has no request"))?;
-            let submitted =
-                submitted(id, transfer, initiated).ok_or_else(|| failed(event, "needs no rail"))?;
-            let stream = StreamName::of(payment::CATEGORY, id);
-            unit.append_external(stream, &payment::PaymentEvent::from(submitted), event).await?;
-            Ok(())
-        })
+    async fn handle(&self, event: &RecordedEvent, unit: &mut UnitOfWork) -> Result<(), HandleError> {
+        let TransferEvent::SubmissionInitiated(initiated) = event.decode()? else { return Ok(()) };
+        let id = event.stream.uuid().ok_or_else(|| failed(event, "is no transfer"))?;
+        // Its request is the stream's first event and does not change.
+        let transfer = unit.state::<Transfer>(id).await?.ok_or_else(|| failed(event, "has no request"))?;
+        let submitted = submitted(id, transfer, initiated).ok_or_else(|| failed(event, "needs no rail"))?;
+        let stream = StreamName::of(payment::CATEGORY, id);
+        unit.append_external(stream, &payment::PaymentEvent::from(submitted), event).await?;
+        Ok(())
     }
 }
 

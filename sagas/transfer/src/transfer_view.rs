@@ -1,9 +1,9 @@
 //! The list of transfers: a projection of the `transfer` streams (migrations/core/1002_transfer_view.sql).
 
+use async_trait::async_trait;
 use delivery::{HandleError, Handler, Subscription};
 use event::RecordedEvent;
 use event_store::{Store, UnitOfWork};
-use futures::future::BoxFuture;
 use jiff::Timestamp;
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -12,6 +12,7 @@ use crate::{Requested, TransferEvent};
 
 pub struct TransferView;
 
+#[async_trait]
 impl Handler for TransferView {
     fn name(&self) -> &'static str {
         "transfer.view"
@@ -21,35 +22,29 @@ impl Handler for TransferView {
         Subscription { source: "core", categories: &["transfer"] }
     }
 
-    fn handle<'a>(
-        &'a self,
-        event: &'a RecordedEvent,
-        unit: &'a mut UnitOfWork,
-    ) -> BoxFuture<'a, Result<(), HandleError>> {
-        Box::pin(async move {
-            let id = event.stream.uuid();
-            let id = id.ok_or_else(|| HandleError::Failed(format!("{} is no transfer", event.stream)))?;
-            let (status, reason) = match event.decode()? {
-                TransferEvent::Requested(requested) => {
-                    return Ok(insert(unit.connection(), id, &requested, event.recorded_at).await?);
-                }
-                TransferEvent::SubmissionInitiated(_) => ("processing", None),
-                TransferEvent::OperatorAttentionRequired(event) => ("requires_attention", Some(event.reason)),
-                TransferEvent::Succeeded(_) => ("succeeded", None),
-                TransferEvent::Failed(event) => ("failed", Some(event.reason.code().to_owned())),
-                _ => return Ok(()),
-            };
-            sqlx::query(
-                "update transfer_view set status = $2, status_reason = $3, changed_at = $4 where id = $1",
-            )
-            .bind(id)
-            .bind(status)
-            .bind(reason)
-            .bind(jiff_sqlx::Timestamp::from(event.recorded_at))
-            .execute(unit.connection())
-            .await?;
-            Ok(())
-        })
+    async fn handle(&self, event: &RecordedEvent, unit: &mut UnitOfWork) -> Result<(), HandleError> {
+        let id = event.stream.uuid();
+        let id = id.ok_or_else(|| HandleError::Failed(format!("{} is no transfer", event.stream)))?;
+        let (status, reason) = match event.decode()? {
+            TransferEvent::Requested(requested) => {
+                return Ok(insert(unit.connection(), id, &requested, event.recorded_at).await?);
+            }
+            TransferEvent::SubmissionInitiated(_) => ("processing", None),
+            TransferEvent::OperatorAttentionRequired(event) => ("requires_attention", Some(event.reason)),
+            TransferEvent::Succeeded(_) => ("succeeded", None),
+            TransferEvent::Failed(event) => ("failed", Some(event.reason.code().to_owned())),
+            _ => return Ok(()),
+        };
+        sqlx::query(
+            "update transfer_view set status = $2, status_reason = $3, changed_at = $4 where id = $1",
+        )
+        .bind(id)
+        .bind(status)
+        .bind(reason)
+        .bind(jiff_sqlx::Timestamp::from(event.recorded_at))
+        .execute(unit.connection())
+        .await?;
+        Ok(())
     }
 }
 

@@ -1,7 +1,5 @@
 //! Two customers, some money, one transfer, and the five lines to go on from.
 
-use std::io::Write;
-
 use anyhow::{Context, ensure};
 use event_store::Store;
 use serde_json::{Value, json};
@@ -9,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::timeline;
+use crate::process::say;
 
 /// A published example of an IBAN, so that nobody's account is meant.
 const OTHER_BANK: &str = "DE89370400440532013000";
@@ -82,10 +81,4 @@ stop Ctrl-C; the data stays for the next run"
 fn id(answer: &Value, field: &str) -> anyhow::Result<Uuid> {
     let text = answer.get(field).and_then(Value::as_str);
     text.with_context(|| format!("the answer has no {field}"))?.parse().context("not an id")
-}
-
-pub(super) fn say(line: &str) -> anyhow::Result<()> {
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "{line}")?;
-    Ok(out.flush()?)
 }

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use transfer::{Status, Transfer};
 use uuid::Uuid;
 
-use super::demo::say;
+use crate::process::say;
 
 const POLL: Duration = Duration::from_millis(20);
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -1,0 +1,30 @@
+//! All routes of core's API, and the limits around them.
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::StatusCode;
+use tower_http::timeout::TimeoutLayer;
+
+use crate::{Code, Problem, Readiness, Service, accounts, external, health, transfers};
+
+const BODY_BYTES_MAX: usize = 64 * 1024;
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Core's API.
+pub fn router(service: Service, readiness: Readiness) -> Router {
+    let store = service.store.clone();
+    Router::new()
+        .merge(accounts::router())
+        .merge(transfers::router())
+        .with_state(service)
+        .merge(external::router(store.clone()))
+        .merge(health::router(store, readiness))
+        .fallback(async || Problem::new(Code::NotFound, "the routes are listed in the README"))
+        .method_not_allowed_fallback(async || {
+            Problem::new(Code::MethodNotAllowed, "the routes are listed in the README")
+        })
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, REQUEST_TIMEOUT))
+}

@@ -1,0 +1,169 @@
+//! The same handler over Kafka, with records that the real relay has written.
+
+use std::sync::Arc;
+
+use delivery::{ConsumerConfig, consume};
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
+use rdkafka::{Offset, TopicPartitionList};
+use relay::{KafkaConfig, OpenKafka, ensure_topics};
+use replication::{Host, SlotName};
+use testbed::{kafka, patience, unique};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::journal::Journal;
+use crate::stage::Stage;
+
+/// A relay to topics of one partition, and consumers of them.
+struct Topics {
+    prefix: String,
+    relay: JoinHandle<Result<(), relay::Error>>,
+    shutdown: CancellationToken,
+}
+
+struct Consuming {
+    task: JoinHandle<Result<(), event_store::Error>>,
+    shutdown: CancellationToken,
+}
+
+impl Topics {
+    async fn open(stage: &Stage) -> Self {
+        let (prefix, service, brokers) = (unique("delivery."), "core".to_owned(), kafka());
+        let sink = KafkaConfig { brokers, prefix: prefix.clone(), service, partitions: 1, replication: 1 };
+        ensure_topics(&sink, &["note", "memo"].map(|category| format!("{prefix}core.{category}")))
+            .await
+            .unwrap();
+        let (user, password, host, port) = stage.database.relay_login();
+        let config = relay::Config {
+            replication: replication::Config {
+                password: Some(password.as_str().into()),
+                ..replication::Config::new(Host::Tcp { host, port }, user, &stage.database.name)
+            },
+            slot: SlotName::new(unique("delivery")).unwrap(),
+            publication: "lunaria".to_owned(),
+            relaying: Arc::default(),
+        };
+        let (relaying, shutdown) = (Arc::clone(&config.relaying), CancellationToken::new());
+        let relay = tokio::spawn(relay::run(config, OpenKafka { config: sink }, shutdown.clone()));
+        testbed::eventually("the relay reads its slot", async || {
+            relaying.load(std::sync::atomic::Ordering::Acquire).then_some(())
+        })
+        .await;
+        Self { prefix, relay, shutdown }
+    }
+
+    fn topic(&self, category: &str) -> String {
+        format!("{}core.{category}", self.prefix)
+    }
+
+    fn consume(&self, stage: &Stage, journal: &Journal) -> Consuming {
+        let shutdown = CancellationToken::new();
+        let (brokers, prefix) = (kafka(), self.prefix.clone());
+        let config = ConsumerConfig { brokers, prefix, instance: journal.name.to_owned() };
+        let engine = stage.engine(journal.clone(), &shutdown);
+        Consuming { task: tokio::spawn(async move { consume(&config, engine).await }), shutdown }
+    }
+
+    /// What the handler's group has committed of a topic.
+    fn committed(&self, journal: &Journal, category: &str) -> i64 {
+        let group = format!("{}core.{}", self.prefix, journal.name);
+        let consumer: BaseConsumer =
+            ClientConfig::new().set("bootstrap.servers", kafka()).set("group.id", group).create().unwrap();
+        let mut list = TopicPartitionList::new();
+        list.add_partition(&self.topic(category), 0);
+        let committed = consumer.committed_offsets(list, patience()).unwrap();
+        match committed.elements()[0].offset() {
+            Offset::Offset(offset) => offset,
+            _ => 0,
+        }
+    }
+
+    async fn close(self) {
+        self.shutdown.cancel();
+        self.relay.await.unwrap().unwrap();
+    }
+}
+
+impl Consuming {
+    async fn stop(self) {
+        self.shutdown.cancel();
+        self.task.await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_handler_has_the_same_effects_over_kafka_across_restarts() {
+    let stage = Stage::create().await;
+    let topics = Topics::open(&stage).await;
+    let (journal, embedded) = (Journal::new("over-kafka"), Journal::new("embedded"));
+    let fed = stage.joined_feed(embedded).await;
+    let streams = ["note-1", "note-2", "note-3"];
+    let mut count = 0;
+    for _ in 0..3 {
+        // Some while nobody consumes, some meanwhile.
+        for stream in streams {
+            fed.offer(&stage.append(stream, 10).await).await;
+        }
+        let consuming = topics.consume(&stage, &journal);
+        for stream in streams {
+            fed.offer(&stage.append(stream, 10).await).await;
+        }
+        count += 20;
+        for stream in streams {
+            stage.until_effects("over-kafka", stream, count).await;
+        }
+        consuming.stop().await;
+    }
+    for stream in streams {
+        stage.until_effects("embedded", stream, count).await;
+    }
+    fed.stop().await;
+    topics.close().await;
+    stage.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_fails_over_kafka_is_parked_while_its_partition_goes_on() {
+    let stage = Stage::create().await;
+    let topics = Topics::open(&stage).await;
+    let journal = Journal::new("journal");
+    journal.fail("note-1@2");
+    let consuming = topics.consume(&stage, &journal);
+    stage.append("note-1", 3).await;
+    stage.append("note-2", 3).await;
+    stage.until_effects("journal", "note-2", 3).await;
+    assert_eq!(stage.effects("journal", "note-1").await, [1]);
+    journal.mend("note-1@2");
+    stage.until_effects("journal", "note-1", 3).await;
+    consuming.stop().await;
+    topics.close().await;
+    stage.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_is_no_event_is_not_skipped_and_holds_up_its_partition_alone() {
+    let stage = Stage::create().await;
+    let topics = Topics::open(&stage).await;
+    let mut journal = Journal::new("journal");
+    journal.categories = &["note", "memo"];
+    let consuming = topics.consume(&stage, &journal);
+    stage.append("note-1", 1).await;
+    stage.until_effects("journal", "note-1", 1).await;
+    let producer: ThreadedProducer<DefaultProducerContext> =
+        ClientConfig::new().set("bootstrap.servers", kafka()).create().unwrap();
+    let topic = topics.topic("note");
+    producer.send(BaseRecord::<str, str>::to(&topic).key("note-2").payload("{}")).unwrap();
+    producer.flush(patience()).unwrap();
+    stage.append("note-2", 1).await;
+    for count in 1..=5 {
+        stage.append("memo-1", 1).await;
+        stage.until_effects("journal", "memo-1", count).await;
+    }
+    consuming.stop().await;
+    assert!(stage.effects("journal", "note-2").await.is_empty(), "it lies behind the bad record");
+    assert!(topics.committed(&journal, "note") <= 1, "the bad record is not passed");
+    topics.close().await;
+    stage.drop().await;
+}

@@ -1,0 +1,137 @@
+//! An event that cannot be handled: tried again, then parked, and its stream waits.
+
+use testbed::eventually;
+
+use crate::journal::Journal;
+use crate::stage::Stage;
+
+async fn until_attempts(stage: &Stage, attempts: i32) {
+    eventually("it is tried so often", async || {
+        let tried: Option<i32> = sqlx::query_scalar("select max(attempts) from parked")
+            .fetch_one(stage.store.pool())
+            .await
+            .unwrap();
+        (tried >= Some(attempts)).then_some(())
+    })
+    .await;
+}
+
+async fn until_nothing_is_parked(stage: &Stage) {
+    eventually("nothing is parked", async || {
+        (stage.ask::<i64>("select count(*) from parked").await == 0).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failing_event_is_parked_with_its_reason_its_stream_waits_and_then_goes_on_without_a_gap() {
+    let stage = Stage::create().await;
+    let journal = Journal::new("journal");
+    let fed = stage.joined_feed(journal.clone()).await;
+    journal.fail("note-1@3");
+    fed.offer(&stage.append("note-1", 5).await).await;
+    fed.offer(&stage.append("note-2", 5).await).await;
+
+    // Retried with growing pauses until a person has to decide.
+    eventually("it is parked for good", async || {
+        let parked =
+            "select exists (select from parked where stream = 'note-1' and seq = 3 and retry_at is null)";
+        stage.ask::<bool>(parked).await.then_some(())
+    })
+    .await;
+    assert_eq!(stage.ask::<i32>("select attempts from parked").await, 6);
+    assert_eq!(stage.ask::<String>("select reason from parked").await, "told to fail at note-1@3");
+    assert_eq!(stage.effects("journal", "note-1").await, [1, 2]);
+    stage.until_effects("journal", "note-2", 5).await;
+
+    // Its stream waits, the other one does not; both are settled.
+    fed.offer(&stage.append("note-1", 2).await).await;
+    fed.offer(&stage.append("note-2", 1).await).await;
+    fed.until_settled(13).await;
+    stage.until_effects("journal", "note-2", 6).await;
+    assert_eq!(stage.effects("journal", "note-1").await, [1, 2]);
+    assert_eq!(stage.ask::<i64>("select waiting_seq from parked").await, 7);
+
+    journal.mend("note-1@3");
+    stage.run("update parked set retry_at = now()").await;
+    until_nothing_is_parked(&stage).await;
+    assert_eq!(stage.effects("journal", "note-1").await, [1, 2, 3, 4, 5, 6, 7]);
+    fed.offer(&stage.append("note-1", 1).await).await;
+    stage.until_effects("journal", "note-1", 8).await;
+    fed.stop().await;
+    stage.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_recovers_between_retries_goes_on_by_itself() {
+    let stage = Stage::create().await;
+    let journal = Journal::new("journal");
+    let fed = stage.joined_feed(journal.clone()).await;
+    journal.fail("note-1@1");
+    fed.offer(&stage.append("note-1", 3).await).await;
+    until_attempts(&stage, 2).await;
+    assert!(stage.effects("journal", "note-1").await.is_empty());
+    journal.mend("note-1@1");
+    stage.until_effects("journal", "note-1", 3).await;
+    until_nothing_is_parked(&stage).await;
+    fed.stop().await;
+    stage.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_next_event_that_fails_is_parked_in_turn_with_tries_of_its_own() {
+    let stage = Stage::create().await;
+    let journal = Journal::new("journal");
+    let fed = stage.joined_feed(journal.clone()).await;
+    journal.fail("note-1@2");
+    journal.fail("note-1@4");
+    fed.offer(&stage.append("note-1", 5).await).await;
+    until_attempts(&stage, 3).await;
+    journal.mend("note-1@2");
+    eventually("the other one fails", async || {
+        (stage.ask::<i64>("select seq from parked").await == 4).then_some(())
+    })
+    .await;
+    assert!(stage.ask::<i32>("select attempts from parked").await < 3);
+    assert_eq!(stage.effects("journal", "note-1").await, [1, 2, 3]);
+    journal.mend("note-1@4");
+    stage.until_effects("journal", "note-1", 5).await;
+    until_nothing_is_parked(&stage).await;
+    fed.stop().await;
+    stage.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_finds_what_is_parked_and_retries_it() {
+    let stage = Stage::create().await;
+    let journal = Journal::new("journal");
+    let fed = stage.joined_feed(journal.clone()).await;
+    journal.fail("note-1@1");
+    let events = stage.append("note-1", 3).await;
+    fed.offer(&events).await;
+    fed.until_settled(3).await;
+    fed.stop().await;
+
+    journal.mend("note-1@1");
+    let fed = stage.joined_feed(journal).await;
+    stage.until_effects("journal", "note-1", 3).await;
+    until_nothing_is_parked(&stage).await;
+    fed.stop().await;
+    stage.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_handler_that_fails_in_the_history_goes_on_with_the_other_streams() {
+    let stage = Stage::create().await;
+    stage.append("note-1", 4).await;
+    stage.append("note-2", 4).await;
+    let journal = Journal::new("journal");
+    journal.fail("note-1@2");
+    let fed = stage.joined_feed(journal.clone()).await;
+    stage.until_effects("journal", "note-2", 4).await;
+    assert_eq!(stage.effects("journal", "note-1").await, [1]);
+    journal.mend("note-1@2");
+    stage.until_effects("journal", "note-1", 4).await;
+    fed.stop().await;
+    stage.drop().await;
+}
