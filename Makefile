@@ -26,9 +26,9 @@ run: ## the whole platform with demo data, in one process: make run [ARGS=…]
 test: ## all tests, against a PostgreSQL cluster and a Kafka broker of their own: make test [ARGS=filter]
 	$(call test_with_servers,$(ARGS))
 
-campaign: export LUNARIA_CAMPAIGN := 1
-campaign: ## the long fault campaigns only
-	$(call test_with_servers,campaign)
+campaign: export LUNARIA_KILLS := 100
+campaign: ## the crash tests with 100 kills on each transport: some ten minutes
+	$(call test_with_servers,crash::)
 
 check: ## formatting and lints
 	scripts/prerequisites.sh build

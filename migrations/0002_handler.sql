@@ -6,6 +6,8 @@
 create table handler (
     name          text        not null,
     source        text        not null,
+    -- The transport and the categories: a handler that is fed differently than before has missed something.
+    fed_by        text        not null,
     behind        boolean     not null,
     behind_reason text,
     changed_at    timestamptz not null default now(),

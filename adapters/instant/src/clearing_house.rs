@@ -26,6 +26,10 @@ pub enum CallOutcome {
     NotSent {
         reason: String,
     },
+    /// The house has refused the message itself: this one was not taken, and sending it again cannot help.
+    Refused {
+        reason: String,
+    },
     /// It may have been taken; an answer may still come.
     Unknown {
         reason: String,
@@ -109,8 +113,7 @@ async fn read(response: reqwest::Response, uetr: Uuid) -> CallOutcome {
         },
         // The house says that it has not looked at the payment.
         429 | 503 => CallOutcome::NotSent { reason: format!("the house answered {status}") },
-        // It has refused the message itself (FF01, invalid file format): sending it again cannot help.
-        400 | 413 | 415 | 422 => CallOutcome::Answered(Answer::Rejected { reason_code: "FF01".to_owned() }),
+        400 | 413 | 415 | 422 => CallOutcome::Refused { reason: format!("the house answered {status}") },
         _ => CallOutcome::Unknown { reason: format!("the house answered {status}") },
     }
 }

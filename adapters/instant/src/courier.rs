@@ -66,6 +66,7 @@ impl Courier {
         let command = match outcome {
             CallOutcome::Answered(answer) => SubmissionCommand::RecordAnswer(answer),
             CallOutcome::NotSent { reason } => SubmissionCommand::RecordNotSent { attempt, reason, policy },
+            CallOutcome::Refused { reason } => SubmissionCommand::RecordRefused { attempt, reason, policy },
             CallOutcome::Unknown { reason } => {
                 tracing::warn!(stream = %due.stream, attempt, reason, "no answer, the attempt will time out");
                 return;

@@ -10,6 +10,9 @@ use crate::submission_event::{
     RetryScheduled, SubmissionAccepted, SubmissionEvent, SubmissionRejected, SubmissionRequested,
 };
 
+/// ISO 20022 `ExternalStatusReason1Code`: invalid file format.
+const INVALID_MESSAGE: &str = "FF01";
+
 /// How long to wait for an answer, and how often to send again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RetryPolicy {
@@ -43,6 +46,8 @@ enum Status {
 pub struct Submission {
     pub payment: PaymentSubmitted,
     status: Status,
+    /// An earlier attempt is of unknown outcome: nothing but the rail's own answer is a definite no any more.
+    may_be_taken: bool,
 }
 
 /// What the house said about a payment.
@@ -76,6 +81,12 @@ pub enum SubmissionCommand {
         reason: String,
         policy: RetryPolicy,
     },
+    /// The house has refused the message as such.
+    RecordRefused {
+        attempt: u32,
+        reason: String,
+        policy: RetryPolicy,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -95,7 +106,7 @@ impl Aggregate for Submission {
     fn evolve(state: Option<Self>, event: &SubmissionEvent) -> Option<Self> {
         if let SubmissionEvent::SubmissionRequested(requested) = event {
             let status = Status::Waiting { attempt: 1, deadline: requested.deadline };
-            return Some(Self { payment: requested.payment.clone(), status });
+            return Some(Self { payment: requested.payment.clone(), status, may_be_taken: false });
         }
         let mut submission = state?;
         match event {
@@ -105,6 +116,7 @@ impl Aggregate for Submission {
             SubmissionEvent::RetryScheduled(event) => {
                 submission.status = Status::Waiting { attempt: event.attempt, deadline: event.deadline };
             }
+            SubmissionEvent::AttemptTimedOut(_) => submission.may_be_taken = true,
             SubmissionEvent::RetriesExhausted(_) => submission.status = Status::Exhausted,
             SubmissionEvent::SubmissionAccepted(_) => submission.status = Status::Accepted,
             SubmissionEvent::SubmissionRejected(event) => {
@@ -139,6 +151,9 @@ impl Aggregate for Submission {
             (Some(submission), SubmissionCommand::RecordAnswer(answer)) => Ok(submission.answered(answer)),
             (Some(submission), SubmissionCommand::RecordNotSent { attempt, reason, policy }) => {
                 Ok(submission.not_sent(attempt, reason, policy, context))
+            }
+            (Some(submission), SubmissionCommand::RecordRefused { attempt, reason, policy }) => {
+                Ok(submission.refused(attempt, reason, policy, context))
             }
         }
     }
@@ -178,6 +193,21 @@ impl Submission {
             }
             _ => vec![],
         }
+    }
+
+    fn refused(
+        &self,
+        failed: u32,
+        reason: String,
+        policy: RetryPolicy,
+        context: &Context,
+    ) -> Vec<SubmissionEvent> {
+        let mut events = self.not_sent(failed, reason, policy, context);
+        if !events.is_empty() && !self.may_be_taken {
+            events.pop();
+            events.push(SubmissionRejected { reason_code: INVALID_MESSAGE.to_owned() }.into());
+        }
+        events
     }
 
     fn answered(&self, answer: Answer) -> Vec<SubmissionEvent> {

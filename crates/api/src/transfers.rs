@@ -261,6 +261,7 @@ fn document(transfer: Transfer) -> TransferDocument {
         Status::Succeeded => ("succeeded", None),
         Status::Failed { reason } => ("failed", Some(reason.code().to_owned())),
     };
+    let status_reason = transfer.contradiction.or(status_reason);
     TransferDocument {
         transfer_id: transfer.request.transfer_id,
         status,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use event::{RecordedEvent, Seq, StreamName};
 use futures::StreamExt;
 
-use crate::backoff::pause;
+use crate::backoff::{conflict_pause, pause};
 use crate::cursor::{self, Place};
 use crate::engine::{Engine, Parked};
 use crate::{HistoryError, Stopped, parked};
@@ -21,7 +21,7 @@ impl Engine {
         let mut before = None;
         loop {
             let place = self.place(stream).await?;
-            if place.parked || before == Some(place.seq) {
+            if before == Some(place.seq) {
                 return Ok(());
             }
             let events = self.page(stream, place.seq).await?;
@@ -29,6 +29,8 @@ impl Engine {
                 return Ok(());
             }
             before = Some(place.seq);
+            // Where the stream waits at a parked event, this notes that these wait too: a retry that has just read the
+            // history to its end would else end the wait without them.
             self.settle(&events, Parked::Waits).await?;
         }
     }
@@ -42,8 +44,8 @@ impl Engine {
                     self.insist(|| self.history.streams(category, after.as_ref(), STREAMS_A_PAGE)).await?;
                 let Some(last) = page.last() else { break };
                 after = Some(last.stream.clone());
-                let names: Vec<&str> = page.iter().map(|at| at.stream.as_str()).collect();
-                let places = self.places_now(&names).await?;
+                let ends: Vec<(&str, Seq)> = page.iter().map(|at| (at.stream.as_str(), at.seq)).collect();
+                let places = self.places_now(&ends).await?;
                 let missed = page
                     .into_iter()
                     .filter(|at| places.get(at.stream.as_str()).is_none_or(|place| place.seq < at.seq));
@@ -56,6 +58,20 @@ impl Engine {
             }
         }
         Ok(())
+    }
+
+    /// Sees to it that the handler gets to an event that is known to be committed: reads it from the history as soon as it
+    /// can be read there. Behind a parked event it waits, which catching up notes.
+    pub(crate) async fn reach(&self, stream: &StreamName, seq: Seq) -> Result<(), Stopped> {
+        let mut looks = 0;
+        loop {
+            let readable = self.insist(|| self.history.events(stream, before(seq), 1)).await?;
+            if !readable.is_empty() {
+                return self.catch_up_stream(stream).await;
+            }
+            looks += 1;
+            self.wait(conflict_pause(looks)).await?;
+        }
     }
 
     /// Retries parked events when their time comes, until shutdown.
@@ -90,7 +106,9 @@ impl Engine {
                     Ok(false) => tracing::debug!(%stream, "more has come to wait"),
                     Err(error) => tracing::warn!(%stream, %error, "cannot end the wait yet"),
                 }
-                return self.wait(pause(1)).await;
+                self.wait(pause(1)).await?;
+                before = None;
+                continue;
             }
             before = Some(place.seq);
             for event in &events {
@@ -108,18 +126,18 @@ impl Engine {
     }
 
     async fn place(&self, stream: &StreamName) -> Result<Place, Stopped> {
-        let places = self.places_now(&[stream.as_str()]).await?;
+        let places = self.places_now(&[(stream.as_str(), Seq::ZERO)]).await?;
         Ok(places.get(stream.as_str()).copied().unwrap_or_default())
     }
 
     async fn places_now(
         &self,
-        streams: &[&str],
+        asked: &[(&str, Seq)],
     ) -> Result<std::collections::HashMap<String, Place>, Stopped> {
         self.insist(async || {
             let look = async {
                 let mut connection = self.store.pool().acquire().await?;
-                cursor::places(&mut connection, self.identity(), streams).await
+                cursor::places(&mut connection, self.identity(), asked).await
             };
             look.await.map_err(|error: sqlx::Error| crate::history::unreadable("the cursors", &error))
         })
@@ -143,4 +161,8 @@ impl Engine {
             }
         }
     }
+}
+
+fn before(seq: Seq) -> Seq {
+    Seq::new(seq.get() - 1)
 }

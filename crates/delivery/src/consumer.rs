@@ -3,7 +3,7 @@
 //! Records are taken in batches, delivered, and only then are the offsets committed. The offsets merely save work: what decides
 //! whether an event was handled is the handler's cursor.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,11 +12,13 @@ use event::RecordedEvent;
 use futures::future::try_join_all;
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{CommitMode, Consumer, StreamConsumer};
+use rdkafka::error::KafkaError;
 use rdkafka::message::BorrowedMessage;
 use rdkafka::message::Message;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use crate::backoff::pause;
+use crate::identity::fed_by;
 use crate::{Engine, Stopped, record, registry};
 
 /// Records that are delivered before their offsets are committed.
@@ -36,7 +38,8 @@ pub struct ConsumerConfig {
 
 /// Consumes for one handler until shutdown.
 pub async fn consume(config: &ConsumerConfig, engine: Engine) -> Result<(), event_store::Error> {
-    let behind = registry::register(engine.store.pool(), engine.identity()).await?;
+    let fed_by = fed_by(&format!("kafka {}", config.prefix), engine.handler.subscription());
+    let behind = registry::register(engine.store.pool(), engine.identity(), &fed_by).await?;
     if behind {
         // What Kafka no longer holds. What is published meanwhile waits in the topic.
         if engine.catch_up().await.is_err() {
@@ -62,15 +65,7 @@ async fn consume_topics(config: &ConsumerConfig, engine: &Engine) -> Result<(), 
     }
 }
 
-#[derive(Debug, thiserror::Error)]
-enum SessionError {
-    #[error(transparent)]
-    Kafka(#[from] rdkafka::error::KafkaError),
-    #[error(transparent)]
-    NotAnEvent(#[from] record::NotAnEvent),
-}
-
-async fn consume_session(config: &ConsumerConfig, engine: &Engine) -> Result<Stopped, SessionError> {
+async fn consume_session(config: &ConsumerConfig, engine: &Engine) -> Result<Stopped, KafkaError> {
     let subscription = engine.handler.subscription();
     let mut settings = ClientConfig::new();
     if !config.instance.is_empty() {
@@ -94,12 +89,27 @@ async fn consume_session(config: &ConsumerConfig, engine: &Engine) -> Result<Sto
         .map(|category| format!("{}{}.{category}", config.prefix, subscription.source))
         .collect();
     consumer.subscribe(&topics.iter().map(String::as_str).collect::<Vec<_>>())?;
+    let mut held_up: HashSet<(String, i32)> = HashSet::new();
     loop {
         let mut batch = Vec::new();
         let mut offsets: HashMap<(String, i32), i64> = HashMap::new();
-        let mut take = |message: &BorrowedMessage<'_>| -> Result<(), SessionError> {
-            batch.push(Arc::new(record::read(message)?));
-            offsets.insert((message.topic().to_owned(), message.partition()), message.offset() + 1);
+        let mut take = |message: &BorrowedMessage<'_>| -> Result<(), KafkaError> {
+            let partition = (message.topic().to_owned(), message.partition());
+            if held_up.contains(&partition) {
+                return Ok(());
+            }
+            match record::read(message) {
+                Ok(event) => {
+                    batch.push(Arc::new(event));
+                    offsets.insert(partition, message.offset() + 1);
+                }
+                Err(error) => {
+                    // Its stream is not known, so all that come behind it have to wait.
+                    tracing::error!(handler = engine.handler.name(), %error, "partition is held up");
+                    hold_up(&consumer, &partition)?;
+                    held_up.insert(partition);
+                }
+            }
             Ok(())
         };
         tokio::select! {
@@ -115,7 +125,9 @@ async fn consume_session(config: &ConsumerConfig, engine: &Engine) -> Result<Sto
         if deliver(engine, batch).await.is_err() {
             return Ok(Stopped);
         }
-        consumer.commit(&committed(offsets)?, CommitMode::Async)?;
+        if !offsets.is_empty() {
+            consumer.commit(&committed(offsets)?, CommitMode::Async)?;
+        }
     }
 }
 
@@ -132,7 +144,14 @@ async fn deliver(engine: &Engine, batch: Vec<Arc<RecordedEvent>>) -> Result<(), 
     try_join_all(by_lane.iter().map(|events| engine.deliver(events))).await.map(drop)
 }
 
-fn committed(offsets: HashMap<(String, i32), i64>) -> Result<TopicPartitionList, SessionError> {
+/// Reads no further in a partition until the next session; its offset stays before what holds it up.
+fn hold_up(consumer: &StreamConsumer, (topic, partition): &(String, i32)) -> Result<(), KafkaError> {
+    let mut list = TopicPartitionList::new();
+    list.add_partition(topic, *partition);
+    consumer.pause(&list)
+}
+
+fn committed(offsets: HashMap<(String, i32), i64>) -> Result<TopicPartitionList, KafkaError> {
     let mut list = TopicPartitionList::new();
     for ((topic, partition), offset) in offsets {
         list.add_partition_offset(&topic, partition, Offset::Offset(offset))?;

@@ -12,6 +12,9 @@ use crate::identity::Identity;
 pub(crate) struct Place {
     pub(crate) seq: Seq,
     pub(crate) parked: bool,
+    /// Whether the event that was asked for can be read here already. A slot sends a commit before other sessions see it: the
+    /// committing backend may still be on its way, or wait for a synchronous standby.
+    pub(crate) visible: bool,
 }
 
 /// One step of a cursor: it moves only if it still stands at `from`.
@@ -25,20 +28,25 @@ pub(crate) struct Step<'a> {
 pub(crate) async fn places(
     connection: &mut PgConnection,
     identity: Identity<'_>,
-    streams: &[&str],
+    asked: &[(&str, Seq)],
 ) -> Result<HashMap<String, Place>, sqlx::Error> {
-    let rows: Vec<(String, i64, bool)> = sqlx::query_as(
-        "select asked.stream, coalesce(cursor.seq, 0), parked.stream is not null
-         from unnest($3::text[]) as asked (stream)
+    let streams: Vec<&str> = asked.iter().map(|(stream, _)| *stream).collect();
+    let seqs: Vec<i64> = asked.iter().map(|(_, seq)| seq.get()).collect();
+    let rows: Vec<(String, i64, bool, bool)> = sqlx::query_as(
+        "select asked.stream, coalesce(cursor.seq, 0), parked.stream is not null,
+                exists (select from event where event.stream = asked.stream and event.seq = asked.seq)
+         from unnest($3::text[], $4::bigint[]) as asked (stream, seq)
          left join cursor on cursor.handler = $1 and cursor.source = $2 and cursor.stream = asked.stream
          left join parked on parked.handler = $1 and parked.source = $2 and parked.stream = asked.stream",
     )
     .bind(identity.handler)
     .bind(identity.source)
     .bind(streams)
+    .bind(seqs)
     .fetch_all(connection)
     .await?;
-    Ok(rows.into_iter().map(|(stream, seq, parked)| (stream, Place { seq: Seq::new(seq), parked })).collect())
+    let place = |(stream, seq, parked, visible)| (stream, Place { seq: Seq::new(seq), parked, visible });
+    Ok(rows.into_iter().map(place).collect())
 }
 
 /// Moves the cursors by compare-and-set. False when one of them stands elsewhere: another consumer was here.

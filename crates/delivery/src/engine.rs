@@ -6,11 +6,13 @@ use std::sync::Arc;
 use event::{Context, RecordedEvent, Seq, StreamName};
 use event_store::{Store, UnitOfWork};
 use futures::future::BoxFuture;
+use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use crate::backoff::{CONFLICTS_MAX, conflict_pause, pause};
+use crate::backoff::{ATTEMPTS_MAX, CONFLICTS_MAX, conflict_pause, pause};
 use crate::cursor::{self, Place, Step};
 use crate::identity::Identity;
+use crate::parked::Blame;
 use crate::{HandleError, Handler, History, Stopped, parked};
 
 /// Delivers to one handler, whose effects go into `store`. Cheap to clone; several deliveries may run at once.
@@ -30,10 +32,27 @@ pub(crate) enum Parked {
 }
 
 enum Failure {
-    Event { at: usize, reason: String },
-    Gap { stream: StreamName },
+    Event {
+        at: usize,
+        reason: String,
+    },
+    Gap {
+        stream: StreamName,
+        at: usize,
+    },
     Conflict,
+    /// An event that cannot be read here yet: its commit is still on its way.
+    NotVisible,
     Transient(String),
+}
+
+/// What has been tried for one batch so far.
+#[derive(Default)]
+struct Tries {
+    invisible: u32,
+    conflicts: u32,
+    gaps: u32,
+    hiccups: u32,
 }
 
 impl Engine {
@@ -66,30 +85,49 @@ impl Engine {
         parked: Parked,
     ) -> BoxFuture<'a, Result<(), Stopped>> {
         Box::pin(async move {
-            let (mut conflicts, mut hiccups) = (0, 0);
+            let mut tries = Tries::default();
             loop {
                 match self.attempt(events, parked).await {
                     Ok(()) => return Ok(()),
-                    Err(Failure::Conflict) if conflicts < CONFLICTS_MAX => {
-                        conflicts += 1;
-                        self.wait(conflict_pause(conflicts)).await?;
+                    Err(Failure::NotVisible) => {
+                        tries.invisible += 1;
+                        self.wait(conflict_pause(tries.invisible)).await?;
                     }
-                    Err(Failure::Gap { stream }) => self.catch_up_stream(&stream).await?,
+                    Err(Failure::Conflict) if tries.conflicts < CONFLICTS_MAX => {
+                        tries.conflicts += 1;
+                        self.wait(conflict_pause(tries.conflicts)).await?;
+                    }
+                    Err(Failure::Gap { stream, .. }) if tries.gaps < ATTEMPTS_MAX => {
+                        if tries.gaps > 0 {
+                            self.wait(pause(tries.gaps)).await?;
+                        }
+                        tries.gaps += 1;
+                        self.catch_up_stream(&stream).await?;
+                    }
                     Err(Failure::Transient(error)) => {
-                        hiccups += 1;
+                        tries.hiccups += 1;
                         tracing::warn!(handler = self.handler.name(), %error, "delivery waits");
-                        self.wait(pause(hiccups)).await?;
+                        self.wait(pause(tries.hiccups)).await?;
                     }
                     // One by one, so that only the stream of the one that fails has to wait.
-                    Err(Failure::Event { .. } | Failure::Conflict) if events.len() > 1 => {
+                    Err(Failure::Event { .. } | Failure::Conflict | Failure::Gap { .. })
+                        if events.len() > 1 =>
+                    {
                         for event in events {
                             self.settle(std::slice::from_ref(event), parked).await?;
                         }
                         return Ok(());
                     }
-                    Err(Failure::Event { at, reason }) => return self.park(&events[at], &reason).await,
+                    Err(Failure::Event { at, reason }) => {
+                        return self.park(&events[at], &reason, Blame::Event).await;
+                    }
+                    Err(Failure::Gap { at, .. }) => {
+                        let reason = "the history does not have the events before it";
+                        return self.park(&events[at], reason, Blame::Circumstances).await;
+                    }
                     Err(Failure::Conflict) => {
-                        return self.park(&events[0], "its streams are in dispute without end").await;
+                        let reason = "its streams are in dispute without end";
+                        return self.park(&events[0], reason, Blame::Circumstances).await;
                     }
                 }
             }
@@ -101,26 +139,22 @@ impl Engine {
         let Some(first) = events.first() else { return Ok(()) };
         let mut unit = self.store.begin(self.context_after(first)).await.map_err(store_failure)?;
         let places = self.places(&mut unit, events, parked).await?;
-        let steps = plan(events, &places)?;
+        let Plan { steps, handled } = plan(events, &places)?;
         if event::mutants::active("cursor_outside_transaction") {
             let mut connection = self.store.pool().acquire().await.map_err(database_failure)?;
             cursor::advance(&mut connection, self.identity(), &steps).await.map_err(database_failure)?;
-        }
-        for (at, event) in events.iter().enumerate() {
-            let handled = steps
-                .iter()
-                .any(|step| step.stream == &event.stream && step.from < event.seq && event.seq <= step.to);
-            if handled {
-                unit.set_context(self.context_after(event));
-                let handled = self.handler.handle(event, &mut unit).await;
-                handled.map_err(|error| handler_failure(at, error))?;
-            }
-        }
-        if !steps.is_empty() && !event::mutants::active("cursor_outside_transaction") {
+        } else if !steps.is_empty() {
+            // Before the effects: another consumer of these events waits here, and not in the handler's own rows, where
+            // the lost race would look like a failure of the event.
             let moved = cursor::advance(unit.connection(), self.identity(), &steps).await;
             if !moved.map_err(database_failure)? {
                 return Err(Failure::Conflict);
             }
+        }
+        for at in handled {
+            unit.set_context(self.context_after(&events[at]));
+            let outcome = self.handler.handle(&events[at], &mut unit).await;
+            outcome.map_err(|error| handler_failure(at, error))?;
         }
         // What the handler has put into the unit may be what fails here, so it is the event's failure.
         unit.commit().await.map_err(|error| handler_failure(events.len() - 1, error.into()))?;
@@ -135,11 +169,16 @@ impl Engine {
     ) -> Result<HashMap<String, Place>, Failure> {
         let mut last: HashMap<&str, Seq> = HashMap::new();
         for event in events {
-            last.insert(event.stream.as_str(), event.seq);
+            let last = last.entry(event.stream.as_str()).or_default();
+            *last = event.seq.max(*last);
         }
-        let streams: Vec<&str> = last.keys().copied().collect();
+        let asked: Vec<(&str, Seq)> = last.iter().map(|(stream, seq)| (*stream, *seq)).collect();
         let mut places =
-            cursor::places(unit.connection(), self.identity(), &streams).await.map_err(database_failure)?;
+            cursor::places(unit.connection(), self.identity(), &asked).await.map_err(database_failure)?;
+        let is_own = self.handler.subscription().source == self.store.service();
+        if is_own && places.values().any(|place| !place.visible) {
+            return Err(Failure::NotVisible);
+        }
         if parked == Parked::IsRetried {
             places.values_mut().for_each(|place| place.parked = false);
         }
@@ -158,15 +197,17 @@ impl Engine {
         Ok(places)
     }
 
-    async fn park(&self, event: &RecordedEvent, reason: &str) -> Result<(), Stopped> {
+    async fn park(&self, event: &RecordedEvent, reason: &str, blame: Blame) -> Result<(), Stopped> {
         let (mut hiccups, name) = (0, self.handler.name());
         loop {
-            match parked::park(self.store.pool(), self.identity(), event, reason).await {
-                Ok((attempts, true)) => {
+            match parked::park(self.store.pool(), self.identity(), event, reason, blame).await {
+                // Somebody else has handled it meanwhile.
+                Ok(None) => return Ok(()),
+                Ok(Some((attempts, true))) => {
                     tracing::warn!(handler = name, stream = %event.stream, seq = %event.seq, attempts, reason, "event failed, it is tried again");
                     return Ok(());
                 }
-                Ok((attempts, false)) => {
+                Ok(Some((attempts, false))) => {
                     tracing::error!(handler = name, stream = %event.stream, seq = %event.seq, attempts, reason, "event parked");
                     return Ok(());
                 }
@@ -187,39 +228,43 @@ impl Engine {
     }
 
     fn context_after(&self, event: &RecordedEvent) -> Context {
-        Context::after(event, self.store.service(), self.handler.name())
+        Context::after(event, self.store.service(), self.handler.name(), Timestamp::now())
     }
 }
 
-/// Which cursors move how far. Events at or before a cursor are duplicates; streams that wait do not move.
-fn plan<'a>(
-    events: &'a [Arc<RecordedEvent>],
-    places: &HashMap<String, Place>,
-) -> Result<Vec<Step<'a>>, Failure> {
-    let mut steps: Vec<Step<'a>> = Vec::new();
+/// Which cursors move how far, and which events are handled on the way.
+struct Plan<'a> {
+    steps: Vec<Step<'a>>,
+    handled: Vec<usize>,
+}
+
+/// Events at or before a cursor are duplicates, also of an earlier one in the batch; streams that wait do not move.
+fn plan<'a>(events: &'a [Arc<RecordedEvent>], places: &HashMap<String, Place>) -> Result<Plan<'a>, Failure> {
+    let mut plan = Plan { steps: Vec::new(), handled: Vec::new() };
     let mut by_stream: HashMap<&str, usize> = HashMap::new();
-    for event in events {
+    for (at, event) in events.iter().enumerate() {
         let place = places.get(event.stream.as_str()).copied().unwrap_or_default();
         if place.parked {
             continue;
         }
         let known = by_stream.get(event.stream.as_str()).copied();
-        let reached = known.map_or(place.seq, |step| steps[step].to);
+        let reached = known.map_or(place.seq, |step| plan.steps[step].to);
         if event.seq <= reached {
             continue;
         }
         if event.seq != reached.next() {
-            return Err(Failure::Gap { stream: event.stream.clone() });
+            return Err(Failure::Gap { stream: event.stream.clone(), at });
         }
+        plan.handled.push(at);
         match known {
-            Some(step) => steps[step].to = event.seq,
+            Some(step) => plan.steps[step].to = event.seq,
             None => {
-                by_stream.insert(event.stream.as_str(), steps.len());
-                steps.push(Step { stream: &event.stream, from: reached, to: event.seq });
+                by_stream.insert(event.stream.as_str(), plan.steps.len());
+                plan.steps.push(Step { stream: &event.stream, from: reached, to: event.seq });
             }
         }
     }
-    Ok(steps)
+    Ok(plan)
 }
 
 fn database_failure(error: sqlx::Error) -> Failure {

@@ -5,29 +5,33 @@
 //! ┌─────┐ ────────────────────────────────────────────────► ┌────────┐
 //! │ fed │                                                   │ behind │
 //! └─────┘ ◄──────────────────────────────────────────────── └────────┘
-//!        feeding resumes first, then one last look at the history, then the mark is taken back
+//!        feeding resumes first, then what was dropped is reached in the history, then the mark is taken back
 //! ```
 //!
 //! The feed is bounded. A handler that cannot keep up is marked behind in its database and no longer fed, so
 //! that the relay goes on; it catches up by reading the history and joins again. A new handler starts behind.
 
+use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError};
 
-use event::RecordedEvent;
+use event::{RecordedEvent, Seq, StreamName};
 use futures::future::try_join_all;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Mutex, Notify, mpsc};
 
 use crate::backoff::pause;
+use crate::identity::fed_by;
 use crate::{Engine, Stopped, registry};
 
 /// Events that may wait for one worker of a handler.
 const QUEUE_EVENTS_MAX: usize = 2_048;
 /// Events whose effects share a transaction.
 const BATCH_EVENTS_MAX: usize = 64;
+
+/// Streams whose last dropped event is remembered while a handler is behind.
+const DROPPED_STREAMS_MAX: usize = 100_000;
 
 /// Called when a handler is done with an event, whatever that meant; dropped uncalled, the event is not confirmed.
 pub type Settle = Box<dyn FnOnce() + Send>;
@@ -36,10 +40,19 @@ pub type Settle = Box<dyn FnOnce() + Send>;
 pub struct Feed {
     engine: Engine,
     queues: Vec<mpsc::Sender<Offered>>,
-    behind: AtomicBool,
-    /// Held while the durable mark and `behind` change together.
+    state: StdMutex<State>,
+    /// Held while the durable mark and the state change together.
     marking: Mutex<()>,
     fell_behind: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    behind: bool,
+    /// What was not queued, by stream. The history has it, but perhaps not yet: the slot sends a commit before others see it.
+    dropped: HashMap<StreamName, Seq>,
+    /// More was dropped than is remembered here.
+    dropped_more: bool,
 }
 
 struct Offered {
@@ -56,13 +69,14 @@ pub struct Worker {
 impl Feed {
     /// Registers the handler; one that is new or was left behind starts with the history.
     pub async fn open(engine: Engine) -> Result<(Arc<Self>, Worker), event_store::Error> {
-        let behind = registry::register(engine.store.pool(), engine.identity()).await?;
+        let fed_by = fed_by("embedded", engine.handler.subscription());
+        let behind = registry::register(engine.store.pool(), engine.identity(), &fed_by).await?;
         let workers = engine.handler.concurrency().max(1);
         let (queues, receivers) = (0..workers).map(|_| mpsc::channel(QUEUE_EVENTS_MAX)).unzip();
         let feed = Arc::new(Self {
             engine,
             queues,
-            behind: AtomicBool::new(behind),
+            state: StdMutex::new(State { behind, ..State::default() }),
             marking: Mutex::new(()),
             fell_behind: Notify::new(),
         });
@@ -80,7 +94,7 @@ impl Feed {
 
     /// Queues the event, or, when the queue is full, marks the handler behind. Never waits for the handler.
     pub async fn offer(&self, event: &Arc<RecordedEvent>, settle: Settle) -> Result<(), Stopped> {
-        if self.behind.load(Ordering::Acquire) {
+        if self.state().drops(event) {
             settle();
             return Ok(());
         }
@@ -90,12 +104,16 @@ impl Feed {
         };
         match refused {
             TrySendError::Full(offered) => {
-                self.fall_behind().await?;
+                self.fall_behind(event).await?;
                 (offered.settle)();
                 Ok(())
             }
             TrySendError::Closed(_) => Err(Stopped),
         }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// All events of a stream go through one queue, so that they stay in order.
@@ -105,10 +123,14 @@ impl Feed {
         usize::try_from(hasher.finish() % self.queues.len() as u64).unwrap_or_default()
     }
 
-    async fn fall_behind(&self) -> Result<(), Stopped> {
+    async fn fall_behind(&self, event: &RecordedEvent) -> Result<(), Stopped> {
         let _marking = self.marking.lock().await;
         self.mark(Some("its queue was full")).await?;
-        self.behind.store(true, Ordering::Release);
+        {
+            let mut state = self.state();
+            state.behind = true;
+            state.drops(event);
+        }
         self.fell_behind.notify_one();
         tracing::warn!(handler = self.handler_name(), "handler is behind, it reads the history");
         Ok(())
@@ -129,13 +151,15 @@ impl Feed {
     /// Catches up whenever the handler is behind, and joins again.
     async fn keep_up(&self) -> Result<(), Stopped> {
         loop {
-            while self.behind.load(Ordering::Acquire) {
+            while self.state().behind {
                 self.engine.catch_up().await?;
-                // From here on new events are queued again; what was not queued is in the history by now.
-                self.behind.store(false, Ordering::Release);
-                self.engine.catch_up().await?;
+                // From here on new events are queued again; what was not queued is reached one by one.
+                let Some(dropped) = self.state().join() else { continue };
+                for (stream, seq) in dropped {
+                    self.engine.reach(&stream, seq).await?;
+                }
                 let _marking = self.marking.lock().await;
-                if !self.behind.load(Ordering::Acquire) {
+                if !self.state().behind {
                     self.mark(None).await?;
                     tracing::info!(handler = self.handler_name(), "handler has caught up");
                 }
@@ -160,6 +184,29 @@ impl Feed {
                 (offered.settle)();
             }
         }
+    }
+}
+
+impl State {
+    /// Whether the event is left to the history, which is noted.
+    fn drops(&mut self, event: &RecordedEvent) -> bool {
+        if self.behind {
+            if self.dropped.len() >= DROPPED_STREAMS_MAX {
+                self.dropped.clear();
+                self.dropped_more = true;
+            }
+            self.dropped.insert(event.stream.clone(), event.seq);
+        }
+        self.behind
+    }
+
+    /// Feeds again, and returns what has to be reached; `None` when too much was dropped during the last round.
+    fn join(&mut self) -> Option<HashMap<StreamName, Seq>> {
+        if std::mem::take(&mut self.dropped_more) {
+            return None;
+        }
+        self.behind = false;
+        Some(std::mem::take(&mut self.dropped))
     }
 }
 

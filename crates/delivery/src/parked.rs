@@ -35,14 +35,37 @@ pub(crate) async fn note_waiting(
     .await
 }
 
-/// Parks an event, or counts one more failure of it. Returns how often it has failed, and whether it is tried again.
+/// What an event fails for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Blame {
+    /// Itself: after some tries a person has to look.
+    Event,
+    /// What is around it, and will pass: it is tried again for ever.
+    Circumstances,
+}
+
+/// Parks an event, or counts one more failure of it. Returns how often it has failed, and whether it is tried again;
+/// `None` when the cursor has passed it meanwhile, so that nothing has to wait.
 pub(crate) async fn park(
     pool: &PgPool,
     identity: Identity<'_>,
     event: &RecordedEvent,
     reason: &str,
-) -> Result<(u32, bool), sqlx::Error> {
+    blame: Blame,
+) -> Result<Option<(u32, bool)>, sqlx::Error> {
     let mut transaction = pool.begin().await?;
+    // Locked, so that the cursor cannot pass the event while it is being parked.
+    let reached: Option<i64> = sqlx::query_scalar(
+        "select seq from cursor where handler = $1 and source = $2 and stream = $3 for update",
+    )
+    .bind(identity.handler)
+    .bind(identity.source)
+    .bind(event.stream.as_str())
+    .fetch_optional(&mut *transaction)
+    .await?;
+    if reached.unwrap_or_default() >= event.seq.get() {
+        return Ok(None);
+    }
     let earlier: Option<i32> = sqlx::query_scalar(
         "select attempts from parked where handler = $1 and source = $2 and stream = $3 and seq = $4 for update",
     )
@@ -53,7 +76,8 @@ pub(crate) async fn park(
     .fetch_optional(&mut *transaction)
     .await?;
     let attempts = earlier.map_or(0, i32::unsigned_abs) + 1;
-    let retry_in = (attempts < ATTEMPTS_MAX).then(|| pause(attempts).as_secs_f64());
+    let is_retried = attempts < ATTEMPTS_MAX || blame == Blame::Circumstances;
+    let retry_in = is_retried.then(|| pause(attempts).as_secs_f64());
     sqlx::query(
         "insert into parked (handler, source, stream, seq, event_id, reason, attempts, retry_at, waiting_seq)
          values ($1, $2, $3, $4, $5, $6, $7, clock_timestamp() + make_interval(secs => $8), $4)
@@ -73,7 +97,7 @@ pub(crate) async fn park(
     .execute(&mut *transaction)
     .await?;
     transaction.commit().await?;
-    Ok((attempts, retry_in.is_some()))
+    Ok(Some((attempts, is_retried)))
 }
 
 /// Claims the streams whose parked event is to be tried again now.

@@ -4,21 +4,27 @@ use sqlx::PgPool;
 
 use crate::identity::Identity;
 
-/// Registers the handler; one that was not known is behind. Returns whether it is behind.
-pub(crate) async fn register(pool: &PgPool, identity: Identity<'_>) -> Result<bool, sqlx::Error> {
-    sqlx::query(
-        "insert into handler (name, source, behind, behind_reason) values ($1, $2, true, 'new')
-         on conflict do nothing",
+/// Registers the handler; one that was not known is behind, and so is one that was fed from elsewhere, or with other
+/// categories, before: what that had taken on and not delivered, nobody else will. Returns whether it is behind.
+pub(crate) async fn register(
+    pool: &PgPool,
+    identity: Identity<'_>,
+    fed_by: &str,
+) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar(
+        "insert into handler (name, source, fed_by, behind, behind_reason) values ($1, $2, $3, true, 'new')
+         on conflict (name, source) do update set
+             behind = handler.behind or handler.fed_by <> excluded.fed_by,
+             behind_reason = case when handler.fed_by <> excluded.fed_by then 'fed from elsewhere before'
+                                  else handler.behind_reason end,
+             fed_by = excluded.fed_by
+         returning behind",
     )
     .bind(identity.handler)
     .bind(identity.source)
-    .execute(pool)
-    .await?;
-    sqlx::query_scalar("select behind from handler where name = $1 and source = $2")
-        .bind(identity.handler)
-        .bind(identity.source)
-        .fetch_one(pool)
-        .await
+    .bind(fed_by)
+    .fetch_one(pool)
+    .await
 }
 
 pub(crate) async fn mark_behind(

@@ -3,10 +3,10 @@
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 
+use async_trait::async_trait;
 use delivery::{HandleError, Handler, Subscription};
 use event::RecordedEvent;
 use event_store::UnitOfWork;
-use futures::future::BoxFuture;
 use tokio::sync::watch;
 
 /// Cheap to clone; the clones share what they are told.
@@ -49,6 +49,7 @@ impl Journal {
     }
 }
 
+#[async_trait]
 impl Handler for Journal {
     fn name(&self) -> &'static str {
         self.name
@@ -58,26 +59,20 @@ impl Handler for Journal {
         Subscription { source: "core", categories: self.categories }
     }
 
-    fn handle<'a>(
-        &'a self,
-        event: &'a RecordedEvent,
-        unit: &'a mut UnitOfWork,
-    ) -> BoxFuture<'a, Result<(), HandleError>> {
-        Box::pin(async move {
-            self.closed.subscribe().wait_for(|closed| !closed).await.unwrap();
-            // Before the failure, which has to take it back.
-            sqlx::query("insert into effect (handler, stream, seq) values ($1, $2, $3)")
-                .bind(self.name)
-                .bind(event.stream.as_str())
-                .bind(event.seq.get())
-                .execute(unit.connection())
-                .await?;
-            let event = format!("{}@{}", event.stream, event.seq);
-            if self.fails.lock().unwrap().contains(&event) {
-                return Err(HandleError::Failed(format!("told to fail at {event}")));
-            }
-            Ok(())
-        })
+    async fn handle(&self, event: &RecordedEvent, unit: &mut UnitOfWork) -> Result<(), HandleError> {
+        self.closed.subscribe().wait_for(|closed| !closed).await.unwrap();
+        // Before the failure, which has to take it back.
+        sqlx::query("insert into effect (handler, stream, seq) values ($1, $2, $3)")
+            .bind(self.name)
+            .bind(event.stream.as_str())
+            .bind(event.seq.get())
+            .execute(unit.connection())
+            .await?;
+        let event = format!("{}@{}", event.stream, event.seq);
+        if self.fails.lock().unwrap().contains(&event) {
+            return Err(HandleError::Failed(format!("told to fail at {event}")));
+        }
+        Ok(())
     }
 
     fn concurrency(&self) -> usize {

@@ -4,6 +4,8 @@
 // A handler that writes down what it gets, and a database with events for it.
 mod journal;
 mod stage;
+// A history whose reader can be held up.
+mod gate;
 
 // Cursor, duplicates, gaps, rivals.
 mod engine;

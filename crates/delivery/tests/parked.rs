@@ -1,7 +1,10 @@
 //! An event that cannot be handled: tried again, then parked, and its stream waits.
 
+use std::sync::Arc;
+
 use testbed::eventually;
 
+use crate::gate::GatedHistory;
 use crate::journal::Journal;
 use crate::stage::Stage;
 
@@ -132,6 +135,36 @@ async fn a_new_handler_that_fails_in_the_history_goes_on_with_the_other_streams(
     assert_eq!(stage.effects("journal", "note-1").await, [1]);
     journal.mend("note-1@2");
     stage.until_effects("journal", "note-1", 4).await;
+    fed.stop().await;
+    stage.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_a_catch_up_passes_while_the_retry_ends_the_wait_is_not_lost() {
+    let stage = Stage::create().await;
+    let journal = Journal::new("journal");
+    let fed = stage.joined_feed(journal.clone()).await;
+    journal.fail("note-1@1");
+    fed.offer(&stage.append("note-1", 1).await).await;
+    fed.until_settled(1).await;
+    fed.stop().await;
+
+    // A restart in the state behind. The retry has handled the event and seen that nothing comes after it.
+    journal.mend("note-1@1");
+    stage.run("update handler set behind = true, behind_reason = 'its queue was full'").await;
+    stage.run("update parked set retry_at = now()").await;
+    let history = Arc::new(GatedHistory::closed(stage.store.clone()));
+    let fed = stage.feed_from(journal, Arc::<GatedHistory>::clone(&history)).await;
+    history.empty_pages.until_somebody_waits().await;
+    // Then something comes, is settled since the handler is behind, and the catch-up sees a stream that waits.
+    fed.offer(&stage.append("note-1", 1).await).await;
+    fed.until_settled(1).await;
+    history.streams.open();
+    stage.until_joined("journal").await;
+    history.empty_pages.open();
+
+    stage.until_effects("journal", "note-1", 2).await;
+    until_nothing_is_parked(&stage).await;
     fed.stop().await;
     stage.drop().await;
 }

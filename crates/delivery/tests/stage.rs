@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use delivery::{Engine, Feed, Handler};
+use delivery::{Engine, Feed, Handler, History};
 use event::{RecordedEvent, Seq};
 use event_store::Store;
 use sqlx::AssertSqlSafe;
@@ -47,8 +47,13 @@ impl Stage {
     }
 
     pub(crate) async fn feed(&self, handler: impl Handler) -> Fed {
+        self.feed_from(handler, Arc::new(self.store.clone())).await
+    }
+
+    pub(crate) async fn feed_from(&self, handler: impl Handler, history: Arc<dyn History>) -> Fed {
         let shutdown = CancellationToken::new();
-        let (feed, worker) = Feed::open(self.engine(handler, &shutdown)).await.unwrap();
+        let engine = Engine::new(Arc::new(handler), self.store.clone(), history, shutdown.clone());
+        let (feed, worker) = Feed::open(engine).await.unwrap();
         Fed { feed, settled: Arc::default(), shutdown, worker: tokio::spawn(worker.run()) }
     }
 

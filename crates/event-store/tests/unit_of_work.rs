@@ -2,7 +2,7 @@
 
 use event::{Aggregate, Seq, Source, events};
 use event_store::{Error, ExecuteError, Store, StreamSeq};
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use testbed::TestDatabase;
 use uuid::Uuid;
@@ -119,7 +119,7 @@ async fn an_external_event_continues_its_stream_and_names_its_source() {
     }
     let external = stream(&format!("count.v1-{id}"));
     for source in store.read(&Counter::stream(id), Seq::ZERO, 10).await.unwrap() {
-        let context = event::Context::after(&source, "core", "publisher");
+        let context = event::Context::after(&source, "core", "publisher", Timestamp::now());
         let mut unit = store.begin(context).await.unwrap();
         for count in [1, 2] {
             let published = PublicEvent::from(CountPublished { count });

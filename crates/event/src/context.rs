@@ -29,10 +29,11 @@ impl Context {
         }
     }
 
-    /// For what follows from an event. Its time is the event's, so that handling it again decides the same.
-    pub fn after(event: &RecordedEvent, service: &str, handler: &str) -> Self {
+    /// For what follows from an event. Handled again, it decides events of the same ids. Its waits begin now, however long
+    /// the event has been under way; never before it.
+    pub fn after(event: &RecordedEvent, service: &str, handler: &str, now: Timestamp) -> Self {
         Self {
-            now: event.recorded_at,
+            now: now.max(event.recorded_at),
             actor: Actor::service(service, handler),
             correlation_id: event.correlation_id,
             causation: Causation { kind: CausationKind::Event, id: event.id },

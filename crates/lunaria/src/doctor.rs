@@ -57,7 +57,7 @@ async fn database(service: ServiceName, config: &Config, findings: &mut Vec<Find
     let (name, settings) = (service.as_str(), service.database(config));
     match tokio::time::timeout(TIMEOUT, PgConnection::connect(&settings.database_url)).await {
         Ok(Ok(mut connection)) => {
-            if let Err(error) = server(name, &mut connection, findings).await {
+            if let Err(error) = server(name, &settings.slot, &mut connection, findings).await {
                 findings.push(Finding::new(false, format!("{name}: {error}"), "see the server's log"));
             }
         }
@@ -93,6 +93,7 @@ async fn relay_login(url: &str) -> anyhow::Result<()> {
 
 async fn server(
     service: &str,
+    slot: &str,
     connection: &mut PgConnection,
     findings: &mut Vec<Finding>,
 ) -> Result<(), sqlx::Error> {
@@ -123,15 +124,19 @@ async fn server(
             remedy,
         ));
     }
-    let (slots_left, senders): (i64, i64) = sqlx::query_as(
+    let (slots_left, senders_left, has_slot): (i64, i64, bool) = sqlx::query_as(
         "select current_setting('max_replication_slots')::bigint - (select count(*) from pg_replication_slots),
-                current_setting('max_wal_senders')::bigint",
+                current_setting('max_wal_senders')::bigint - (select count(*) from pg_stat_replication),
+                exists (select from pg_replication_slots where slot_name = $1 and wal_status is distinct from 'lost')",
     )
+    .bind(slot)
     .fetch_one(&mut *connection)
     .await?;
     findings.push(Finding::new(
-        slots_left >= 0 && senders > 0,
-        format!("{service}: {slots_left} replication slots left, max_wal_senders = {senders}"),
+        has_slot || (slots_left > 0 && senders_left > 0),
+        format!(
+            "{service}: slot {slot} exists: {has_slot}; {slots_left} slots and {senders_left} walsenders left"
+        ),
         "raise max_replication_slots and max_wal_senders, and restart",
     ));
     schema(service, connection, findings).await

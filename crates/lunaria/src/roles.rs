@@ -23,9 +23,8 @@ use crate::services::{
     connect, ensure_topics, history_afar, instant_url, kafka_config, relay_config, scheduler,
 };
 
-/// How long a start waits for the relays before it takes requests anyway; `/readyz` tells.
-const RELAY_WAIT: Duration = Duration::from_secs(20);
 const RELAY_POLL: Duration = Duration::from_millis(10);
+const SLOT_POLL: Duration = Duration::from_millis(200);
 
 /// The API, and with the embedded transport everything else too.
 pub(crate) async fn serve(config: Config, shutdown: CancellationToken) -> anyhow::Result<()> {
@@ -34,6 +33,7 @@ pub(crate) async fn serve(config: Config, shutdown: CancellationToken) -> anyhow
         Transport::Kafka => {
             let readiness = api::Readiness::default();
             let store = connect(ServiceName::Core, &config).await?;
+            wait_for_slot(&store, ServiceName::Core, &config, &shutdown).await?;
             announce(&[("api", api.local_addr()?)])?;
             api::serve(api, core_router(&store, &config, &readiness), shutdown).await;
             Ok(())
@@ -117,6 +117,7 @@ pub(crate) async fn handlers(
     several_processes(&config)?;
     ensure_topics(&config).await?;
     let store = connect(service, &config).await?;
+    wait_for_slot(&store, service, &config, &shutdown).await?;
     let mut parts = Parts::new(&shutdown);
     start_handlers(&mut parts, service, &store, &config, &shutdown)?;
     parts.run().await
@@ -129,6 +130,7 @@ pub(crate) async fn adapter(config: Config, shutdown: CancellationToken) -> anyh
     let listener = bind(config.instant.listen, "instant.listen").await?;
     tracing::info!(url = instant_url(&config), "the adapter is reached at");
     let store = connect(service, &config).await?;
+    wait_for_slot(&store, service, &config, &shutdown).await?;
     let mut parts = Parts::new(&shutdown);
     start_handlers(&mut parts, service, &store, &config, &shutdown)?;
     announce(&[("adapter-instant", listener.local_addr()?)])?;
@@ -211,16 +213,31 @@ fn instant_router(store: &Store, readiness: &api::Readiness) -> Router {
         .merge(api::health_router(store.clone(), readiness.clone()))
 }
 
+/// Nothing may be appended before the relay's slot exists: it would not see it.
 async fn wait_for(flags: &[Arc<AtomicBool>], shutdown: &CancellationToken) {
-    let up = async {
-        while !flags.iter().all(|flag| flag.load(Ordering::Acquire)) {
-            tokio::time::sleep(RELAY_POLL).await;
-        }
-    };
-    tokio::select! {
-        _ = tokio::time::timeout(RELAY_WAIT, up) => {}
-        () = shutdown.cancelled() => {}
+    while !flags.iter().all(|flag| flag.load(Ordering::Acquire)) && !shutdown.is_cancelled() {
+        tokio::time::sleep(RELAY_POLL).await;
     }
+}
+
+/// The same where the relay is another process.
+async fn wait_for_slot(
+    store: &Store,
+    service: ServiceName,
+    config: &Config,
+    shutdown: &CancellationToken,
+) -> anyhow::Result<()> {
+    let slot = &service.database(config).slot;
+    let exists = "select exists (select from pg_replication_slots where slot_name = $1)";
+    let mut told = false;
+    while !sqlx::query_scalar::<_, bool>(exists).bind(slot).fetch_one(store.pool()).await? {
+        ensure!(!shutdown.is_cancelled(), "stopped while waiting for the slot {slot}");
+        if !std::mem::replace(&mut told, true) {
+            tracing::warn!(slot, "waiting for `lunaria relay {}` to make its slot", service.as_str());
+        }
+        tokio::time::sleep(SLOT_POLL).await;
+    }
+    Ok(())
 }
 
 async fn bind(address: SocketAddr, setting: &str) -> anyhow::Result<TcpListener> {

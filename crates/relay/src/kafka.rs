@@ -50,6 +50,8 @@ impl OpenSink for OpenKafka {
             .set("acks", "all")
             // As the Java client, so that both agree where a key lives.
             .set("partitioner", "murmur2_random")
+            // A record that timed out here could be overtaken by the next of its stream; the session decides instead.
+            .set("message.timeout.ms", "0")
             .set("compression.type", "lz4")
             // Batches form while earlier ones are under way; waiting longer only adds latency.
             .set("linger.ms", "1")

@@ -69,21 +69,23 @@ async fn check_slot(client: &mut Client, config: &Config) -> Result<(), Error> {
 /// A new slot sees what is committed from now on: right for an empty table, a silent gap for any other.
 async fn create_slot(client: &mut Client, config: &Config) -> Result<(), Error> {
     let name = &config.slot;
-    let any = value(client, "select exists (select from public.event)").await?;
-    if any.as_deref() != Some("f") {
+    let created = client.create_slot(name, Snapshot::Export, false).await?;
+    // Seen through the slot's own snapshot: exactly what it will not deliver.
+    let snapshot = created.snapshot_name.as_deref().unwrap_or_default().replace('\'', "''");
+    let mut witness = Client::connect(&config.replication).await?;
+    let looked = witness
+        .query(&format!(
+            "begin isolation level repeatable read; set transaction snapshot '{snapshot}';
+             select exists (select from public.event); commit"
+        ))
+        .await;
+    let any = looked.map(|rows| rows.iter().any(|row| row.at(0) != Some("f")));
+    if !matches!(any, Ok(false)) {
+        client.drop_slot(name, true).await?;
+        any?;
         return Err(Error::halted(
             format!("the slot {name} does not exist, and there are events that a new one would not see"),
             "find out who dropped it, then refill the sink from the event table",
-        ));
-    }
-    let created = client.create_slot(name, Snapshot::Nothing, false).await?;
-    // Events that were appended between the look and the slot's consistent point would be missed.
-    let any = value(client, "select exists (select from public.event)").await?;
-    if any.as_deref() != Some("f") {
-        client.drop_slot(name, true).await?;
-        return Err(Error::halted(
-            format!("events were appended while the slot {name} was being created"),
-            "start the relay once before the first append",
         ));
     }
     tracing::info!(slot = %name, lsn = %Lsn::clone(&created.consistent_point), "slot created");

@@ -19,6 +19,7 @@ async fn a_failed_delivery_starts_a_session_in_which_all_that_is_unconfirmed_com
     source.append("free-1", 1).await;
     source.append("free-1", 2).await;
     recorder.until_delivered(3).await;
+    source.until_the_relay_has_reported().await;
     recorder.fail();
     until_session(&recorder, 2).await;
     recorder.until_delivered(6).await;

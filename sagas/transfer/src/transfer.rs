@@ -31,6 +31,8 @@ pub enum Status {
 pub struct Transfer {
     pub request: Requested,
     pub status: Status,
+    /// Why a person has to look although the transfer has ended.
+    pub contradiction: Option<String>,
     deadline: Option<Deadline>,
 }
 
@@ -99,13 +101,16 @@ impl Aggregate for Transfer {
     fn evolve(state: Option<Self>, event: &TransferEvent) -> Option<Self> {
         if let TransferEvent::Requested(request) = event {
             let (request, deadline) = (request.clone(), request.deadline);
-            return Some(Self { request, status: Status::Requested, deadline });
+            return Some(Self { request, status: Status::Requested, contradiction: None, deadline });
         }
         let mut transfer = state?;
         match event {
             TransferEvent::SubmissionInitiated(event) => {
                 transfer.status = Status::Submitted;
                 transfer.deadline = Some(event.deadline);
+            }
+            TransferEvent::OperatorAttentionRequired(event) if transfer.has_ended() => {
+                transfer.contradiction = Some(event.reason.clone());
             }
             TransferEvent::OperatorAttentionRequired(event) => {
                 transfer.status = Status::AttentionRequired { reason: event.reason.clone() };
@@ -158,6 +163,10 @@ impl Transfer {
 
     pub fn is_book(&self) -> bool {
         matches!(self.request.to, Beneficiary::Account { .. })
+    }
+
+    pub fn has_ended(&self) -> bool {
+        matches!(self.status, Status::Succeeded | Status::Failed { .. })
     }
 
     fn proceed(&self, command: TransferCommand, context: &Context) -> Decision {
@@ -246,7 +255,7 @@ impl Transfer {
 
     /// The money stays where the first answer put it until a person has looked.
     fn contradicted(&self, uetr: Uuid, answer: String) -> Vec<TransferEvent> {
-        vec![ClearingContradicted { uetr, answer }.into()]
+        vec![ClearingContradicted { uetr, answer }.into(), attention(CONTRADICTED)]
     }
 
     fn fire(&self, deadline: Deadline) -> Vec<TransferEvent> {
@@ -271,6 +280,7 @@ impl Transfer {
 
 const NOT_RESERVED: &str = "the account has not confirmed the reservation in time";
 const NO_ANSWER: &str = "the clearing has not answered in time";
+const CONTRADICTED: &str = "the clearing contradicts itself";
 const NO_OUTCOME: &str = "the adapter has exhausted its retries";
 
 fn attention(reason: &str) -> TransferEvent {

@@ -36,7 +36,11 @@ impl Handler for TransferView {
             _ => return Ok(()),
         };
         sqlx::query(
-            "update transfer_view set status = $2, status_reason = $3, changed_at = $4 where id = $1",
+            "update transfer_view set status_reason = $3, changed_at = $4,
+                     -- What has ended stays ended, also when a person has to look at it again.
+                     status = case when $2 = 'requires_attention' and status in ('succeeded', 'failed')
+                                   then status else $2 end
+                 where id = $1",
         )
         .bind(id)
         .bind(status)

@@ -83,6 +83,19 @@ fn what_was_provably_not_sent_is_sent_again() {
 }
 
 #[test]
+fn a_refused_message_is_a_rejection_unless_an_earlier_attempt_may_have_been_taken() {
+    let refused =
+        |attempt| SubmissionCommand::RecordRefused { attempt, reason: "422".to_owned(), policy: POLICY };
+    given::<Submission>(sent(1)).when(refused(1)).then_types(&["AttemptNotSent", "SubmissionRejected"]);
+    let second: Vec<SubmissionEvent> = [
+        sent(1),
+        vec![AttemptTimedOut { attempt: 1 }.into(), AttemptStarted { attempt: 2, deadline: FIRST }.into()],
+    ]
+    .concat();
+    given::<Submission>(second).when(refused(2)).then_types(&["AttemptNotSent", "RetryScheduled"]);
+}
+
+#[test]
 fn a_late_answer_counts_until_there_is_a_final_one() {
     let timed_out = [sent(1), vec![AttemptTimedOut { attempt: 1 }.into()]].concat();
     let exhausted = [sent(3), vec![RetriesExhausted { attempts: 3 }.into()]].concat();

@@ -96,7 +96,7 @@ fn every_status_knows_every_command() {
     let stale = TransferCommand::FireDeadline(Deadline { id: Uuid::nil(), due_at: Timestamp::UNIX_EPOCH });
     let settles = "ClearingSettled Captured Succeeded";
     let rejects = "ClearingRejected Released Failed";
-    let contradicts = "ClearingContradicted";
+    let contradicts = "ClearingContradicted OperatorAttentionRequired";
     let table = [
         (confirm, ["Reserved SubmissionInitiated", "", "", "", ""]),
         (settle(), [settles, settles, settles, "", contradicts]),
