@@ -15,6 +15,10 @@ use crate::identity::Identity;
 use crate::parked::Blame;
 use crate::{HandleError, Handler, History, Stopped, parked};
 
+/// A commit is readable within milliseconds. One that is not for so many looks (some seconds) waits for a standby, or was
+/// lost by a restore: somebody should know.
+const INVISIBLE_TOLD_EVERY: u32 = 500;
+
 /// Delivers to one handler, whose effects go into `store`. Cheap to clone; several deliveries may run at once.
 #[derive(Clone)]
 pub struct Engine {
@@ -31,19 +35,32 @@ pub(crate) enum Parked {
     IsRetried,
 }
 
+/// Why an attempt has not settled its events.
 enum Failure {
-    Event {
-        at: usize,
-        reason: String,
-    },
-    Gap {
-        stream: StreamName,
-        at: usize,
-    },
+    /// One of the events makes no sense to the handler.
+    Event(String),
+    /// Events of this stream are missing before one of these.
+    Gap(StreamName),
+    /// Somebody else was first.
     Conflict,
-    /// An event that cannot be read here yet: its commit is still on its way.
-    NotVisible,
+    /// An event of this stream cannot be read here yet: its commit is still on its way.
+    NotVisible(String),
     Transient(String),
+}
+
+impl Failure {
+    fn reason(&self) -> &str {
+        match self {
+            Self::Event(reason) | Self::Transient(reason) => reason,
+            Self::Gap(_) => "the history does not have the events before it",
+            Self::Conflict => "its streams are in dispute without end",
+            Self::NotVisible(_) => "it is not in its table",
+        }
+    }
+
+    fn blame(&self) -> Blame {
+        if let Self::Event(_) = self { Blame::Event } else { Blame::Circumstances }
+    }
 }
 
 /// What has been tried for one batch so far.
@@ -87,51 +104,58 @@ impl Engine {
         Box::pin(async move {
             let mut tries = Tries::default();
             loop {
-                match self.attempt(events, parked).await {
-                    Ok(()) => return Ok(()),
-                    Err(Failure::NotVisible) => {
-                        tries.invisible += 1;
-                        self.wait(conflict_pause(tries.invisible)).await?;
-                    }
-                    Err(Failure::Conflict) if tries.conflicts < CONFLICTS_MAX => {
-                        tries.conflicts += 1;
-                        self.wait(conflict_pause(tries.conflicts)).await?;
-                    }
-                    Err(Failure::Gap { stream, .. }) if tries.gaps < ATTEMPTS_MAX => {
-                        if tries.gaps > 0 {
-                            self.wait(pause(tries.gaps)).await?;
-                        }
-                        tries.gaps += 1;
-                        self.catch_up_stream(&stream).await?;
-                    }
-                    Err(Failure::Transient(error)) => {
-                        tries.hiccups += 1;
-                        tracing::warn!(handler = self.handler.name(), %error, "delivery waits");
-                        self.wait(pause(tries.hiccups)).await?;
-                    }
-                    // One by one, so that only the stream of the one that fails has to wait.
-                    Err(Failure::Event { .. } | Failure::Conflict | Failure::Gap { .. })
-                        if events.len() > 1 =>
-                    {
-                        for event in events {
-                            self.settle(std::slice::from_ref(event), parked).await?;
-                        }
-                        return Ok(());
-                    }
-                    Err(Failure::Event { at, reason }) => {
-                        return self.park(&events[at], &reason, Blame::Event).await;
-                    }
-                    Err(Failure::Gap { at, .. }) => {
-                        let reason = "the history does not have the events before it";
-                        return self.park(&events[at], reason, Blame::Circumstances).await;
-                    }
-                    Err(Failure::Conflict) => {
-                        let reason = "its streams are in dispute without end";
-                        return self.park(&events[0], reason, Blame::Circumstances).await;
-                    }
+                let Err(failure) = self.attempt(events, parked).await else { return Ok(()) };
+                if self.may_retry(&failure, &mut tries).await? {
+                    continue;
                 }
+                if let [event] = events {
+                    return self.park(event, &failure).await;
+                }
+                // One by one, so that only the stream of the one that fails has to wait.
+                for event in events {
+                    self.settle(std::slice::from_ref(event), parked).await?;
+                }
+                return Ok(());
             }
         })
+    }
+
+    /// Waits for what may pass: a commit on its way, a rival, the database; fills a gap. False when it is time to give up.
+    async fn may_retry(&self, failure: &Failure, tries: &mut Tries) -> Result<bool, Stopped> {
+        let handler = self.handler.name();
+        match failure {
+            Failure::NotVisible(stream) => {
+                tries.invisible += 1;
+                if tries.invisible.is_multiple_of(INVISIBLE_TOLD_EVERY) {
+                    tracing::warn!(handler, stream, "event is not in its table, delivery waits");
+                }
+                self.wait(conflict_pause(tries.invisible)).await?;
+            }
+            Failure::Conflict => {
+                tries.conflicts += 1;
+                if tries.conflicts > CONFLICTS_MAX {
+                    return Ok(false);
+                }
+                self.wait(conflict_pause(tries.conflicts)).await?;
+            }
+            Failure::Gap(stream) => {
+                tries.gaps += 1;
+                if tries.gaps > ATTEMPTS_MAX {
+                    return Ok(false);
+                }
+                if tries.gaps > 1 {
+                    self.wait(pause(tries.gaps)).await?;
+                }
+                self.catch_up_stream(stream).await?;
+            }
+            Failure::Transient(error) => {
+                tries.hiccups += 1;
+                tracing::warn!(handler, error, "delivery waits");
+                self.wait(pause(tries.hiccups)).await?;
+            }
+            Failure::Event(_) => return Ok(false),
+        }
+        Ok(true)
     }
 
     /// One transaction: the effects of all events, and the cursors.
@@ -154,10 +178,10 @@ impl Engine {
         for at in handled {
             unit.set_context(self.context_after(&events[at]));
             let outcome = self.handler.handle(&events[at], &mut unit).await;
-            outcome.map_err(|error| handler_failure(at, error))?;
+            outcome.map_err(handler_failure)?;
         }
         // What the handler has put into the unit may be what fails here, so it is the event's failure.
-        unit.commit().await.map_err(|error| handler_failure(events.len() - 1, error.into()))?;
+        unit.commit().await.map_err(|error| handler_failure(error.into()))?;
         Ok(())
     }
 
@@ -176,8 +200,9 @@ impl Engine {
         let mut places =
             cursor::places(unit.connection(), self.identity(), &asked).await.map_err(database_failure)?;
         let is_own = self.handler.subscription().source == self.store.service();
-        if is_own && places.values().any(|place| !place.visible) {
-            return Err(Failure::NotVisible);
+        let invisible = places.iter().find(|(_, place)| !place.visible);
+        if let (true, Some((stream, _))) = (is_own, invisible) {
+            return Err(Failure::NotVisible(stream.clone()));
         }
         if parked == Parked::IsRetried {
             places.values_mut().for_each(|place| place.parked = false);
@@ -197,10 +222,10 @@ impl Engine {
         Ok(places)
     }
 
-    async fn park(&self, event: &RecordedEvent, reason: &str, blame: Blame) -> Result<(), Stopped> {
-        let (mut hiccups, name) = (0, self.handler.name());
+    async fn park(&self, event: &RecordedEvent, failure: &Failure) -> Result<(), Stopped> {
+        let (mut hiccups, name, reason) = (0, self.handler.name(), failure.reason());
         loop {
-            match parked::park(self.store.pool(), self.identity(), event, reason, blame).await {
+            match parked::park(self.store.pool(), self.identity(), event, reason, failure.blame()).await {
                 // Somebody else has handled it meanwhile.
                 Ok(None) => return Ok(()),
                 Ok(Some((attempts, true))) => {
@@ -253,7 +278,7 @@ fn plan<'a>(events: &'a [Arc<RecordedEvent>], places: &HashMap<String, Place>) -
             continue;
         }
         if event.seq != reached.next() {
-            return Err(Failure::Gap { stream: event.stream.clone(), at });
+            return Err(Failure::Gap(event.stream.clone()));
         }
         plan.handled.push(at);
         match known {
@@ -279,10 +304,10 @@ fn store_failure(error: event_store::Error) -> Failure {
     }
 }
 
-fn handler_failure(at: usize, error: HandleError) -> Failure {
+fn handler_failure(error: HandleError) -> Failure {
     match error {
         HandleError::Store(event_store::Error::Conflict) => Failure::Conflict,
         HandleError::Store(error) if error.is_transient() => Failure::Transient(error.to_string()),
-        error => Failure::Event { at, reason: error.to_string() },
+        error => Failure::Event(error.to_string()),
     }
 }
