@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 
+use rustix::process::{Pid, Signal, kill_process};
 use testbed::patience;
 
 pub(crate) const LUNARIA: &str = env!("CARGO_BIN_EXE_lunaria");
@@ -53,8 +54,7 @@ impl Process {
 
     /// As Ctrl-C does. Returns whether it ended well.
     pub(crate) fn interrupt(mut self) -> bool {
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+        kill_process(Pid::from_child(&self.child), Signal::INT).unwrap();
         self.child.wait().unwrap().success()
     }
 }
