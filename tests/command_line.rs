@@ -17,6 +17,8 @@ fn wrong_configuration_ends_with_64_before_anything_starts() {
         (&["--set", "api.lisen=1", "serve"][..], "lisen"),
         (&["--set", "transport=pigeon", "serve"], "pigeon"),
         (&["--config", "/nonexistent.toml", "serve"], "nonexistent"),
+        (&["--set", "core.database.database_url=mysql://x", "doctor"], "postgres://"),
+        (&["--set", "core.database.slot=A-B!", "doctor"], "slot"),
         (&["--set", "instant.attempts_max=0", "doctor"], "attempts_max"),
     ] {
         let (code, text) = run(arguments);

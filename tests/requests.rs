@@ -89,6 +89,9 @@ async fn wrong_requests_get_a_clear_error_and_leave_nothing() {
         (with("/from_account", json!(Uuid::now_v7())), "account-unknown"),
         (with("/from_account", json!("me")), "invalid-field"),
         (with("/to/iban", json!("DE89370400440532013001")), "invalid-field"),
+        (with("/to/iban", iban_of(&client, account).await), "invalid-field"),
+        (with("/to/name", json!("A\u{7}B")), "invalid-field"),
+        (with("/to/name", json!("\u{202e}\u{200b}")), "invalid-field"),
         (with("/to", json!({})), "invalid-field"),
         (with("/to", json!({ "account_id": account })), "self-transfer"),
         (with("/to", json!({ "account_id": Uuid::now_v7() })), "account-unknown"),
@@ -124,6 +127,10 @@ async fn wrong_requests_get_a_clear_error_and_leave_nothing() {
     assert_eq!(count, 1);
     assert_eq!(client.balances(account).await.0, "100");
     platform.stop().await;
+}
+
+async fn iban_of(client: &Client, account: Uuid) -> Value {
+    client.get(&format!("/v1/accounts/{account}")).await.1["iban"].clone()
 }
 
 async fn raw(client: &Client, body: &str) -> (StatusCode, Value) {
@@ -173,6 +180,7 @@ async fn the_list_pages_through_all_transfers_and_another_service_can_refill_fro
     assert_eq!(page["events"], json!([]));
     let (_, page) = client.get("/v1/external/payment/v1/streams?limit=3").await;
     assert_eq!(page["streams"].as_array().unwrap().len(), 3);
+    assert_eq!(client.get("/v1/external/payment/v1/streams/x/events").await.1["code"], "stream-unknown");
     // Internal streams are nobody else's business.
     assert_eq!(client.get("/v1/external/transfer/x/streams").await.1["code"], "stream-unknown");
     platform.stop().await;

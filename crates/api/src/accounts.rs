@@ -13,12 +13,10 @@ use money::{Currency, Money};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::body::Body;
+use crate::body::{Body, NAME_RULE, is_name};
 use crate::idempotency::{Answer, IdempotencyKey, Undecided, once};
 use crate::service::{Id, Service};
 use crate::{Code, Problem};
-
-const NAME_CHARS_MAX: usize = 140;
 
 pub(crate) fn router() -> Router<Service> {
     Router::new()
@@ -64,9 +62,8 @@ async fn open(
     Body { fields, content }: Body<OpenAccount>,
 ) -> Result<Response, Problem> {
     let name = fields.owner_name.trim().to_owned();
-    if name.is_empty() || name.chars().count() > NAME_CHARS_MAX {
-        let detail = format!("a name has 1 to {NAME_CHARS_MAX} characters");
-        return Err(Problem::new(Code::InvalidField, detail).at("/owner_name"));
+    if !is_name(&name) {
+        return Err(Problem::new(Code::InvalidField, NAME_RULE).at("/owner_name"));
     }
     let currency = fields.currency;
     once(&service.store, "POST /v1/accounts", key, content, move |unit| {

@@ -8,6 +8,18 @@ use serde_json::Value;
 
 use crate::{Code, Problem};
 
+/// ISO 20022 gives a party's name so much room.
+const NAME_CHARS_MAX: usize = 140;
+pub(crate) const NAME_RULE: &str =
+    "a name has 1 to 140 characters, at least one of them a letter or digit, and no control characters";
+
+/// Whether a rail could take it as the name of a person or company.
+pub(crate) fn is_name(text: &str) -> bool {
+    text.chars().count() <= NAME_CHARS_MAX
+        && text.chars().any(char::is_alphanumeric)
+        && !text.chars().any(char::is_control)
+}
+
 /// The request's fields, and its content as it was sent, for the record.
 pub(crate) struct Body<T> {
     pub(crate) fields: T,

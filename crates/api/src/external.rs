@@ -65,6 +65,13 @@ async fn events(
         ));
     }
     let events = store.read(&stream, Seq::new(after), limit(query.limit)?).await?;
+    // Nothing more, or nothing at all: a typo must not look as if there were no gap.
+    if events.is_empty() && store.last(&stream).await?.is_none() {
+        return Err(Problem::new(
+            Code::StreamUnknown,
+            "the path takes the stream's id, without its category",
+        ));
+    }
     Ok(Json(EventPage { events }))
 }
 

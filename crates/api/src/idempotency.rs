@@ -45,6 +45,9 @@ impl<S: Sync> FromRequestParts<S> for IdempotencyKey {
         }
         let text = value.to_str().map_err(|_| invalid("the key has to be visible ASCII"))?.trim();
         let key = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(text);
+        if !key.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') {
+            return Err(invalid("the key has to be visible ASCII"));
+        }
         if key.is_empty() || key.len() > KEY_BYTES_MAX {
             return Err(invalid("the key has 1 to 255 characters"));
         }

@@ -18,12 +18,11 @@ use transfer::{
 use uuid::Uuid;
 
 use crate::accounts::refused;
-use crate::body::Body;
+use crate::body::{Body, NAME_RULE, is_name};
 use crate::idempotency::{Answer, IdempotencyKey, Undecided, once};
 use crate::service::{Id, Service};
 use crate::{Code, Problem};
 
-const NAME_CHARS_MAX: usize = 140;
 /// ISO 20022: unstructured remittance information.
 const REMITTANCE_CHARS_MAX: usize = 140;
 const LIMIT_DEFAULT: u32 = 50;
@@ -105,15 +104,19 @@ fn checked(fields: CreateTransfer) -> Result<TransferRequest, Problem> {
             Problem::new(Code::AmountNotPositive, "the amount has to be positive").at("/amount/amount")
         );
     }
-    if fields.remittance.as_ref().is_some_and(|text| text.chars().count() > REMITTANCE_CHARS_MAX) {
-        return invalid("/remittance", "it has at most 140 characters");
+    let is_remittance =
+        |text: &String| text.chars().count() <= REMITTANCE_CHARS_MAX && !text.chars().any(char::is_control);
+    if !fields.remittance.as_ref().is_none_or(is_remittance) {
+        return invalid("/remittance", "it has at most 140 characters, and no control characters");
     }
     let to = match fields.to {
         To { account_id: Some(account_id), iban: None, name: None } => Beneficiary::Account { account_id },
         To { account_id: None, iban: Some(iban), name: Some(name) } => {
-            let chars = name.trim().chars().count();
-            if chars == 0 || chars > NAME_CHARS_MAX {
-                return invalid("/to/name", "a name has 1 to 140 characters");
+            if !is_name(&name) {
+                return invalid("/to/name", NAME_RULE);
+            }
+            if iban.is_of_this_bank() {
+                return invalid("/to/iban", "it is an account here: pay it by its account_id");
             }
             Beneficiary::Bank { iban: iban.into(), name: name.trim().to_owned().into() }
         }

@@ -24,6 +24,11 @@ impl Iban {
         &self.0
     }
 
+    /// Whether the account is held at this bank.
+    pub fn is_of_this_bank(&self) -> bool {
+        self.0.starts_with(OWN_COUNTRY) && self.0[4..].starts_with(OWN_BANK)
+    }
+
     /// The number of an account of this bank, which follows from its id.
     pub fn of_account(id: Uuid) -> Self {
         let number = id.as_u128() % 10_000_000_000;
@@ -105,6 +110,7 @@ mod tests {
         for _ in 0..200 {
             let iban = Iban::of_account(Uuid::now_v7());
             assert_eq!(iban.as_str().parse(), Ok(iban.clone()));
+            assert!(iban.is_of_this_bank());
         }
     }
 }

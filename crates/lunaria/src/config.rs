@@ -7,6 +7,7 @@ use anyhow::{Context, ensure};
 use clap::ValueEnum;
 use config::{Environment, File, FileFormat, Value, ValueKind};
 use jiff::SignedDuration;
+use replication::SlotName;
 use serde::{Deserialize, Serialize};
 
 const DEFAULTS: &str = include_str!("../defaults.toml");
@@ -114,6 +115,16 @@ impl Config {
     }
 
     fn check(&self) -> anyhow::Result<()> {
+        for (section, database) in [("core", &self.core.database), ("instant", &self.instant.database)] {
+            for (key, url) in [("database_url", &database.database_url), ("relay_url", &database.relay_url)] {
+                let shown = without_password(url);
+                ensure!(
+                    url.starts_with("postgres://") || url.starts_with("postgresql://"),
+                    "{section}.database.{key} is `{shown}`; it has to start with postgres://"
+                );
+            }
+            SlotName::new(database.slot.clone()).with_context(|| format!("{section}.database.slot"))?;
+        }
         let positive = |key: &str, value: i64| {
             ensure!(value > 0, "{key} is {value}; it has to be positive");
             Ok(())

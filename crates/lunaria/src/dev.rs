@@ -80,8 +80,18 @@ async fn run_platform(
         let _ = ready.send(());
         Ok(())
     });
-    let (outcome, ()) = tokio::join!(Box::pin(serve), show);
-    drop(house.stdin.take());
+    let stdin = house.stdin.take();
+    let watch = async {
+        tokio::select! {
+            _ = house.wait() => {
+                complain("the simulated clearing house has ended; start again");
+                shutdown.cancel();
+            }
+            () = shutdown.cancelled() => {}
+        }
+    };
+    let (outcome, (), ()) = tokio::join!(Box::pin(serve), show, watch);
+    drop(stdin);
     let _ = house.wait().await;
     outcome
 }

@@ -41,10 +41,11 @@ impl Money {
         Self::new(0, currency)
     }
 
-    /// Reads minor units as they stand in JSON: an optional `-` and digits, nothing else.
+    /// Reads minor units as they stand in JSON: an optional `-` and digits without leading zeros.
     pub fn parse(amount: &str, currency: Currency) -> Result<Self, Error> {
         let digits = amount.strip_prefix('-').unwrap_or(amount);
-        if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        let has_leading_zero = digits.len() > 1 && digits.starts_with('0');
+        if digits.is_empty() || has_leading_zero || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
             return Err(Error::NotMinorUnits(amount.chars().take(32).collect()));
         }
         amount.parse().map(|minor| Self { minor, currency }).map_err(|_| Error::Overflow)
@@ -131,7 +132,7 @@ mod tests {
 
     #[test]
     fn json_that_is_not_minor_units_is_refused() {
-        for amount in ["", "-", "1.5", "1e3", " 1", "+1", "0x1", "１", "9223372036854775808"] {
+        for amount in ["", "-", "01", "1.5", "1e3", " 1", "+1", "0x1", "１", "9223372036854775808"] {
             let json = serde_json::json!({"amount": amount, "currency": "DKK"});
             assert!(serde_json::from_value::<Money>(json).is_err(), "{amount:?} was accepted");
         }

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::timeline;
-use crate::process::say;
+use crate::process::{complain, say};
 
 /// A published example of an IBAN, so that nobody's account is meant.
 const OTHER_BANK: &str = "DE89370400440532013000";
@@ -23,22 +23,33 @@ impl Demo {
     pub(super) async fn show(&self, shutdown: &CancellationToken) -> anyhow::Result<()> {
         let mut account = None;
         if self.with_transfer {
-            let ada = self.customer("ada", "Ada Lund").await?;
-            let bo = self.customer("bo", "Bo Berg").await?;
-            say(&format!("Ada Lund has account {ada}, Bo Berg {bo}."))?;
-            let transfer = json!({
-                "from_account": ada,
-                "to": { "iban": OTHER_BANK, "name": "Muster GmbH" },
-                "amount": { "amount": "12500", "currency": "DKK" },
-                "remittance": "invoice 7"
-            });
-            let created = self.post("/v1/transfers", &Uuid::now_v7().to_string(), &transfer).await?;
-            let transfer_id = id(&created, "transfer_id")?;
-            say(&format!("\nAda pays 125.00 DKK to another bank, transfer {transfer_id}:\n"))?;
-            timeline::follow(&self.stores, transfer_id, shutdown).await?;
-            account = Some((ada, transfer_id));
+            let demo = self.transfer(shutdown).await;
+            if shutdown.is_cancelled() {
+                return Ok(());
+            }
+            match demo {
+                Ok(made) => account = Some(made),
+                Err(error) => complain(&format!("the demo did not go through: {error:#}")),
+            }
         }
         self.five_lines(account)
+    }
+
+    async fn transfer(&self, shutdown: &CancellationToken) -> anyhow::Result<(Uuid, Uuid)> {
+        let ada = self.customer("ada", "Ada Lund").await?;
+        let bo = self.customer("bo", "Bo Berg").await?;
+        say(&format!("Ada Lund has account {ada}, Bo Berg {bo}."))?;
+        let transfer = json!({
+            "from_account": ada,
+            "to": { "iban": OTHER_BANK, "name": "Muster GmbH" },
+            "amount": { "amount": "12500", "currency": "DKK" },
+            "remittance": "invoice 7"
+        });
+        let created = self.post("/v1/transfers", &Uuid::now_v7().to_string(), &transfer).await?;
+        let transfer_id = id(&created, "transfer_id")?;
+        say(&format!("\nAda pays 125.00 DKK to another bank, transfer {transfer_id}:\n"))?;
+        timeline::follow(&self.stores, transfer_id, shutdown).await?;
+        Ok((ada, transfer_id))
     }
 
     /// Opens the account and deposits money; the same keys find the same account at the next start.
