@@ -1,4 +1,4 @@
-//! A Kafka record as the relay writes it (DESIGN: CloudEvents in binary mode) → the event.
+//! A Kafka record as the relay writes it (CloudEvents in binary mode) → the event.
 
 use std::collections::HashMap;
 

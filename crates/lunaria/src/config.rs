@@ -109,6 +109,11 @@ impl Config {
         let mut values = Vec::new();
         flatten(String::new(), &merged.cache, &mut values);
         let mut config: Self = merged.try_deserialize()?;
+        for shown in &mut values {
+            if set.iter().any(|setting| setting.split('=').next() == Some(&shown.key)) {
+                "--set".clone_into(&mut shown.source);
+            }
+        }
         config.values = values;
         config.check()?;
         Ok(config)
@@ -180,7 +185,7 @@ fn flatten(key: String, value: &Value, into: &mut Vec<Shown>) {
         Some("the environment") => "environment".to_owned(),
         Some(file) => file.to_owned(),
         None if into.is_empty() && key.is_empty() => return,
-        None => "default or --set".to_owned(),
+        None => "default".to_owned(),
     };
     into.push(Shown { key, value: without_password(&value.to_string()), source });
 }

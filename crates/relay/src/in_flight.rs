@@ -2,7 +2,7 @@
 //!
 //! A queue of transactions in commit order. The slot is confirmed up to the end of the longest prefix whose
 //! events are all acknowledged; only when nothing at all is in flight may a keep-alive move it further. Never the last
-//! received, never the furthest acknowledged (that is how relays lose events: reference `cdc.md` §5).
+//! received, never the furthest acknowledged (that is how relays lose events).
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -1,6 +1,5 @@
 //! What has to hold before a session reads the slot. Any doubt halts the relay; it never starts "from now".
 
-use pgoutput::Lsn;
 use replication::{Client, Row, Snapshot, WalStatus};
 
 use crate::{Config, Error};
@@ -79,7 +78,8 @@ async fn create_slot(client: &mut Client, config: &Config) -> Result<(), Error> 
              select exists (select from public.event); commit"
         ))
         .await;
-    let any = looked.map(|rows| rows.iter().any(|row| row.at(0) != Some("f")));
+    // Anything but a clear "none" counts as a doubt.
+    let any = looked.map(|rows| rows.last().and_then(|row| row.at(0)) != Some("f"));
     if !matches!(any, Ok(false)) {
         client.drop_slot(name, true).await?;
         any?;
@@ -88,7 +88,7 @@ async fn create_slot(client: &mut Client, config: &Config) -> Result<(), Error> 
             "find out who dropped it, then refill the sink from the event table",
         ));
     }
-    tracing::info!(slot = %name, lsn = %Lsn::clone(&created.consistent_point), "slot created");
+    tracing::info!(slot = %name, lsn = %created.consistent_point, "slot created");
     Ok(())
 }
 

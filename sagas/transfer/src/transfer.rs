@@ -33,6 +33,8 @@ pub struct Transfer {
     pub status: Status,
     /// Why a person has to look although the transfer has ended.
     pub contradiction: Option<String>,
+    /// The rail's adapter has been asked; from then on a time-out means *unknown*.
+    submitted: bool,
     deadline: Option<Deadline>,
 }
 
@@ -101,12 +103,19 @@ impl Aggregate for Transfer {
     fn evolve(state: Option<Self>, event: &TransferEvent) -> Option<Self> {
         if let TransferEvent::Requested(request) = event {
             let (request, deadline) = (request.clone(), request.deadline);
-            return Some(Self { request, status: Status::Requested, contradiction: None, deadline });
+            return Some(Self {
+                request,
+                status: Status::Requested,
+                contradiction: None,
+                submitted: false,
+                deadline,
+            });
         }
         let mut transfer = state?;
         match event {
             TransferEvent::SubmissionInitiated(event) => {
                 transfer.status = Status::Submitted;
+                transfer.submitted = true;
                 transfer.deadline = Some(event.deadline);
             }
             TransferEvent::OperatorAttentionRequired(event) if transfer.has_ended() => {
@@ -194,7 +203,7 @@ impl Transfer {
         limit: SignedDuration,
         context: &Context,
     ) -> Vec<TransferEvent> {
-        let late = matches!(self.status, Status::AttentionRequired { .. }) && self.was_never_submitted();
+        let late = matches!(self.status, Status::AttentionRequired { .. }) && !self.submitted;
         if self.status != Status::Requested && !late {
             return vec![];
         }
@@ -207,10 +216,6 @@ impl Transfer {
             }
             .into(),
         ]
-    }
-
-    fn was_never_submitted(&self) -> bool {
-        matches!(&self.status, Status::AttentionRequired { reason } if reason == NOT_RESERVED)
     }
 
     fn settled(&self, uetr: Uuid, settled_at: Timestamp) -> Decision {
