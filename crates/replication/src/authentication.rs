@@ -58,16 +58,24 @@ async fn scram(
     offer: &AuthenticationSaslBody,
     password: &Secret,
 ) -> Result<(), Error> {
+    let (mut plain, mut plus) = (false, false);
     let mut mechanisms = offer.mechanisms();
-    let offered = mechanisms.any(|name| Ok(name == sasl::SCRAM_SHA_256)).map_err(unusable)?;
-    if !offered {
-        return Err(Error::Login("the server does not offer SCRAM-SHA-256".to_owned()));
+    while let Some(name) = mechanisms.next().map_err(unusable)? {
+        plain |= name == sasl::SCRAM_SHA_256;
+        plus |= name == sasl::SCRAM_SHA_256_PLUS;
     }
-    // Channel binding needs TLS.
-    let binding = sasl::ChannelBinding::unsupported();
+    let (mechanism, binding) = match connection.end_point() {
+        Some(hash) if plus => {
+            (sasl::SCRAM_SHA_256_PLUS, sasl::ChannelBinding::tls_server_end_point(hash.to_owned()))
+        }
+        _ if !plain => return Err(Error::Login("the server does not offer SCRAM-SHA-256".to_owned())),
+        // Says that we could have bound it: a server whose offer was tampered with on the way refuses.
+        Some(_) => (sasl::SCRAM_SHA_256, sasl::ChannelBinding::unrequested()),
+        None => (sasl::SCRAM_SHA_256, sasl::ChannelBinding::unsupported()),
+    };
     let mut exchange = sasl::ScramSha256::new(password.expose().as_bytes(), binding);
     let mut out = BytesMut::new();
-    frontend::sasl_initial_response(sasl::SCRAM_SHA_256, exchange.message(), &mut out).map_err(unusable)?;
+    frontend::sasl_initial_response(mechanism, exchange.message(), &mut out).map_err(unusable)?;
     connection.send(&out).await?;
 
     let Message::AuthenticationSaslContinue(challenge) = message(connection).await? else {

@@ -14,15 +14,16 @@ use crate::config::Config;
 use crate::connection::{Connection, Incoming};
 use crate::error::Error;
 use crate::row::Row;
-use crate::slot::{CreatedSlot, Slot, SlotName, Snapshot};
+use crate::slot::{CreatedSlot, Lifetime, Slot, SlotName, Snapshot};
 use crate::stream::WalStream;
+use crate::tls_request::explain_login;
 
 /// None of its calls is cancel-safe: after a call that was dropped before it ended, connect anew.
 pub struct Client {
-    connection: Connection,
+    pub(crate) connection: Connection,
     status_interval: Duration,
     /// A call has sent something and not yet seen the end of the answer.
-    busy: bool,
+    pub(crate) busy: bool,
 }
 
 /// What the server says about itself.
@@ -54,19 +55,24 @@ impl Client {
 
     /// Makes a logical slot with the plugin pgoutput.
     ///
-    /// Waits for all transactions that are running. A temporary slot goes with this connection.
+    /// Waits for all transactions that are running.
     pub async fn create_slot(
         &mut self,
         name: &SlotName,
         snapshot: Snapshot,
-        temporary: bool,
+        lifetime: Lifetime,
     ) -> Result<CreatedSlot, Error> {
-        let temporary = if temporary { " TEMPORARY" } else { "" };
         let snapshot = match snapshot {
-            Snapshot::Export => "EXPORT_SNAPSHOT",
-            Snapshot::Nothing => "NOEXPORT_SNAPSHOT",
+            Snapshot::Export => "SNAPSHOT 'export'",
+            Snapshot::Nothing => "SNAPSHOT 'nothing'",
         };
-        let command = format!("CREATE_REPLICATION_SLOT \"{name}\"{temporary} LOGICAL pgoutput {snapshot}");
+        let (temporary, failover) = match lifetime {
+            Lifetime::Temporary => (" TEMPORARY", ""),
+            Lifetime::Permanent => ("", ""),
+            Lifetime::Failover => ("", ", FAILOVER true"),
+        };
+        let command =
+            format!("CREATE_REPLICATION_SLOT \"{name}\"{temporary} LOGICAL pgoutput ({snapshot}{failover})");
         CreatedSlot::read(&self.query_one(&command).await?)
     }
 
@@ -74,6 +80,19 @@ impl Client {
     pub async fn drop_slot(&mut self, name: &SlotName, wait: bool) -> Result<(), Error> {
         let wait = if wait { " WAIT" } else { "" };
         self.query(&format!("DROP_REPLICATION_SLOT \"{name}\"{wait}")).await.map(drop)
+    }
+
+    /// Makes a permanent slot of the same plugin that stands where the other one does, or none at all. It is not kept
+    /// up on standbys, whatever the other one is.
+    pub async fn copy_slot(&mut self, from: &SlotName, to: &SlotName) -> Result<(), Error> {
+        self.query(&format!("select pg_copy_logical_replication_slot('{from}', '{to}', false)"))
+            .await
+            .map(drop)
+    }
+
+    /// Has a slot kept up on standbys from now on; since PostgreSQL 17.
+    pub async fn make_failover(&mut self, name: &SlotName) -> Result<(), Error> {
+        self.query(&format!("ALTER_REPLICATION_SLOT \"{name}\" (FAILOVER true)")).await.map(drop)
     }
 
     /// What the server knows about a slot; `None` when there is none of that name.
@@ -119,16 +138,36 @@ impl Client {
     /// pgoutput protocol version 1, values in binary, whole transactions only. A publication that does not
     /// exist is an error of the stream, not of this call: the server looks for it at the first change.
     pub async fn start_replication(
+        self,
+        slot: &SlotName,
+        start: Lsn,
+        publication: &str,
+    ) -> Result<WalStream, Error> {
+        self.stream(slot, start, publication, true).await
+    }
+
+    /// The same with values in text, as this connection's settings print them: for tables of any types.
+    pub async fn start_replication_in_text(
+        self,
+        slot: &SlotName,
+        start: Lsn,
+        publication: &str,
+    ) -> Result<WalStream, Error> {
+        self.stream(slot, start, publication, false).await
+    }
+
+    async fn stream(
         mut self,
         slot: &SlotName,
         start: Lsn,
         publication: &str,
+        is_binary: bool,
     ) -> Result<WalStream, Error> {
         let confirmed = self.read_slot(slot).await?.and_then(|slot| slot.confirmed_flush_lsn);
         let publication = quoted(publication);
         let command = format!(
             "START_REPLICATION SLOT \"{slot}\" LOGICAL {start} \
-             (proto_version '1', publication_names {publication}, binary 'true')"
+             (proto_version '1', publication_names {publication}, binary '{is_binary}')"
         );
         self.send(&command).await?;
         match self.connection.receive().await? {
@@ -144,7 +183,7 @@ impl Client {
         rows.into_iter().next().ok_or_else(|| Error::protocol("no row in answer to a command"))
     }
 
-    async fn send(&mut self, sql: &str) -> Result<(), Error> {
+    pub(crate) async fn send(&mut self, sql: &str) -> Result<(), Error> {
         if self.busy {
             return Err(Error::protocol("an earlier call was dropped before its answer had come"));
         }
@@ -162,8 +201,9 @@ impl Debug for Client {
 }
 
 async fn connect(config: &Config) -> Result<Client, Error> {
-    let mut connection = Connection::open(&config.host).await?;
-    log_in(&mut connection, config).await?;
+    let mut connection = Connection::open(config).await?;
+    let is_encrypted = connection.is_encrypted();
+    log_in(&mut connection, config).await.map_err(|error| explain_login(error, is_encrypted))?;
     loop {
         match connection.receive().await? {
             Incoming::Message(Message::ReadyForQuery(_)) => break,

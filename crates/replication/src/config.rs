@@ -4,6 +4,8 @@ use std::fmt::{self, Debug, Display, Formatter};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use tls::Tls;
+
 /// libpq's default `application_name` would be empty; an operator should see who holds a slot.
 const APPLICATION_NAME: &str = "lunaria";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -16,6 +18,8 @@ pub struct Config {
     pub user: String,
     pub password: Option<Secret>,
     pub database: String,
+    /// `None`: plain. A unix socket is always plain: it does not leave the machine.
+    pub tls: Option<Tls>,
     pub application_name: String,
     /// For the whole of connecting and logging in.
     pub connect_timeout: Duration,
@@ -41,13 +45,14 @@ pub enum Host {
 pub struct Secret(String);
 
 impl Config {
-    /// With the defaults for all that is not named: no password, 10 s to connect, a status update every second.
+    /// With the defaults for all that is not named: no password, no TLS, 10 s to connect, a status update every second.
     pub fn new(host: Host, user: impl Into<String>, database: impl Into<String>) -> Self {
         Self {
             host,
             user: user.into(),
             password: None,
             database: database.into(),
+            tls: None,
             application_name: APPLICATION_NAME.to_owned(),
             connect_timeout: CONNECT_TIMEOUT,
             status_interval: STATUS_INTERVAL,
@@ -73,7 +78,8 @@ impl Display for Host {
 }
 
 impl Secret {
-    pub(crate) fn expose(&self) -> &str {
+    /// For whoever passes it on.
+    pub fn expose(&self) -> &str {
         &self.0
     }
 }

@@ -7,9 +7,11 @@ use postgres_protocol::message::backend::{
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream, UnixStream, lookup_host};
 
-use crate::config::Host;
+use crate::config::{Config, Host};
 use crate::error::Error;
 use crate::inbound::Inbound;
+use crate::socket::{Pace, Socket};
+use crate::tls_request::{Secured, secure};
 
 /// The answer to START_REPLICATION, which postgres-protocol does not know.
 pub(crate) const COPY_BOTH_RESPONSE_TAG: u8 = b'W';
@@ -17,8 +19,11 @@ pub(crate) const COPY_BOTH_RESPONSE_TAG: u8 = b'W';
 pub(crate) type Outbound = Box<dyn AsyncWrite + Send + Sync + Unpin>;
 
 pub(crate) struct Connection {
-    inbound: Inbound,
+    pub(crate) inbound: Inbound,
     outbound: Outbound,
+    end_point: Option<Vec<u8>>,
+    is_encrypted: bool,
+    pace: Pace,
 }
 
 pub(crate) enum Incoming {
@@ -27,30 +32,48 @@ pub(crate) enum Incoming {
 }
 
 impl Connection {
-    pub(crate) async fn open(host: &Host) -> Result<Self, Error> {
-        let opened = match host {
-            Host::Tcp { host, port } => open_tcp(host, *port).await.map(|stream| {
-                let (reader, writer) = stream.into_split();
-                Self::new(reader, writer)
-            }),
+    pub(crate) async fn open(config: &Config) -> Result<Self, Error> {
+        let failed = |source| Error::Connect { address: config.host.to_string(), source };
+        let (socket, name) = match &config.host {
+            Host::Tcp { host, port } => {
+                let stream = open_tcp(host, *port).await.map_err(failed)?;
+                (Socket::Tcp(stream.into_std().map_err(failed)?), Some(host))
+            }
             Host::Unix { directory, port } => {
-                UnixStream::connect(Host::socket_path(directory, *port)).await.map(|stream| {
-                    let (reader, writer) = stream.into_split();
-                    Self::new(reader, writer)
-                })
+                let stream = UnixStream::connect(Host::socket_path(directory, *port)).await;
+                (Socket::Unix(stream.and_then(UnixStream::into_std).map_err(failed)?), None)
             }
         };
-        opened.map_err(|source| Error::Connect { address: host.to_string(), source })
+        let pace = Pace::default();
+        let (reader, writer) = socket.split(pace.clone());
+        let (Some(host), Some(tls)) = (name, &config.tls) else {
+            return Ok(Self { pace, ..Self::new(reader, writer) });
+        };
+        let Secured { stream, end_point } = secure(reader, writer, host, tls).await?;
+        let (reader, writer) = tokio::io::split(stream);
+        Ok(Self { pace, end_point, is_encrypted: true, ..Self::new(reader, writer) })
     }
 
     pub(crate) fn new(
         reader: impl AsyncRead + Send + Sync + Unpin + 'static,
         writer: impl AsyncWrite + Send + Sync + Unpin + 'static,
     ) -> Self {
-        Self { inbound: Inbound::new(reader), outbound: Box::new(writer) }
+        let (inbound, outbound) = (Inbound::new(reader), Box::new(writer));
+        Self { inbound, outbound, pace: Pace::default(), end_point: None, is_encrypted: false }
     }
 
+    /// What a login can be bound to; see [`crate::end_point`].
+    pub(crate) fn end_point(&self) -> Option<&[u8]> {
+        self.end_point.as_deref()
+    }
+
+    pub(crate) fn is_encrypted(&self) -> bool {
+        self.is_encrypted
+    }
+
+    /// For a stream, which is read at a pace.
     pub(crate) fn into_halves(self) -> (Inbound, Outbound) {
+        self.pace.keep();
         (self.inbound, self.outbound)
     }
 

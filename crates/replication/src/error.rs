@@ -37,6 +37,9 @@ pub enum Error {
     Closed,
     #[error("connection lost")]
     Io(#[from] io::Error),
+    /// The connection cannot be encrypted, or one side has not proved to the other who it is.
+    #[error("{what}; {remedy}")]
+    Tls { what: String, remedy: &'static str },
     /// The login cannot work as configured, or the server could not prove that it knows the password.
     #[error("login failed: {0}")]
     Login(String),
@@ -52,14 +55,16 @@ pub enum Error {
 impl Error {
     /// Whether to try again: the connection went away, the server restarts, or the slot is still held.
     ///
-    /// Not transient: a refused login, a slot or publication that is missing, a slot that was invalidated.
+    /// Not transient: a refused login or certificate, a slot or publication that is missing, a slot that was invalidated.
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Connect { .. } | Self::Timeout { .. } | Self::Closed | Self::Io(_) => true,
             Self::Server { sqlstate, .. } => {
                 TRANSIENT.contains(&sqlstate.as_str()) || sqlstate.starts_with(CONNECTION_EXCEPTION)
             }
-            Self::Login(_) | Self::Protocol(_) | Self::Frame(_) | Self::SlotName(_) => false,
+            Self::Tls { .. } | Self::Login(_) | Self::Protocol(_) | Self::Frame(_) | Self::SlotName(_) => {
+                false
+            }
         }
     }
 

@@ -94,9 +94,16 @@ fn complete(bytes: &[u8]) -> Result<Option<(u8, usize)>, Error> {
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::{AsyncWriteExt, duplex};
+    use std::collections::VecDeque;
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
 
-    use super::Inbound;
+    use proptest::collection::vec;
+    use proptest::prelude::{Strategy, any, prop_oneof, proptest};
+    use proptest::prop_assert_eq;
+    use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf, duplex};
+
+    use super::{HEADER_BYTES, Inbound};
     use crate::error::Error;
 
     #[tokio::test]
@@ -150,6 +157,74 @@ mod tests {
             inbound.fill().await.unwrap();
             assert_eq!(inbound.copy_data().count(), 0);
             assert!(matches!(inbound.next(), Err(Error::Protocol(_))), "{length:?}");
+        }
+    }
+
+    /// A connection that gives at most so many bytes at a time, in turn.
+    struct Pieces {
+        bytes: VecDeque<u8>,
+        sizes: Vec<usize>,
+        turn: usize,
+    }
+
+    impl AsyncRead for Pieces {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            buffer: &mut ReadBuf<'_>,
+        ) -> Poll<std::io::Result<()>> {
+            let size = self.sizes[self.turn % self.sizes.len()].min(self.bytes.len()).min(buffer.remaining());
+            self.turn += 1;
+            let piece: Vec<u8> = self.bytes.drain(..size).collect();
+            buffer.put_slice(&piece);
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    /// All messages, tag and payload, and how the connection ended.
+    fn read_all(bytes: &[u8], sizes: Vec<usize>) -> (Vec<(u8, Vec<u8>)>, String) {
+        let mut inbound = Inbound::new(Pieces { bytes: bytes.iter().copied().collect(), sizes, turn: 0 });
+        let mut messages = Vec::new();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let end = runtime.block_on(async {
+            loop {
+                messages.extend(inbound.copy_data().map(|payload| (b'd', payload.to_vec())));
+                match inbound.next() {
+                    Ok(Some((tag, message))) => messages.push((tag, message[HEADER_BYTES..].to_vec())),
+                    Ok(None) => {
+                        if let Err(error) = inbound.fill().await {
+                            break error;
+                        }
+                    }
+                    Err(error) => break error,
+                }
+            }
+        });
+        (messages, end.to_string())
+    }
+
+    fn message() -> impl Strategy<Value = Vec<u8>> {
+        let tag = prop_oneof![4 => proptest::strategy::Just(b'd'), 1 => any::<u8>()];
+        (tag, vec(any::<u8>(), 0..64)).prop_map(|(tag, payload)| {
+            let length = u32::try_from(payload.len() + 4).unwrap();
+            [&[tag][..], &length.to_be_bytes(), &payload].concat()
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn where_reads_end_changes_nothing(
+            messages in vec(message(), 0..20),
+            rest in vec(any::<u8>(), 0..16),
+            sizes in vec(1_usize..80, 1..12),
+        ) {
+            let bytes = [messages.concat(), rest].concat();
+            let whole = read_all(&bytes, vec![bytes.len().max(1)]);
+            prop_assert_eq!(&whole, &read_all(&bytes, sizes));
+            for (sent, (tag, payload)) in messages.iter().zip(&whole.0) {
+                prop_assert_eq!((sent[0], &sent[HEADER_BYTES..]), (*tag, &payload[..]));
+            }
+            assert!(whole.0.len() >= messages.len());
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The walsender protocol: log in, manage logical slots, stream one slot's messages, confirm what is safe.
 //!
 //! ```text
-//! Client ── query, create_slot, read_slot, drop_slot
+//! Client ── query, copy_out, create_slot, copy_slot, read_slot, drop_slot
 //!   │ start_replication
 //!   ▼
 //! WalStream ── read ◄── XLogData, keepalives ──── walsender
@@ -14,9 +14,9 @@
 //! its connection and its slot still moves. What it reports as written, flushed and applied is what the caller
 //! confirmed, never what has merely arrived.
 //!
-//! **Connections are plain.** There is no TLS here yet: use loopback, a unix socket or a private network. The
-//! login is SCRAM-SHA-256 (also md5 and trust, if the server asks for no more); a server that wants the
-//! password in clear text is refused.
+//! **TLS proves who answers, or there is none**: `verify-full`, `verify-ca`, or a plain connection. The login is
+//! SCRAM-SHA-256, over TLS bound to the server's certificate (SCRAM-SHA-256-PLUS); also md5 and trust, if the server
+//! asks for no more. A server that wants the password in clear text is refused.
 //!
 //! The protocol: <https://www.postgresql.org/docs/current/protocol-replication.html>.
 
@@ -24,20 +24,28 @@ mod authentication;
 mod client;
 mod config;
 mod connection;
+mod copy;
+mod end_point;
 mod error;
 mod inbound;
+mod literal;
 mod progress;
 mod row;
 mod slot;
+mod socket;
 mod status;
 mod stream;
+mod tls_request;
 
 pub use pgoutput::Lsn;
+pub use tls::{ClientCertificate, Tls, Verify};
 
 pub use crate::client::{Client, System};
 pub use crate::config::{Config, Host, Secret};
+pub use crate::copy::{CopyOut, CopyRow};
 pub use crate::error::Error;
+pub use crate::literal::literal;
 pub use crate::progress::Progress;
 pub use crate::row::Row;
-pub use crate::slot::{CreatedSlot, Slot, SlotName, Snapshot, WalStatus};
+pub use crate::slot::{CreatedSlot, Lifetime, Slot, SlotName, Snapshot, WalStatus};
 pub use crate::stream::{WalMessage, WalStream};

@@ -33,17 +33,19 @@ impl Row {
         &self.values
     }
 
-    pub(crate) fn parse<T: FromStr>(&self, name: &str) -> Result<Option<T>, Error> {
+    /// `None` for null; an error when the value is not a `T`.
+    pub fn parse<T: FromStr>(&self, name: &str) -> Result<Option<T>, Error> {
         let unreadable = |_| Error::protocol(format!("unreadable value in column {name}"));
         self.get(name).map(str::parse).transpose().map_err(unreadable)
     }
 
-    pub(crate) fn require<T: FromStr>(&self, name: &str) -> Result<T, Error> {
+    /// A value that cannot be null.
+    pub fn require<T: FromStr>(&self, name: &str) -> Result<T, Error> {
         self.parse(name)?.ok_or_else(|| Error::protocol(format!("no value in column {name}")))
     }
 
-    /// Postgres writes booleans as `t` and `f`.
-    pub(crate) fn flag(&self, name: &str) -> bool {
+    /// A boolean, which Postgres writes as `t` and `f`; null is false.
+    pub fn flag(&self, name: &str) -> bool {
         self.get(name) == Some("t")
     }
 

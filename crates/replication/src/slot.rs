@@ -23,6 +23,16 @@ pub enum Snapshot {
     Nothing,
 }
 
+/// How long a slot lives, and where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lifetime {
+    /// Goes with the connection that made it.
+    Temporary,
+    Permanent,
+    /// Permanent, and kept up on standbys; since PostgreSQL 17.
+    Failover,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CreatedSlot {
     /// The slot delivers every transaction that commits after this.
@@ -46,6 +56,12 @@ pub struct Slot {
     pub wal_status: Option<WalStatus>,
     /// How many bytes can still be written before the slot is in danger; `None` without a limit, and when lost.
     pub safe_wal_size_bytes: Option<i64>,
+    /// Since PostgreSQL 17: kept up on standbys, so that a promotion does not lose it.
+    pub failover: bool,
+    /// Since PostgreSQL 17: a standby's copy, which nobody may read before the promotion.
+    pub synced: bool,
+    /// Since PostgreSQL 17; 16 knows only `conflicting`.
+    pub invalidation_reason: Option<String>,
 }
 
 /// Whether the log that a slot needs is still there.
@@ -98,11 +114,17 @@ impl CreatedSlot {
 }
 
 impl Slot {
+    /// Columns that only newer servers have are taken out of the whole row, where a missing one is null.
     pub(crate) fn select(name: &SlotName) -> String {
         format!(
             "select plugin, slot_type, database, temporary, active, active_pid, restart_lsn, \
-             confirmed_flush_lsn, wal_status, safe_wal_size \
-             from pg_catalog.pg_replication_slots where slot_name = '{name}'"
+             confirmed_flush_lsn, wal_status, safe_wal_size, \
+             coalesce((all_columns ->> 'failover')::boolean, false) as failover, \
+             coalesce((all_columns ->> 'synced')::boolean, false) as synced, \
+             coalesce(all_columns ->> 'invalidation_reason', \
+                      case when (all_columns ->> 'conflicting')::boolean then 'conflict' end) as invalidation_reason \
+             from pg_catalog.pg_replication_slots as slot, to_jsonb(slot) as all_columns \
+             where slot_name = '{name}'"
         )
     }
 
@@ -118,6 +140,9 @@ impl Slot {
             confirmed_flush_lsn: row.parse("confirmed_flush_lsn")?,
             wal_status: row.parse("wal_status")?,
             safe_wal_size_bytes: row.parse("safe_wal_size")?,
+            failover: row.flag("failover"),
+            synced: row.flag("synced"),
+            invalidation_reason: row.get("invalidation_reason").map(str::to_owned),
         })
     }
 }

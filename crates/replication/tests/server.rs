@@ -93,7 +93,11 @@ impl Database {
         );
         for row in admin.query(&slots).await? {
             let slot = SlotName::new(row.get("slot_name").context("a slot without a name")?)?;
-            admin.drop_slot(&slot, true).await?;
+            // A temporary one may have gone with its connection meanwhile.
+            match admin.drop_slot(&slot, true).await {
+                Err(error) if error.sqlstate() == Some("42704") => {}
+                dropped => dropped?,
+            }
         }
         admin.query(&format!("drop database {name} with (force)")).await?;
         Ok(())

@@ -1,7 +1,7 @@
 //! Claims about queries and slots.
 
 use anyhow::Context;
-use replication::{Client, Lsn, SlotName, Snapshot, WalStatus};
+use replication::{Client, Lifetime, Lsn, SlotName, Snapshot, WalStatus};
 
 use crate::server::{PUBLICATION, with_database};
 
@@ -11,7 +11,7 @@ fn slot_is_created_read_and_dropped() {
         let mut client = database.connect().await?;
         assert_eq!(client.read_slot(&database.slot).await?, None);
 
-        let created = client.create_slot(&database.slot, Snapshot::Nothing, false).await?;
+        let created = client.create_slot(&database.slot, Snapshot::Nothing, Lifetime::Permanent).await?;
         assert_eq!(created.snapshot_name, None);
 
         let slot = client.read_slot(&database.slot).await?.context("no slot")?;
@@ -34,7 +34,7 @@ fn exported_snapshot_shows_what_was_there_before_the_slot() {
     with_database(async |database| {
         let (mut owner, mut other) = (database.connect().await?, database.connect().await?);
         other.query("insert into entry values (1)").await?;
-        let created = owner.create_slot(&database.slot, Snapshot::Export, true).await?;
+        let created = owner.create_slot(&database.slot, Snapshot::Export, Lifetime::Temporary).await?;
         other.query("insert into entry values (2)").await?;
 
         let snapshot = created.snapshot_name.context("no snapshot")?;
@@ -52,7 +52,7 @@ fn exported_snapshot_shows_what_was_there_before_the_slot() {
 fn slot_in_use_is_transient_and_a_missing_one_is_not() {
     with_database(async |database| {
         let mut client = database.connect().await?;
-        client.create_slot(&database.slot, Snapshot::Nothing, false).await?;
+        client.create_slot(&database.slot, Snapshot::Nothing, Lifetime::Permanent).await?;
         let holder = database.stream().await?;
 
         let second = database.connect().await?.start_replication(&database.slot, Lsn::ZERO, PUBLICATION);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use pgoutput::{Column, Message, decode};
-use replication::{Config, Error, Lsn, Snapshot, WalMessage, WalStream};
+use replication::{Config, Error, Lifetime, Lsn, Snapshot, WalMessage, WalStream};
 use tokio::time::timeout;
 
 use crate::server::{DEADLINE, Database, PUBLICATION, eventually, with_database};
@@ -46,7 +46,7 @@ fn ids(messages: &[Message]) -> Vec<i64> {
 
 async fn create_slot(database: &Database) -> Result<replication::Client> {
     let mut client = database.connect().await?;
-    client.create_slot(&database.slot, Snapshot::Nothing, false).await?;
+    client.create_slot(&database.slot, Snapshot::Nothing, Lifetime::Permanent).await?;
     Ok(client)
 }
 
