@@ -50,6 +50,7 @@ missing() {
   has_java || echo openjdk-17-jre-headless
   have mvn || echo maven
   have kcat || echo kcat
+  have xz || echo xz-utils
 }
 
 # The line for root. A cluster on port 5432 that nobody asked for would come with PostgreSQL's package.

@@ -20,6 +20,11 @@ pub enum Error {
     PostgresMajorMissing { directory: PathBuf, major: u32 },
 
     #[error(
+        "PostgreSQL {major} is not installed: install postgresql-{major} (scripts/postgres.sh fetches a newer one)"
+    )]
+    PostgresMajorUnknown { major: u32 },
+
+    #[error(
         "Java 17 or newer is not installed. As root, type:  \
          apt-get update && apt-get install -y --no-install-recommends openjdk-17-jre-headless"
     )]
@@ -70,11 +75,23 @@ pub enum Error {
     #[error("{server} did not stop in time and was killed: its next start recovers")]
     Killed { server: &'static str },
 
+    #[error("{server} does not run: start it again first")]
+    NotRunning { server: &'static str },
+
+    #[error("{} exists: a copy needs a directory of its own", directory.display())]
+    CopyExists { directory: PathBuf },
+
+    #[error("{in_sync} of {brokers} replicas are in sync after {limit_s} s")]
+    OutOfSync { in_sync: usize, brokers: usize, limit_s: u64 },
+
     #[error("a process {pid} works in {} and does not stop: end it", directory.display())]
     Survivor { directory: PathBuf, pid: i32 },
 
     #[error("cannot run {program}: {source}")]
     Run { program: String, source: io::Error },
+
+    #[error("cannot make the certificate {name}: {source}")]
+    Certificate { name: String, source: rcgen::Error },
 
     #[error("cannot {action} {}: {source}", path.display())]
     File { action: &'static str, path: PathBuf, source: io::Error },
@@ -84,6 +101,10 @@ impl Error {
     /// For `map_err` on a file operation.
     pub(crate) fn file(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::File { action, path: path.to_owned(), source }
+    }
+
+    pub(crate) fn certificate(name: &str) -> impl FnOnce(rcgen::Error) -> Self {
+        move |source| Self::Certificate { name: name.to_owned(), source }
     }
 
     /// The server ended because somebody took its port after it was chosen.

@@ -17,16 +17,19 @@ const MAJOR_MIN: u32 = 15;
 pub struct Installations {
     pub versions: PathBuf,
     pub path: OsString,
+    /// `None`: the newest.
+    pub major: Option<u32>,
 }
 
 impl Default for Installations {
     fn default() -> Self {
-        Self { versions: PathBuf::from("/usr/lib/postgresql"), path: env::var_os("PATH").unwrap_or_default() }
+        let path = env::var_os("PATH").unwrap_or_default();
+        Self { versions: PathBuf::from("/usr/lib/postgresql"), path, major: None }
     }
 }
 
 /// The programs of one version.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Installation {
     bin: PathBuf,
     major: u32,
@@ -39,16 +42,30 @@ impl Installation {
 }
 
 impl Installations {
-    /// The newest version; or for a data directory that exists already, the version that made it.
+    /// The programs in this directory and no others.
+    pub fn only(bin: &Path) -> Self {
+        Self { versions: PathBuf::new(), path: bin.as_os_str().to_owned(), major: None }
+    }
+
+    /// Of these, the ones of this version.
+    pub fn of_major(self, major: u32) -> Self {
+        Self { major: Some(major), ..self }
+    }
+
+    /// For a data directory that exists already, the version that made it; else the one that is asked for.
     pub(crate) fn find(&self, data: &Path) -> Result<Installation, Error> {
-        let wanted = major_of(data);
+        let made_by = major_of(data);
+        let wanted = made_by.or(self.major);
         let mut found = self.all();
         // Stable: between two of the same version, the first place counts.
         found.sort_by_key(|installation| Reverse(installation.major));
         let fits = |major| wanted.map_or(major >= MAJOR_MIN, |wanted| major == wanted);
         found.into_iter().find(|installation| fits(installation.major)).ok_or_else(|| {
-            let directory = data.to_owned();
-            wanted.map_or(Error::PostgresMissing, |major| Error::PostgresMajorMissing { directory, major })
+            match (made_by, self.major) {
+                (Some(major), _) => Error::PostgresMajorMissing { directory: data.to_owned(), major },
+                (None, Some(major)) => Error::PostgresMajorUnknown { major },
+                (None, None) => Error::PostgresMissing,
+            }
         })
     }
 

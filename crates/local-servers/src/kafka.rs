@@ -1,33 +1,18 @@
 //! A private Apache Kafka broker: one KRaft node that is its own controller, plain text on 127.0.0.1.
 
-use std::env;
-use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::time::Duration;
+use std::path::PathBuf;
 
-use rand::Rng;
-use rustix::process::Signal;
+use crate::Error;
+use crate::kafka_doors::{KafkaDoors, KafkaSecurity};
+use crate::port::{self, ReservedPort};
 
-use crate::directory::{self, Directory};
-use crate::metadata;
-use crate::process::{Process, Rung};
-use crate::{Error, port, survivor};
+mod cluster;
+mod node;
 
-const SERVER: &str = "Kafka";
+pub use cluster::{KafkaCluster, KafkaClusterOptions, Proxied};
+use node::{Home, Node, cluster_id};
 
-/// A start takes 3 to 4 s on two idle cores, and a loaded machine is many times slower.
-const READY_LIMIT: Duration = Duration::from_secs(60);
-
-const LADDER: [Rung; 2] = [Rung::new(Signal::TERM, 30), Rung::new(Signal::KILL, 5)];
-
-/// What the Java process needs for a broker of this size, and flags that halve its start.
-const JAVA_FLAGS: [&str; 3] = ["-Xmx512m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"];
-
-/// Marks a finished format, so that one that was killed in the middle is done again.
-const FORMATTED: &str = "formatted";
-const PROPERTIES: &str = "server.properties";
+const HEAP: &str = "-Xmx512m";
 
 /// What to start and where.
 #[derive(Debug, Clone)]
@@ -40,118 +25,100 @@ pub struct KafkaOptions {
     pub libs: PathBuf,
 }
 
-/// A running broker; dropping it stops the broker as well, without a word about failures.
+/// A broker; dropping it stops the broker as well, without a word about failures.
 pub struct KafkaBroker {
-    process: Process,
-    port: u16,
-    // Last, so that the directory is given free after the broker has ended.
-    _directory: Directory,
+    node: Node,
 }
 
 impl KafkaBroker {
     /// Starts a broker and returns when it answers to clients.
     pub fn start(options: KafkaOptions) -> Result<Self, Error> {
-        let libs = find_jars(&options.libs)?;
-        let directory = Directory::own(&options.directory)?;
-        survivor::stop_all("java", directory.path(), &LADDER)?;
-        let (process, port) = port::retry(options.port, || launch(&directory, options.port, &libs))?;
-        port::remember(port, &directory.join("port"))?;
-        Ok(Self { process, port, _directory: directory })
+        port::retry(options.port, || {
+            let (home, port, controller) = own(&options)?;
+            let properties = server_properties(port.number(), controller.number());
+            Self::launch(home, &properties, &[], port, vec![controller])
+        })
+    }
+
+    /// The same with further doors, for whoever has the certificate or the password that each wants.
+    pub fn start_secured(
+        options: &KafkaOptions,
+        security: &KafkaSecurity,
+    ) -> Result<(Self, KafkaDoors), Error> {
+        port::retry(options.port, || {
+            let (home, port, controller) = own(options)?;
+            let reserved = ["tls-port", "mutual-tls-port", "sasl-port"].map(|file| home.port(None, file));
+            let [tls, mutual_tls, sasl] = reserved;
+            let reserved = [tls?, mutual_tls?, sasl?];
+            let [tls, mutual_tls, sasl] = reserved.each_ref().map(ReservedPort::number);
+            let doors = KafkaDoors { tls, mutual_tls, sasl };
+            security.write_stores(home.path())?;
+            let properties = server_properties(port.number(), controller.number())
+                + &doors.properties(security, port.number(), controller.number());
+            let others = [controller].into_iter().chain(reserved).collect();
+            let users = security.format_arguments();
+            Ok((Self::launch(home, &properties, &users, port, others)?, doors))
+        })
+    }
+
+    fn launch(
+        home: Home,
+        properties: &str,
+        format_arguments: &[String],
+        port: ReservedPort,
+        others: Vec<ReservedPort>,
+    ) -> Result<Self, Error> {
+        let options: Vec<&str> =
+            ["--standalone"].into_iter().chain(format_arguments.iter().map(String::as_str)).collect();
+        // The id counts only when the data is formatted, which is once.
+        home.prepare(properties, &cluster_id(), &options)?;
+        let mut node = Node::spawn(home, port, others)?;
+        node.wait_ready().map(|()| Self { node })
     }
 
     /// `host:port` for `bootstrap.servers`.
     pub fn bootstrap(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
+        format!("127.0.0.1:{}", self.node.port())
+    }
+
+    /// Of the running process, or of the last one.
+    pub fn pid(&self) -> u32 {
+        self.node.pid()
+    }
+
+    /// Ends the broker at once, as a crash of its process would. One that has ended is left as it is.
+    pub fn kill(&mut self) -> Result<(), Error> {
+        self.node.kill()
+    }
+
+    /// Starts the broker again on its port and data and returns when it answers; one that still runs is stopped before.
+    pub fn restart(&mut self) -> Result<(), Error> {
+        self.node.restart()
+    }
+
+    /// Stops the broker where it is: connections stay open and get no answer.
+    pub fn pause(&mut self) -> Result<(), Error> {
+        self.node.pause()
+    }
+
+    pub fn resume(&mut self) -> Result<(), Error> {
+        self.node.resume()
     }
 
     /// Shuts the broker down in order and waits for its end.
     pub fn stop(mut self) -> Result<(), Error> {
-        self.process.stop(&LADDER)
+        self.node.stop()
     }
 }
 
-impl Drop for KafkaBroker {
-    fn drop(&mut self) {
-        // After `stop` nothing runs any more; otherwise nobody is left to tell.
-        let _ = self.process.stop(&LADDER);
-    }
+/// The directory, the clients' port and the controller's.
+fn own(options: &KafkaOptions) -> Result<(Home, ReservedPort, ReservedPort), Error> {
+    let home = Home::own(&options.directory, &options.libs, HEAP)?;
+    let port = home.port(options.port, "port")?;
+    let controller = home.port(None, "controller-port")?;
+    Ok((home, port, controller))
 }
 
-fn find_jars(libs: &Path) -> Result<PathBuf, Error> {
-    let missing = || Error::KafkaJarsMissing { libs: libs.to_owned() };
-    let has_jar = |path: PathBuf| path.extension().is_some_and(|extension| extension == "jar");
-    let entries = fs::read_dir(libs).map_err(|_| missing())?;
-    if !entries.flatten().any(|entry| has_jar(entry.path())) {
-        return Err(missing());
-    }
-    libs.canonicalize().map_err(Error::file("find", libs))
-}
-
-fn launch(directory: &Directory, asked: Option<u16>, libs: &Path) -> Result<(Process, u16), Error> {
-    let port = port::choose(asked, &directory.join("port"))?;
-    let controller_file = directory.join("controller-port");
-    let controller_port = port::choose(None, &controller_file)?;
-    port::remember(controller_port, &controller_file)?;
-    let properties = directory.join(PROPERTIES);
-    fs::write(&properties, server_properties(port, controller_port))
-        .map_err(Error::file("write", &properties))?;
-    format_once(directory, libs)?;
-
-    let mut command = java(directory, libs);
-    command.args(["kafka.Kafka", PROPERTIES]);
-    let process = Process::spawn(SERVER, &mut command, &directory.join("kafka.log"));
-    let mut process = process.map_err(java_missing)?;
-    match process.wait_until(READY_LIMIT, || metadata::has_broker(port)) {
-        Ok(()) => Ok((process, port)),
-        Err(error) => {
-            // Why it is not ready says more than how it stopped.
-            let _ = process.stop(&LADDER);
-            Err(error)
-        }
-    }
-}
-
-fn format_once(directory: &Directory, libs: &Path) -> Result<(), Error> {
-    let formatted = directory.join(FORMATTED);
-    if formatted.exists() {
-        return Ok(());
-    }
-    directory::remove(&directory.join("data"))?;
-    let cluster_id = cluster_id();
-    let mut command = java(directory, libs);
-    command.args(["kafka.tools.StorageTool", "format", "--standalone", "-t", &cluster_id, "-c", PROPERTIES]);
-    Process::run("Kafka's format", &mut command, &directory.join("format.log")).map_err(java_missing)?;
-    fs::write(&formatted, cluster_id).map_err(Error::file("write", &formatted))
-}
-
-fn java(directory: &Directory, libs: &Path) -> Command {
-    let home = env::var_os("JAVA_HOME").map(|home| PathBuf::from(home).join("bin/java"));
-    let program = home.filter(|java| java.is_file()).unwrap_or_else(|| PathBuf::from("java"));
-    let mut command = Command::new(program);
-    command.current_dir(directory.path()).args(JAVA_FLAGS).arg("-cp").arg(libs.join("*"));
-    command
-}
-
-fn java_missing(error: Error) -> Error {
-    match error {
-        Error::Run { source, .. } if source.kind() == io::ErrorKind::NotFound => Error::JavaMissing,
-        other => other,
-    }
-}
-
-/// 16 random bytes in URL-safe base64: 21 digits of 6 bits and a last one of 2 bits. It must not start with `-`,
-/// which the format tool takes for an option.
-fn cluster_id() -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let mut random = rand::rng();
-    let mut digit = |choices: &[u8]| char::from(choices[random.random_range(0..choices.len())]);
-    let first = digit(&DIGITS[..62]);
-    let middle: String = (0..20).map(|_| digit(DIGITS)).collect();
-    let last = digit(b"AQgw");
-    format!("{first}{middle}{last}")
-}
-
-/// Paths are relative to the broker's directory, where it works.
 fn server_properties(port: u16, controller_port: u16) -> String {
     format!(
         "process.roles=broker,controller
@@ -173,17 +140,4 @@ transaction.state.log.num.partitions=3
 auto.create.topics.enable=false
 "
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::cluster_id;
-
-    #[test]
-    fn cluster_id_has_22_digits_and_no_leading_dash() {
-        for id in (0..1000).map(|_| cluster_id()) {
-            assert_eq!(id.len(), 22);
-            assert!(!id.starts_with('-'), "{id}");
-        }
-    }
 }

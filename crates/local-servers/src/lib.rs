@@ -1,4 +1,4 @@
-//! A private PostgreSQL cluster and a private Apache Kafka broker on 127.0.0.1, for `lunaria dev` and for the tests.
+//! Private PostgreSQL and Apache Kafka servers on 127.0.0.1, for `lunaria dev` and for the tests.
 //!
 //! Each server lives in a directory of its own: data, log, last port and an owner's lock. Starting on the same
 //! directory again gives the same data, after whatever ended the last run:
@@ -14,18 +14,25 @@
 //! then stops them in order. All calls block: from async code, go through `spawn_blocking`.
 
 mod account;
+mod certificates;
+mod crew;
 mod directory;
 mod error;
 mod installation;
 mod kafka;
+mod kafka_doors;
 mod metadata;
 mod port;
 mod postgres;
+mod postgres_tls;
 mod process;
 mod survivor;
 
+pub use certificates::{CertificateAuthority, Identity};
 pub use error::Error;
 pub use installation::Installations;
-pub use kafka::{KafkaBroker, KafkaOptions};
-pub use port::free_port;
+pub use kafka::{KafkaBroker, KafkaCluster, KafkaClusterOptions, KafkaOptions, Proxied};
+pub use kafka_doors::{KafkaDoors, KafkaSecurity};
+pub use port::{ReservedPort, free_port};
 pub use postgres::{PostgresCluster, PostgresOptions};
+pub use postgres_tls::PostgresTls;

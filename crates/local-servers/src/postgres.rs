@@ -13,10 +13,16 @@ use rustix::process::Signal;
 use crate::account::Account;
 use crate::directory::{self, Directory};
 use crate::installation::{Installation, Installations};
+use crate::port::{self, ReservedPort};
 use crate::process::{Process, Rung};
-use crate::{Error, port, survivor};
+use crate::{Error, survivor};
+
+mod copy;
+mod fault;
+mod standby;
 
 const SERVER: &str = "PostgreSQL";
+const PROGRAM: &str = "postgres";
 
 /// Recovery after a kill -9 replays up to `max_wal_size` of log before the server answers.
 const READY_LIMIT: Duration = Duration::from_secs(120);
@@ -55,14 +61,24 @@ pub struct PostgresOptions {
     pub settings: Vec<(String, String)>,
 }
 
-/// A running cluster; dropping it stops the server as well, without a word about failures.
+/// A cluster; dropping it stops the server as well, without a word about failures.
+///
+/// It can be hurt on purpose: see [`PostgresCluster::kill`] and what stands beside it.
 pub struct PostgresCluster {
     process: Process,
-    port: u16,
+    port: ReservedPort,
     socket_directory: PathBuf,
     password: String,
     // Last, so that the directory is given free after the server has ended.
-    _directory: Directory,
+    home: Home,
+}
+
+/// What every start of the same cluster has in common.
+struct Home {
+    account: Account,
+    installation: Installation,
+    settings: Vec<(String, String)>,
+    directory: Directory,
 }
 
 impl PostgresCluster {
@@ -75,30 +91,26 @@ impl PostgresCluster {
     pub fn start_from(options: PostgresOptions, installations: &Installations) -> Result<Self, Error> {
         // Before anything is created, so that a machine without PostgreSQL is left as it was.
         let installation = installations.find(&options.directory.join("data"))?;
-        let account = Account::not_root()?;
-        let directory = Directory::own(&options.directory)?;
-        let directory_bytes_max = SOCKET_PATH_BYTES_MAX - SOCKET_NAME_BYTES_MAX;
-        if directory.path().as_os_str().len() > directory_bytes_max {
-            let directory = directory.path().to_owned();
-            return Err(Error::DirectoryTooLong { directory, bytes_max: directory_bytes_max });
-        }
-        account.keep(directory.path(), 0o700)?;
-        account.must_reach(directory.path())?;
+        let home = Home::own(&options.directory, installation, options.settings)?;
+        survivor::stop_all(PROGRAM, &home.data(), &LADDER)?;
+        let password = initialise(&home.directory, &home.account, &home.installation)?;
+        Self::start_in(home, options.port, password)
+    }
 
-        let data = directory.join("data");
-        survivor::stop_all("postgres", &data, &LADDER)?;
-        let password = initialise(&directory, &account, &installation)?;
-        clean(&directory, &account)?;
-
-        let (process, port) =
-            port::retry(options.port, || launch(&directory, &account, &installation, &options))?;
-        port::remember(port, &directory.join("port"))?;
-        let socket_directory = directory.join("socket");
-        Ok(Self { process, port, socket_directory, password, _directory: directory })
+    fn start_in(home: Home, asked: Option<u16>, password: String) -> Result<Self, Error> {
+        clean(&home.directory, &home.account)?;
+        let port_file = home.directory.join("port");
+        let (process, port) = port::retry(asked, || {
+            let port = ReservedPort::of(port::choose(asked, &port_file)?)?;
+            Ok((launch(&home, port.number())?, port))
+        })?;
+        port::remember(port.number(), &port_file)?;
+        let socket_directory = home.directory.join("socket");
+        Ok(Self { process, port, socket_directory, password, home })
     }
 
     pub fn port(&self) -> u16 {
-        self.port
+        self.port.number()
     }
 
     pub fn socket_directory(&self) -> &Path {
@@ -111,11 +123,17 @@ impl PostgresCluster {
 
     /// Over TCP, as the superuser `postgres`.
     pub fn superuser_url(&self, database: &str) -> String {
-        format!("postgres://postgres:{}@127.0.0.1:{}/{database}", self.password, self.port)
+        format!("postgres://postgres:{}@127.0.0.1:{}/{database}", self.password, self.port())
     }
 
     /// Ends all sessions, writes what is in memory and waits for the server's end.
     pub fn stop(mut self) -> Result<(), Error> {
+        self.end()
+    }
+
+    fn end(&mut self) -> Result<(), Error> {
+        // Its children could not end while they are paused.
+        let _ = self.resume();
         self.process.stop(&LADDER)
     }
 }
@@ -123,7 +141,26 @@ impl PostgresCluster {
 impl Drop for PostgresCluster {
     fn drop(&mut self) {
         // After `stop` nothing runs any more; otherwise nobody is left to tell.
-        let _ = self.process.stop(&LADDER);
+        let _ = self.end();
+    }
+}
+
+impl Home {
+    fn own(path: &Path, installation: Installation, settings: Vec<(String, String)>) -> Result<Self, Error> {
+        let account = Account::not_root()?;
+        let directory = Directory::own(path)?;
+        let directory_bytes_max = SOCKET_PATH_BYTES_MAX - SOCKET_NAME_BYTES_MAX;
+        if directory.path().as_os_str().len() > directory_bytes_max {
+            let directory = directory.path().to_owned();
+            return Err(Error::DirectoryTooLong { directory, bytes_max: directory_bytes_max });
+        }
+        account.keep(directory.path(), 0o700)?;
+        account.must_reach(directory.path())?;
+        Ok(Self { account, installation, settings, directory })
+    }
+
+    fn data(&self) -> PathBuf {
+        self.directory.join("data")
     }
 }
 
@@ -169,16 +206,11 @@ fn clean(directory: &Directory, account: &Account) -> Result<(), Error> {
     account.keep(&sockets, 0o700)
 }
 
-fn launch(
-    directory: &Directory,
-    account: &Account,
-    installation: &Installation,
-    options: &PostgresOptions,
-) -> Result<(Process, u16), Error> {
-    let port = port::choose(options.port, &directory.join("port"))?;
+fn launch(home: &Home, port: u16) -> Result<Process, Error> {
+    let Home { account, installation, settings, directory } = home;
     let mut command = account.command(&installation.program("postgres"));
     command.arg("-D").arg(directory.join("data")).arg("-p").arg(port.to_string());
-    let settings = options.settings.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let settings = settings.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     for (name, value) in SETTINGS.into_iter().chain(settings) {
         command.arg("-c").arg(format!("{name}={value}"));
     }
@@ -186,7 +218,7 @@ fn launch(
     // Only our server can be behind this socket, and it opens it after its TCP port.
     let socket = directory.join("socket").join(format!(".s.PGSQL.{port}"));
     match process.wait_until(READY_LIMIT, || accepts_connections(&socket)) {
-        Ok(()) => Ok((process, port)),
+        Ok(()) => Ok(process),
         Err(error) => {
             // Why it is not ready says more than how it stopped.
             let _ = process.stop(&LADDER);

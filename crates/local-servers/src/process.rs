@@ -75,9 +75,30 @@ impl Process {
         Ok(())
     }
 
+    pub(crate) fn id(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+
+    /// To a server that has ended nothing is sent: its number may belong to a stranger.
+    pub(crate) fn signal(&mut self, signal: Signal) -> Result<(), Error> {
+        if self.has_ended() || kill_process(self.id(), signal).is_err() {
+            return Err(Error::NotRunning { server: self.server });
+        }
+        Ok(())
+    }
+
+    /// Ends the server at once, as a crash of its machine would. One that has ended is left as it is.
+    pub(crate) fn kill(&mut self) -> Result<(), Error> {
+        let run_error = |source| Error::Run { program: format!("kill {}", self.server), source };
+        // Reaps it as well, so that nothing of it holds a file, a lock or a port any more.
+        self.child.kill().and_then(|()| self.child.wait()).map(drop).map_err(run_error)
+    }
+
     /// Goes up the ladder until the server has ended; whoever had to be killed is reported.
     pub(crate) fn stop(&mut self, ladder: &[Rung]) -> Result<(), Error> {
-        let pid = Pid::from_child(&self.child);
+        let pid = self.id();
+        // A paused server would heed no rung but the last.
+        let _ = self.signal(Signal::CONT);
         for rung in ladder {
             // The child is not reaped yet, so that the number is still its own.
             if self.has_ended() {
@@ -97,7 +118,7 @@ impl Process {
         Err(Error::Killed { server: self.server })
     }
 
-    fn has_ended(&mut self) -> bool {
+    pub(crate) fn has_ended(&mut self) -> bool {
         !matches!(self.child.try_wait(), Ok(None))
     }
 }

@@ -16,8 +16,8 @@ use crate::process::Rung;
 /// Each look reads all of /proc.
 const POLL: Duration = Duration::from_millis(50);
 
-struct Survivor {
-    pid: Pid,
+pub(crate) struct Survivor {
+    pub(crate) pid: Pid,
     parent: Option<Pid>,
 }
 
@@ -27,6 +27,10 @@ pub(crate) fn stop_all(program: &str, directory: &Path, ladder: &[Rung]) -> Resu
     // Without it no process would be found, and two servers could work on the same data.
     let own = Path::new("/proc/self/cwd");
     fs::metadata(own).map_err(Error::file("read", own))?;
+    for survivor in find(program, directory) {
+        // A paused one would heed no rung but the last.
+        let _ = kill_process(survivor.pid, Signal::CONT);
+    }
     for rung in ladder {
         let survivors = find(program, directory);
         if survivors.is_empty() {
@@ -51,7 +55,8 @@ pub(crate) fn stop_all(program: &str, directory: &Path, ladder: &[Rung]) -> Resu
     })
 }
 
-fn find(program: &str, directory: &Path) -> Vec<Survivor> {
+/// Every process of `program` whose working directory is `directory`.
+pub(crate) fn find(program: &str, directory: &Path) -> Vec<Survivor> {
     let Ok(wanted) = fs::metadata(directory) else { return Vec::new() };
     let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
     entries
@@ -65,14 +70,24 @@ fn find(program: &str, directory: &Path) -> Vec<Survivor> {
             // A process of another user, or one that has ended, has no readable working directory.
             let cwd = fs::metadata(entry.path().join("cwd")).ok()?;
             let is_inside = (cwd.dev(), cwd.ino()) == (wanted.dev(), wanted.ino());
-            is_inside.then(|| Survivor { pid, parent: parent(&entry.path()) })
+            is_inside.then(|| Survivor { pid, parent: parent(pid) })
         })
         .collect()
 }
 
-/// The fourth field of proc_pid_stat(5), after a program name in parentheses that may itself hold any character.
-fn parent(process: &Path) -> Option<Pid> {
-    let stat = fs::read_to_string(process.join("stat")).ok()?;
+fn parent(pid: Pid) -> Option<Pid> {
+    Pid::from_raw(stat_field(pid, 4)?.parse().ok()?)
+}
+
+/// Stopped by a signal, or ended. <https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html>
+pub(crate) fn is_still(pid: Pid) -> bool {
+    stat_field(pid, 3).is_none_or(|state| ["T", "t", "Z", "X"].contains(&state.as_str()))
+}
+
+/// A field of proc_pid_stat(5) by its number there, after a program name in parentheses that may itself hold any
+/// character.
+fn stat_field(pid: Pid, number: usize) -> Option<String> {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).ok()?;
     let (_, fields) = stat.rsplit_once(')')?;
-    Pid::from_raw(fields.split_whitespace().nth(1)?.parse().ok()?)
+    fields.split_whitespace().nth(number - 3).map(ToOwned::to_owned)
 }

@@ -17,6 +17,9 @@ use local_servers::{
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use tempfile::TempDir;
 
+mod kafka_faults;
+mod postgres_faults;
+
 const LIMIT: Duration = Duration::from_secs(60);
 
 #[test]
@@ -158,7 +161,8 @@ fn data_of_a_version_that_is_not_installed_names_the_version() {
 #[test]
 fn missing_programs_give_the_line_to_type() {
     let directory = temporary();
-    let nowhere = Installations { versions: directory.path().join("none"), path: "/nowhere".into() };
+    let nowhere =
+        Installations { versions: directory.path().join("none"), path: "/nowhere".into(), major: None };
     let error = PostgresCluster::start_from(options(&directory), &nowhere).err().unwrap();
     assert!(matches!(error, Error::PostgresMissing));
     assert!(error.to_string().contains("apt-get install -y --no-install-recommends postgresql"), "{error}");
@@ -268,9 +272,13 @@ fn psql(target: &str, sql: &str) -> Result<String, String> {
 }
 
 fn kafka_libs() -> PathBuf {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scripts/kafka.sh");
-    let output = Command::new(script).stderr(Stdio::inherit()).output().unwrap();
-    assert!(output.status.success(), "type:  scripts/prerequisites.sh test && scripts/kafka.sh");
+    fetched_by("kafka.sh")
+}
+
+fn fetched_by(script: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scripts").join(script);
+    let output = Command::new(path).stderr(Stdio::inherit()).output().unwrap();
+    assert!(output.status.success(), "type:  scripts/prerequisites.sh test && scripts/{script}");
     PathBuf::from(String::from_utf8(output.stdout).unwrap().trim())
 }
 

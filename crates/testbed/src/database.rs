@@ -21,10 +21,20 @@ fn passwords() -> Passwords {
 
 impl TestDatabase {
     pub async fn create(service: &'static str) -> Self {
+        Self::create_on(&postgres(), service).await
+    }
+
+    /// On a server of the test's own.
+    pub async fn create_on(superuser: &PgConnectOptions, service: &'static str) -> Self {
         let name = unique(&format!("test_{}", service.replace('-', "_")));
-        let superuser = postgres();
-        provision(&superuser, &name, service, &passwords()).await.unwrap();
-        Self { superuser: superuser.database(&name), name, service }
+        provision(superuser, &name, service, &passwords()).await.unwrap();
+        Self { superuser: superuser.clone().database(&name), name, service }
+    }
+
+    /// The same database as it is reached at another port: through a proxy, or on a standby, whose roles are the same.
+    pub fn at_port(&self, port: u16) -> Self {
+        let superuser = self.superuser.clone().port(port);
+        Self { name: self.name.clone(), service: self.service, superuser }
     }
 
     pub fn superuser(&self) -> &PgConnectOptions {
@@ -66,12 +76,13 @@ impl TestDatabase {
 
     /// Drops the slots first: a slot pins its database and its WAL.
     pub async fn drop_database(self) {
-        let mut connection = PgConnection::connect_with(&postgres()).await.unwrap();
+        let cluster = self.superuser.clone().database("postgres");
+        let mut connection = PgConnection::connect_with(&cluster).await.unwrap();
         let drop_slots = "select pg_terminate_backend(active_pid) from pg_replication_slots
              where database = $1 and active_pid is not null";
         sqlx::query(drop_slots).bind(&self.name).execute(&mut connection).await.unwrap();
         crate::eventually("the slots are dropped", async || {
-            let mut connection = PgConnection::connect_with(&postgres()).await.unwrap();
+            let mut connection = PgConnection::connect_with(&cluster).await.unwrap();
             let drop = "select pg_drop_replication_slot(slot_name) from pg_replication_slots
                  where database = $1 and not active";
             let _ = sqlx::query(drop).bind(&self.name).execute(&mut connection).await;
