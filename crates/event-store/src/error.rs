@@ -14,14 +14,19 @@ pub enum Error {
     WrongAggregate(StreamName),
     #[error("an event cannot be written as JSON: {0}")]
     Unencodable(#[from] serde_json::Error),
+    /// The event, its stream's name or its type is beyond what Kafka takes with every other header. It will never be appended:
+    /// whoever decided it has to keep it smaller.
+    #[error("{0}")]
+    TooLarge(String),
     #[error("migration failed: {0}")]
     Migration(#[from] sqlx::migrate::MigrateError),
     #[error("database: {0}")]
     Database(#[source] sqlx::Error),
 }
 
-/// Raised by `append_events` (migrations/0001_event.sql).
+/// Raised by `append_events` (migrations/0005_append.sql).
 const APPEND_CONFLICT: &str = "LU001";
+const EVENT_TOO_LARGE: &str = "LU004";
 
 impl Error {
     /// Whether the same may succeed later, without anybody mending anything: the server is away, restarting,
@@ -42,8 +47,10 @@ impl Error {
 
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
-        match error.as_database_error().and_then(sqlx::error::DatabaseError::code) {
-            Some(code) if code == APPEND_CONFLICT => Self::Conflict,
+        let Some(raised) = error.as_database_error() else { return Self::Database(error) };
+        match raised.code().as_deref() {
+            Some(APPEND_CONFLICT) => Self::Conflict,
+            Some(EVENT_TOO_LARGE) => Self::TooLarge(raised.message().to_owned()),
             _ => Self::Database(error),
         }
     }

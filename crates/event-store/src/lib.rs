@@ -16,6 +16,8 @@ mod store;
 pub use store::{Executed, Store, StreamSeq};
 
 mod append;
+pub use append::{EVENT_BYTES_MAX, TYPE_BYTES_MAX};
+
 mod read;
 mod retry;
 

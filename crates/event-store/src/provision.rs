@@ -37,6 +37,9 @@ pub async fn provision(
     ] {
         create_role(&mut connection, role, rights, password).await?;
     }
+    // How far standbys are, and when the leading relay has last replied, is shown to nobody else.
+    let grant = format!("grant pg_read_all_stats to {RELAY_ROLE}");
+    sqlx::query(AssertSqlSafe(grant)).execute(&mut connection).await?;
     let exists: bool = sqlx::query_scalar("select exists (select from pg_database where datname = $1)")
         .bind(database)
         .fetch_one(&mut connection)

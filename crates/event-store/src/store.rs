@@ -9,7 +9,7 @@ use sqlx::{Connection, PgConnection, PgPool};
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-use crate::append::append_in;
+use crate::append::{Append, append_in};
 use crate::read::load_in;
 use crate::retry::Conflicts;
 use crate::{Error, ExecuteError, UnitOfWork};
@@ -41,8 +41,11 @@ pub struct Executed<A: Aggregate> {
 }
 
 impl Store {
-    pub async fn connect(service: &str, url: &str, connections_max: u32) -> Result<Self, Error> {
-        let options: PgConnectOptions = url.parse()?;
+    pub async fn connect(
+        service: &str,
+        options: PgConnectOptions,
+        connections_max: u32,
+    ) -> Result<Self, Error> {
         let options = options.application_name(&format!("lunaria-{service}"));
         // A pool would try for a long time and not say why.
         PgConnection::connect_with(&options).await?.close().await?;
@@ -75,8 +78,8 @@ impl Store {
     /// an earlier try had appended them. `execute` is for aggregates; this is for whoever makes events otherwise.
     pub async fn append(&self, mut events: Vec<NewEvent>) -> Result<bool, Error> {
         events.sort_by(|a, b| (&a.stream, a.seq).cmp(&(&b.stream, b.seq)));
-        let mut connection = self.pool.acquire().await?;
-        append_in(&mut connection, &events).await
+        let append = Append::of(&events)?;
+        append.run_in(&mut *self.pool.acquire().await?).await
     }
 
     /// The current state of an aggregate and the seq of its last event.

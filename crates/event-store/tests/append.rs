@@ -7,7 +7,9 @@ use sqlx::postgres::PgPoolOptions;
 use testbed::TestDatabase;
 use uuid::Uuid;
 
-use crate::entry::{entry, events_of_all_streams, json, seqs, stream};
+use crate::entry::{
+    append_directly, entry, events_of_all_streams, json, seqs, stream, until_one_waits_for_another,
+};
 
 /// What the server says to an append that is the caller's mistake.
 fn code_of(outcome: Result<bool, Error>) -> String {
@@ -103,6 +105,27 @@ async fn an_append_that_is_repeated_is_recognised_and_appends_nothing() {
     store.append(vec![entry("note-1", 3)]).await.unwrap();
     assert!(!store.append(events).await.unwrap());
     assert_eq!(events_of_all_streams(&store).await, 4);
+    database.drop_database().await;
+}
+
+#[tokio::test]
+async fn a_repetition_that_overtakes_its_first_try_waits_for_it_and_is_recognised() {
+    let database = TestDatabase::create("core").await;
+    let store = database.store().await;
+    for events in [vec![entry("note-1", 1)], vec![entry("note-2", 1), entry("note-3", 1)]] {
+        let mut first_try = store.pool().begin().await.unwrap();
+        for event in &events {
+            append_directly(&mut first_try, event).await;
+        }
+        let repetition = tokio::spawn({
+            let store = store.clone();
+            async move { store.append(events).await }
+        });
+        until_one_waits_for_another(&database).await;
+        first_try.commit().await.unwrap();
+        assert!(!repetition.await.unwrap().unwrap());
+    }
+    assert_eq!(events_of_all_streams(&store).await, 3);
     database.drop_database().await;
 }
 

@@ -3,7 +3,7 @@
 use event::{Actor, CausationKind, Metadata, NewEvent, Seq, StreamName};
 use event_store::Store;
 use serde_json::value::RawValue;
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 use testbed::TestDatabase;
 use uuid::Uuid;
 
@@ -59,4 +59,24 @@ pub(crate) async fn until_one_waits_for_another(database: &TestDatabase) {
     })
     .await;
     superuser.close().await;
+}
+
+/// An append whose transaction stays open.
+pub(crate) async fn append_directly(connection: &mut PgConnection, event: &NewEvent) {
+    sqlx::query(
+        "select append_events(array[$1], array[$2], array[$3], array[$4], array[$5], array[$6]::jsonb[],
+                              array[$7], array[$8], array[$9]::jsonb[])",
+    )
+    .bind(event.stream.as_str())
+    .bind(event.seq.get())
+    .bind(event.id)
+    .bind(event.event_type.as_ref())
+    .bind(event.version)
+    .bind(event.data.get())
+    .bind(event.correlation_id)
+    .bind(event.causation_id)
+    .bind(serde_json::to_string(&event.metadata).unwrap())
+    .execute(connection)
+    .await
+    .unwrap();
 }

@@ -8,7 +8,7 @@ use testbed::TestDatabase;
 use uuid::Uuid;
 
 use crate::counter::{Command, Counter, request};
-use crate::entry::{entry, until_one_waits_for_another};
+use crate::entry::{append_directly, entry, until_one_waits_for_another};
 
 const WRITERS: u64 = 16;
 const COMMANDS_EACH: u64 = 12;
@@ -86,24 +86,4 @@ async fn an_event_that_this_program_does_not_know_stops_the_command() {
     let place = format!("{}@1", Counter::stream(id));
     assert!(error.to_string().contains(&place), "{error}");
     database.drop_database().await;
-}
-
-/// An append whose transaction stays open.
-async fn append_directly(connection: &mut sqlx::PgConnection, event: &event::NewEvent) {
-    sqlx::query(
-        "select append_events(array[$1], array[$2], array[$3], array[$4], array[$5], array[$6]::jsonb[],
-                              array[$7], array[$8], array[$9]::jsonb[])",
-    )
-    .bind(event.stream.as_str())
-    .bind(event.seq.get())
-    .bind(event.id)
-    .bind(event.event_type.as_ref())
-    .bind(event.version)
-    .bind(event.data.get())
-    .bind(event.correlation_id)
-    .bind(event.causation_id)
-    .bind(serde_json::to_string(&event.metadata).unwrap())
-    .execute(connection)
-    .await
-    .unwrap();
 }

@@ -7,6 +7,7 @@ mod entry;
 
 // What `append_events` takes, refuses and recognises.
 mod append;
+mod limits;
 // Who may change the event table: nobody.
 mod read;
 mod rights;

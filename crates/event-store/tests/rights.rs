@@ -58,7 +58,12 @@ async fn the_relay_reads_events_and_appends_none() {
     let database = one_event().await;
     let mut relay = PgConnection::connect(&database.relay_url()).await.unwrap();
     let append = "select append_events('{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}')";
-    for sql in [append, INSERT, UPDATE, DELETE, TRUNCATE, "select from request", "select from cursor"] {
+    let append_one =
+        "select append_event('note-1', 2, gen_random_uuid(), '', 1::smallint, '{}', gen_random_uuid(),
+        gen_random_uuid(), '{}')";
+    for sql in
+        [append, append_one, INSERT, UPDATE, DELETE, TRUNCATE, "select from request", "select from cursor"]
+    {
         assert_eq!(code_of(&mut relay, sql).await, PERMISSION_DENIED, "{sql}");
     }
     assert_eq!(code_of(&mut relay, "select from event").await, "done");
