@@ -5,7 +5,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use event::RecordedEvent;
 
-use crate::{CommitPosition, Error, InFlight, OpenSink, Row, Sink, Ticket};
+use crate::{
+    CapturedTable, CommitPosition, Error, EventReader, InFlight, OpenSink, Origin, Row, Sink, Ticket,
+};
 
 /// Called when a handler is done with an event; dropped uncalled, the event is never confirmed.
 pub type Settle = Box<dyn FnOnce() + Send>;
@@ -25,8 +27,18 @@ pub struct OpenEmbedded {
 
 impl OpenSink for OpenEmbedded {
     type Sink = EmbeddedSink;
+    type Reader = EventReader;
 
-    fn open(&self, in_flight: Arc<InFlight>) -> impl Future<Output = Result<EmbeddedSink, Error>> + Send {
+    fn reader(&self, _: &[CapturedTable]) -> EventReader {
+        EventReader::default()
+    }
+
+    fn open(
+        &self,
+        in_flight: Arc<InFlight>,
+        _: Origin,
+        _: i64,
+    ) -> impl Future<Output = Result<EmbeddedSink, Error>> + Send {
         std::future::ready(Ok(EmbeddedSink { outlets: Arc::clone(&self.outlets), in_flight }))
     }
 }
@@ -37,6 +49,8 @@ pub struct EmbeddedSink {
 }
 
 impl Sink for EmbeddedSink {
+    type Item = Row;
+
     async fn deliver(&mut self, row: Row, _at: CommitPosition, ticket: Ticket) -> Result<(), Error> {
         let wanting: Vec<_> = self.outlets.iter().filter(|outlet| outlet.wants(row.category())).collect();
         if wanting.is_empty() {

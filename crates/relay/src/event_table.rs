@@ -120,7 +120,7 @@ fn fixed<const N: usize>(value: &Bytes) -> Result<[u8; N], Error> {
     value.as_ref().try_into().map_err(|_| malformed(&format!("{} bytes stand where {N} belong", value.len())))
 }
 
-fn utf8(value: Bytes) -> Result<Bytes, Error> {
+pub(crate) fn utf8(value: Bytes) -> Result<Bytes, Error> {
     match std::str::from_utf8(&value) {
         Ok(_) => Ok(value),
         Err(error) => Err(malformed(&format!("text is not UTF-8: {error}"))),

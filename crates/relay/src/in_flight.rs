@@ -7,58 +7,84 @@
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use jiff::Timestamp;
+use metrics::Histogram;
 use pgoutput::Lsn;
-use replication::Progress;
-use tokio::sync::watch;
+use tokio::sync::Notify;
+
+use crate::Error;
 
 /// Names the transaction that an event belongs to.
-pub type Ticket = usize;
+pub type Ticket = u64;
 
 pub struct InFlight {
     queue: Mutex<Queue>,
     confirm: Box<dyn Fn(Lsn) + Send + Sync>,
-    failure: watch::Sender<Option<String>>,
+    commit_to_ack: Histogram,
+    failure: Mutex<Option<Error>>,
+    failing: Notify,
 }
 
 #[derive(Default)]
 struct Queue {
     first: Ticket,
     transactions: VecDeque<Transaction>,
+    /// Of all transactions together.
+    unacknowledged: u64,
 }
 
 #[derive(Default)]
 struct Transaction {
     unacknowledged: usize,
+    /// The sink was given something of it.
+    is_delivered: bool,
     /// None while its commit has not been read.
-    end_lsn: Option<Lsn>,
+    committed: Option<Committed>,
+}
+
+#[derive(Clone, Copy)]
+struct Committed {
+    end_lsn: Lsn,
+    /// By the server's clock.
+    at: Timestamp,
 }
 
 impl InFlight {
-    pub fn new(progress: Progress) -> Self {
-        Self::confirming(move |lsn| progress.confirm(lsn))
-    }
-
-    fn confirming(confirm: impl Fn(Lsn) + Send + Sync + 'static) -> Self {
-        Self { queue: Mutex::default(), confirm: Box::new(confirm), failure: watch::Sender::new(None) }
+    pub(crate) fn confirming(
+        confirm: impl Fn(Lsn) + Send + Sync + 'static,
+        commit_to_ack: Histogram,
+    ) -> Self {
+        Self {
+            queue: Mutex::default(),
+            confirm: Box::new(confirm),
+            commit_to_ack,
+            failure: Mutex::default(),
+            failing: Notify::new(),
+        }
     }
 
     pub fn begin(&self) -> Ticket {
         let mut queue = self.queue();
         queue.transactions.push_back(Transaction::default());
-        queue.first + queue.transactions.len() - 1
+        queue.first + queue.transactions.len() as Ticket - 1
     }
 
     /// The sink has taken on `count` more deliveries of this transaction, each to be acknowledged.
     pub fn expect(&self, ticket: Ticket, count: usize) {
-        if let Some(transaction) = self.queue().transaction(ticket) {
+        let mut queue = self.queue();
+        queue.unacknowledged += count as u64;
+        if let Some(transaction) = queue.transaction(ticket) {
             transaction.unacknowledged += count;
+            transaction.is_delivered = true;
         }
     }
 
-    pub fn commit(&self, ticket: Ticket, end_lsn: Lsn) {
+    pub fn commit(&self, ticket: Ticket, end_lsn: Lsn, at: Timestamp) {
         let mut queue = self.queue();
         if let Some(transaction) = queue.transaction(ticket) {
-            transaction.end_lsn = Some(end_lsn);
+            let beyond = u64::from(event::mutants::active("confirm_beyond_end"));
+            let end_lsn = Lsn::new(end_lsn.as_u64() + beyond);
+            transaction.committed = Some(Committed { end_lsn, at });
             if event::mutants::active("confirm_before_ack") {
                 transaction.unacknowledged = 0;
             }
@@ -68,9 +94,17 @@ impl InFlight {
 
     /// One delivery of this transaction is with the sink for good. May be called from any thread.
     pub fn acknowledge(&self, ticket: Ticket) {
+        self.acknowledge_all(&[(ticket, 1)]);
+    }
+
+    /// The same for many: tickets, each with how many of its deliveries.
+    pub fn acknowledge_all(&self, runs: &[(Ticket, u32)]) {
         let mut queue = self.queue();
-        if let Some(transaction) = queue.transaction(ticket) {
-            transaction.unacknowledged = transaction.unacknowledged.saturating_sub(1);
+        for (ticket, count) in runs {
+            if let Some(transaction) = queue.transaction(*ticket) {
+                transaction.unacknowledged = transaction.unacknowledged.saturating_sub(*count as usize);
+            }
+            queue.unacknowledged = queue.unacknowledged.saturating_sub((*count).into());
         }
         self.advance(queue);
     }
@@ -78,27 +112,27 @@ impl InFlight {
     /// The server has nothing more before `wal_end`; it is confirmed if nothing is in flight.
     pub fn idle(&self, wal_end: Lsn) {
         let queue = self.queue();
-        if queue.transactions.is_empty() {
+        if queue.transactions.is_empty() || event::mutants::active("confirm_keep_alive") {
             drop(queue);
             (self.confirm)(wal_end);
         }
     }
 
-    /// A delivery has failed for good: the session has to begin again from what is confirmed.
-    pub fn fail(&self, reason: String) {
-        self.failure.send_if_modified(|failure| {
-            let first = failure.is_none();
-            failure.get_or_insert(reason);
-            first
-        });
+    /// A delivery has failed for good: the session has to end, and the next one begins at what is confirmed. The first
+    /// failure is the one that is told.
+    pub fn fail(&self, error: Error) {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+        self.failing.notify_one();
     }
 
-    /// Waits until a delivery fails.
-    pub async fn failed(&self) -> String {
-        let mut failure = self.failure.subscribe();
-        match failure.wait_for(Option::is_some).await {
-            Ok(reason) => reason.clone().unwrap_or_default(),
-            Err(_) => String::new(),
+    /// Waits until a delivery fails. For one waiter, once.
+    pub async fn failed(&self) -> Error {
+        loop {
+            let failing = self.failing.notified();
+            if let Some(error) = self.failure.lock().unwrap_or_else(PoisonError::into_inner).take() {
+                return error;
+            }
+            failing.await;
         }
     }
 
@@ -106,11 +140,22 @@ impl InFlight {
         self.queue().transactions.is_empty()
     }
 
+    /// Events that the sink has been given and not acknowledged.
+    pub(crate) fn unacknowledged(&self) -> u64 {
+        self.queue().unacknowledged
+    }
+
     fn advance(&self, mut queue: MutexGuard<'_, Queue>) {
         let mut reached = None;
-        while let Some(Transaction { unacknowledged: 0, end_lsn: Some(end_lsn) }) = queue.transactions.front()
+        let mut now = None;
+        while let Some(Transaction { unacknowledged: 0, is_delivered, committed: Some(committed) }) =
+            queue.transactions.front()
         {
-            reached = Some(*end_lsn);
+            reached = Some(committed.end_lsn);
+            if *is_delivered {
+                let took = now.get_or_insert_with(Timestamp::now).duration_since(committed.at);
+                self.commit_to_ack.record(took.as_secs_f64().max(0.0));
+            }
             queue.transactions.pop_front();
             queue.first += 1;
         }
@@ -127,7 +172,7 @@ impl InFlight {
 
 impl Queue {
     fn transaction(&mut self, ticket: Ticket) -> Option<&mut Transaction> {
-        self.transactions.get_mut(ticket.checked_sub(self.first)?)
+        self.transactions.get_mut(usize::try_from(ticket.checked_sub(self.first)?).ok()?)
     }
 }
 
@@ -146,7 +191,7 @@ mod tests {
         let confirm = move |lsn: Lsn| {
             seen.fetch_max(lsn.as_u64(), Ordering::SeqCst);
         };
-        (InFlight::confirming(confirm), confirmed)
+        (InFlight::confirming(confirm, Histogram::noop()), confirmed)
     }
 
     #[test]
@@ -154,9 +199,9 @@ mod tests {
         let (in_flight, confirmed) = observed();
         let (slow, fast) = (in_flight.begin(), in_flight.begin());
         in_flight.expect(slow, 1);
-        in_flight.commit(slow, Lsn::new(10));
+        in_flight.commit(slow, Lsn::new(10), Timestamp::UNIX_EPOCH);
         in_flight.expect(fast, 1);
-        in_flight.commit(fast, Lsn::new(20));
+        in_flight.commit(fast, Lsn::new(20), Timestamp::UNIX_EPOCH);
         in_flight.acknowledge(fast);
         assert_eq!(confirmed.load(Ordering::SeqCst), 0);
         in_flight.acknowledge(slow);
@@ -169,7 +214,7 @@ mod tests {
         let ticket = in_flight.begin();
         in_flight.idle(Lsn::new(99));
         assert_eq!(confirmed.load(Ordering::SeqCst), 0);
-        in_flight.commit(ticket, Lsn::new(10));
+        in_flight.commit(ticket, Lsn::new(10), Timestamp::UNIX_EPOCH);
         in_flight.idle(Lsn::new(99));
         assert_eq!(confirmed.load(Ordering::SeqCst), 99);
     }
@@ -177,9 +222,9 @@ mod tests {
     #[test]
     fn the_first_failure_is_the_one_that_is_told() {
         let (in_flight, _) = observed();
-        in_flight.fail("broker".to_owned());
-        in_flight.fail("later".to_owned());
-        assert_eq!(futures::executor::block_on(in_flight.failed()), "broker");
+        in_flight.fail(Error::Sink("broker".to_owned()));
+        in_flight.fail(Error::Sink("later".to_owned()));
+        assert_eq!(futures::executor::block_on(in_flight.failed()).to_string(), "sink: broker");
     }
 
     proptest! {
@@ -196,7 +241,7 @@ mod tests {
             for (n, size) in sizes.iter().enumerate() {
                 let ticket = in_flight.begin();
                 in_flight.expect(ticket, *size);
-                in_flight.commit(ticket, Lsn::new(10 * (n as u64 + 1)));
+                in_flight.commit(ticket, Lsn::new(10 * (n as u64 + 1)), Timestamp::UNIX_EPOCH);
                 deliveries.extend(std::iter::repeat_n(n, *size));
                 left.push(*size);
             }
@@ -207,7 +252,7 @@ mod tests {
                 deliveries.swap(at, other);
             }
             for n in deliveries {
-                in_flight.acknowledge(n);
+                in_flight.acknowledge(n as Ticket);
                 left[n] -= 1;
                 let prefix = left.iter().take_while(|left| **left == 0).count() as u64;
                 prop_assert_eq!(confirmed.load(Ordering::SeqCst), 10 * prefix);

@@ -65,8 +65,7 @@ impl Row {
     }
 
     pub fn recorded_at(&self) -> Timestamp {
-        let unix_micros = self.recorded_at_postgres_micros.saturating_add(POSTGRES_EPOCH_UNIX_MICROS);
-        Timestamp::from_microsecond(unix_micros).unwrap_or(Timestamp::MAX)
+        timestamp(self.recorded_at_postgres_micros)
     }
 
     /// The event as handlers know it.
@@ -92,6 +91,11 @@ impl Row {
             position: Position(self.position),
         })
     }
+}
+
+pub(crate) fn timestamp(postgres_micros: i64) -> Timestamp {
+    let unix_micros = postgres_micros.saturating_add(POSTGRES_EPOCH_UNIX_MICROS);
+    Timestamp::from_microsecond(unix_micros).unwrap_or(Timestamp::MAX)
 }
 
 /// Checked when the row was cut out.

@@ -93,3 +93,45 @@ async fn what_was_confirmed_is_not_sent_again_and_what_was_not_is() {
     relay.stop().await;
     source.drop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_slot_never_stands_beyond_what_the_relay_has_written_down() {
+    let source = Source::create().await;
+    let recorder = Recorder::default();
+    let relay = source.relay(recorder.clone()).await;
+    let mut moves = std::collections::BTreeSet::new();
+    for seq in 1..=LATER {
+        source.append("free-1", seq).await;
+        recorder.until_delivered(usize::try_from(seq).unwrap()).await;
+        // In this order: the ceiling only rises.
+        let confirmed = source.confirmed().await;
+        let ceiling: replication::Lsn = source.state("confirmed_lsn").await.unwrap().parse().unwrap();
+        assert!(confirmed <= ceiling, "{confirmed} is confirmed, {ceiling} is written");
+        moves.insert(confirmed);
+    }
+    assert!(moves.len() > 1, "nothing was confirmed meanwhile");
+    relay.stop().await;
+    source.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_relay_that_is_stopped_leaves_nothing_to_be_sent_again() {
+    let source = Source::create().await;
+    let recorder = Recorder::default();
+    for round in 1..=5 {
+        let relay = source.relay(recorder.clone()).await;
+        let first = (round - 1) * 20 + 1;
+        for seq in first..first + 20 {
+            source.append("free-1", seq).await;
+        }
+        recorder.until_delivered(usize::try_from(first).unwrap()).await;
+        // In the middle of the rest.
+        relay.stop().await;
+    }
+    let relay = source.relay(recorder.clone()).await;
+    let delivered = recorder.until_delivered(100).await;
+    relay.stop().await;
+    let seqs: Vec<_> = delivered.iter().map(|one| one.row.seq).collect();
+    assert_eq!(seqs, (1..=100).collect::<Vec<_>>());
+    source.drop().await;
+}

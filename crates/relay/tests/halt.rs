@@ -77,7 +77,7 @@ async fn a_missing_slot_is_created_for_an_empty_table_only() {
     recorder.until_delivered(1).await;
     relay.stop().await;
 
-    source.superuser(&format!("select pg_drop_replication_slot('{}')", source.slot)).await;
+    source.drop_slot().await;
     let reason = halts_at_start(&source).await;
     assert!(reason.contains("does not exist"), "{reason}");
     let slots = format!("select count(*) from pg_replication_slots where slot_name = '{}'", source.slot);
@@ -91,10 +91,10 @@ async fn a_slot_of_another_plugin_or_database_halts_the_relay() {
     let logical = "select pg_create_logical_replication_slot";
     source.superuser(&format!("{logical}('{}', 'test_decoding')", source.slot)).await;
     assert!(halts_at_start(&source).await.contains("not for pgoutput"));
-    source.superuser(&format!("select pg_drop_replication_slot('{}')", source.slot)).await;
+    source.drop_slot().await;
     source.superuser(&format!("select pg_create_physical_replication_slot('{}')", source.slot)).await;
     assert!(halts_at_start(&source).await.contains("not for pgoutput"));
-    source.superuser(&format!("select pg_drop_replication_slot('{}')", source.slot)).await;
+    source.drop_slot().await;
 
     let other = Source::create().await;
     other.superuser(&format!("{logical}('{}', 'pgoutput')", source.slot)).await;

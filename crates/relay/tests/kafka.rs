@@ -3,7 +3,10 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use kafka_client::{Access, TopicNames};
 use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::{Headers, Message};
 use relay::{KafkaConfig, OpenKafka};
@@ -13,21 +16,21 @@ use crate::source::{Source, append_in};
 
 const PARTITIONS: i32 = 3;
 
-struct Record {
+pub(crate) struct Record {
     partition: i32,
-    key: String,
+    pub(crate) key: String,
     value: String,
-    headers: HashMap<String, String>,
+    pub(crate) headers: HashMap<String, String>,
 }
 
 fn sink(prefix: &str) -> OpenKafka {
     let (prefix, service) = (prefix.to_owned(), "core".to_owned());
-    let config = KafkaConfig { brokers: kafka(), prefix, service, partitions: PARTITIONS, replication: 1 };
-    OpenKafka { config }
+    let config = KafkaConfig::new(Access::plaintext(kafka()), TopicNames::by_category(prefix), service);
+    OpenKafka { config: KafkaConfig { partitions: PARTITIONS, ..config } }
 }
 
 /// The records of a topic, once there are `count` of them.
-async fn records(topic: &str, count: usize) -> Vec<Record> {
+pub(crate) async fn records(topic: &str, count: usize) -> Vec<Record> {
     let consumer: BaseConsumer = ClientConfig::new()
         .set("bootstrap.servers", kafka())
         .set("group.id", unique("reader"))
@@ -122,15 +125,24 @@ async fn a_relay_that_is_restarted_leaves_no_gap_in_the_topic() {
     source.drop().await;
 }
 
+/// No larger than `append_events` takes, so that it needs a topic that takes less than Kafka's default.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_event_that_is_too_large_for_the_broker_halts_the_relay() {
+async fn an_event_that_is_too_large_for_its_topic_halts_the_relay() {
     let source = Source::create().await;
-    let relay = source.relay(sink(&unique("relay."))).await;
+    let prefix = unique("relay.");
+    let admin: AdminClient<DefaultClientContext> =
+        ClientConfig::new().set("bootstrap.servers", kafka()).create().unwrap();
+    let name = format!("{prefix}core.note");
+    let topic =
+        NewTopic::new(&name, PARTITIONS, TopicReplication::Fixed(1)).set("max.message.bytes", "65536");
+    admin.create_topics([&topic], &AdminOptions::new()).await.unwrap()[0].as_ref().unwrap();
+    let relay = source.relay(sink(&prefix)).await;
+    // What repeats itself would be compressed to less than the limit.
     source
         .superuser(
             "select append_events('{note-1}', '{1}', array[gen_random_uuid()], '{Entered}', '{1}',
-                array[jsonb_build_object('text', repeat('x', 2000000))], array[gen_random_uuid()],
-                array[gen_random_uuid()], array['{}'::jsonb])",
+                array[(select jsonb_agg(md5(n::text)) from generate_series(1, 10000) n)],
+                array[gen_random_uuid()], array[gen_random_uuid()], array['{}'::jsonb])",
         )
         .await;
     let (reason, remedy) = relay.halted().await;

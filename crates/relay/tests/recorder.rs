@@ -2,7 +2,10 @@
 
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use relay::{CommitPosition, Error, InFlight, OpenSink, Row, Sink, Ticket};
+use relay::{
+    CapturedTable, CommitPosition, Error, EventReader, InFlight, OpenSink, Origin, Row, Sink, SinkAccount,
+    Ticket,
+};
 use testbed::eventually;
 
 #[derive(Clone, Default)]
@@ -17,6 +20,7 @@ struct Recorded {
     unacknowledged: Vec<(Arc<InFlight>, Ticket)>,
     /// The category whose next event is refused.
     refused: Option<&'static str>,
+    account: SinkAccount,
 }
 
 #[derive(Clone)]
@@ -58,7 +62,12 @@ impl Recorder {
 
     /// Fails the current session as a delivery report would.
     pub(crate) fn fail(&self) {
-        self.recorded().sessions.last().unwrap().fail("a record was not delivered".to_owned());
+        self.recorded().sessions.last().unwrap().fail(Error::Sink("a record was not delivered".to_owned()));
+    }
+
+    /// What it says that it holds.
+    pub(crate) fn set_account(&self, account: SinkAccount) {
+        self.recorded().account = account;
     }
 
     pub(crate) fn sessions(&self) -> usize {
@@ -90,12 +99,21 @@ impl Recorder {
 
 impl OpenSink for Recorder {
     type Sink = RecorderSink;
+    type Reader = EventReader;
 
-    async fn open(&self, in_flight: Arc<InFlight>) -> Result<RecorderSink, Error> {
+    fn reader(&self, _: &[CapturedTable]) -> EventReader {
+        EventReader::default()
+    }
+
+    async fn open(&self, in_flight: Arc<InFlight>, _: Origin, _: i64) -> Result<RecorderSink, Error> {
         let mut recorded = self.recorded();
         recorded.sessions.push(Arc::clone(&in_flight));
         let session = recorded.sessions.len();
         Ok(RecorderSink { recorder: self.clone(), in_flight, session })
+    }
+
+    async fn account(&self) -> Result<SinkAccount, Error> {
+        Ok(self.recorded().account.clone())
     }
 }
 
@@ -106,6 +124,8 @@ pub(crate) struct RecorderSink {
 }
 
 impl Sink for RecorderSink {
+    type Item = Row;
+
     async fn deliver(&mut self, row: Row, at: CommitPosition, ticket: Ticket) -> Result<(), Error> {
         let mut recorded = self.recorder.recorded();
         if recorded.refused.is_some_and(|category| category == row.category()) {

@@ -2,14 +2,20 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use event_store::Store;
-use relay::{Config, Error, OpenSink};
+use local_servers::PostgresCluster;
+use relay::{Cause, Config, Error, OpenSink, Phase, Refilled, Status};
 use replication::{Host, Lsn, SlotName};
+use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, PgConnection, PgPool};
 use testbed::{TestDatabase, eventually, patience, unique};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+
+/// Often enough that no test waits for it.
+const WATCH_EVERY: Duration = Duration::from_millis(100);
 
 pub(crate) struct Source {
     pub(crate) database: TestDatabase,
@@ -21,12 +27,25 @@ pub(crate) struct Source {
 pub(crate) struct Relay {
     shutdown: CancellationToken,
     relaying: Arc<AtomicBool>,
+    pub(crate) status: Status,
     task: JoinHandle<Result<(), Error>>,
 }
 
 impl Source {
     pub(crate) async fn create() -> Self {
-        let database = TestDatabase::create("core").await;
+        Self::of(TestDatabase::create("core").await).await
+    }
+
+    /// On a cluster of the test's own.
+    pub(crate) async fn on(cluster: &PostgresCluster) -> Self {
+        Self::on_server(&cluster.superuser_url("postgres").parse().unwrap()).await
+    }
+
+    pub(crate) async fn on_server(superuser: &PgConnectOptions) -> Self {
+        Self::of(TestDatabase::create_on(superuser, "core").await).await
+    }
+
+    async fn of(database: TestDatabase) -> Self {
         let store = database.store().await;
         let superuser = PgPool::connect_with(database.superuser().clone()).await.unwrap();
         Self { database, slot: unique("relay"), store, superuser }
@@ -38,30 +57,23 @@ impl Source {
             password: Some(password.as_str().into()),
             ..replication::Config::new(Host::Tcp { host, port }, user, &self.database.name)
         };
-        Config {
-            replication,
-            slot: SlotName::new(&*self.slot).unwrap(),
-            publication: "lunaria".to_owned(),
-            relaying: Arc::default(),
-        }
+        let slot = SlotName::new(&*self.slot).unwrap();
+        Config { watch_every: WATCH_EVERY, ..Config::new("core", replication, slot, "lunaria") }
     }
 
     /// Starts a relay and waits until it reads the slot.
     pub(crate) async fn relay(&self, open: impl OpenSink<Sink: Sync> + 'static) -> Relay {
         let relay = self.try_relay(open);
-        eventually("the relay reads its slot", async || {
-            assert!(!relay.task.is_finished(), "the relay has ended");
-            relay.relaying.load(Ordering::Acquire).then_some(())
-        })
-        .await;
+        relay.until_relaying().await;
         relay
     }
 
     pub(crate) fn try_relay(&self, open: impl OpenSink<Sink: Sync> + 'static) -> Relay {
-        let (config, shutdown) = (self.config(), CancellationToken::new());
-        let relaying = Arc::clone(&config.relaying);
-        let task = tokio::spawn(relay::run(config, open, shutdown.clone()));
-        Relay { shutdown, relaying, task }
+        Relay::start(self.config(), open)
+    }
+
+    pub(crate) async fn refill(&self, open: &impl OpenSink) -> Result<Refilled, Error> {
+        relay::refill(&self.config(), open, &|_| (), &CancellationToken::new()).await
     }
 
     pub(crate) async fn append(&self, stream: &str, seq: i64) {
@@ -89,7 +101,10 @@ impl Source {
         self.ask::<String>(&format!("{confirmed} = '{}'", self.slot)).await.parse().unwrap()
     }
 
+    /// Waits until the slot is confirmed up to there. The last few bytes of an idle log are not worth a confirm, so
+    /// that some more are written first.
     pub(crate) async fn until_confirmed(&self, lsn: Lsn) {
+        self.superuser("select pg_logical_emit_message(false, 'test', repeat('x', 200000))").await;
         eventually("the slot is confirmed", async || (self.confirmed().await >= lsn).then_some(())).await;
     }
 
@@ -106,6 +121,34 @@ impl Source {
         }
     }
 
+    /// The server process that reads the slot.
+    pub(crate) async fn active_pid(&self) -> Option<i32> {
+        self.ask(&format!(
+            "select max(active_pid) from pg_replication_slots where slot_name = '{}'",
+            self.slot
+        ))
+        .await
+    }
+
+    /// A column of the slot's row in `relay_state`, as text.
+    pub(crate) async fn state(&self, column: &str) -> Option<String> {
+        self.ask(&format!("select max({column}::text) from relay_state where slot = '{}'", self.slot)).await
+    }
+
+    pub(crate) async fn set_state(&self, assignment: &str) {
+        self.superuser(&format!("update relay_state set {assignment} where slot = '{}'", self.slot)).await;
+    }
+
+    pub(crate) async fn drop_slot(&self) {
+        self.superuser(&format!("select pg_drop_replication_slot('{}')", self.slot)).await;
+    }
+
+    /// For a server that ends anyway.
+    pub(crate) async fn close(self) {
+        self.store.pool().close().await;
+        self.superuser.close().await;
+    }
+
     pub(crate) async fn drop(self) {
         self.store.pool().close().await;
         self.superuser.close().await;
@@ -114,15 +157,51 @@ impl Source {
 }
 
 impl Relay {
+    pub(crate) fn start(config: Config, open: impl OpenSink<Sink: Sync> + 'static) -> Self {
+        let shutdown = CancellationToken::new();
+        let (relaying, status) = (Arc::clone(&config.relaying), config.status.clone());
+        let task = tokio::spawn(relay::run(config, open, shutdown.clone()));
+        Self { shutdown, relaying, status, task }
+    }
+
+    pub(crate) async fn until_relaying(&self) {
+        eventually("the relay reads its slot", async || {
+            assert!(!self.task.is_finished(), "the relay has ended");
+            self.relaying.load(Ordering::Acquire).then_some(())
+        })
+        .await;
+    }
+
+    pub(crate) async fn until(&self, phase: Phase) {
+        let mut reports = self.status.subscribe();
+        let reached = reports.wait_for(|report| report.phase == phase);
+        tokio::time::timeout(patience(), reached).await.expect("the phase is never reached").unwrap();
+    }
+
     pub(crate) async fn stop(self) {
         self.shutdown.cancel();
         self.task.await.unwrap().unwrap();
     }
 
+    /// As a kill -9 would: nothing more is confirmed, and the connections close.
+    pub(crate) async fn kill(self) {
+        self.task.abort();
+        assert!(self.task.await.unwrap_err().is_cancelled());
+    }
+
     /// Waits until the relay has halted; returns why, and what to do.
     pub(crate) async fn halted(self) -> (String, String) {
+        let (_, reason, remedy) = self.halted_by().await;
+        (reason, remedy)
+    }
+
+    pub(crate) async fn halted_by(self) -> (Cause, String, String) {
         match tokio::time::timeout(patience(), self.task).await.expect("the relay never halted").unwrap() {
-            Err(Error::Halted { reason, remedy }) => (reason, remedy),
+            Err(Error::Halted { cause, reason, remedy }) => {
+                let report = self.status.report();
+                assert_eq!((report.phase, report.cause), (Phase::Halted, Some(cause)));
+                (cause, reason, remedy)
+            }
             outcome => panic!("the relay did not halt: {outcome:?}"),
         }
     }
