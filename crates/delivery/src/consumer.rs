@@ -3,13 +3,14 @@
 //! Records are taken in batches, delivered, and only then are the offsets committed. The offsets merely save work: what decides
 //! whether an event was handled is the handler's cursor.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
 use event::RecordedEvent;
-use futures::future::try_join_all;
+use futures::future::{Either, select, try_join_all};
+use kafka_client::{Access, TopicNames};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{CommitMode, Consumer, StreamConsumer};
 use rdkafka::error::KafkaError;
@@ -19,7 +20,8 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use crate::backoff::pause;
 use crate::identity::fed_by;
-use crate::{Engine, Stopped, record, registry};
+use crate::record::{self, Record};
+use crate::{Engine, Stopped, registry};
 
 /// Records that are delivered before their offsets are committed.
 const BATCH_EVENTS_MAX: usize = 256;
@@ -28,9 +30,9 @@ const BATCH_WAIT: Duration = Duration::from_millis(2);
 
 #[derive(Debug, Clone)]
 pub struct ConsumerConfig {
-    pub brokers: String,
-    /// Before every topic and group, so that several installations can share a cluster.
-    pub prefix: String,
+    pub access: Access,
+    /// As the relays name them.
+    pub names: TopicNames,
     /// A name for this process that survives its restarts, and that no other process has: it gets its partitions back
     /// at once, where a nameless one is waited for. Empty: nameless.
     pub instance: String,
@@ -38,7 +40,18 @@ pub struct ConsumerConfig {
 
 /// Consumes for one handler until shutdown.
 pub async fn consume(config: &ConsumerConfig, engine: Engine) -> Result<(), event_store::Error> {
-    let fed_by = fed_by(&format!("kafka {}", config.prefix), engine.handler.subscription());
+    let consuming = std::pin::pin!(consume_from_where_it_was(config, &engine));
+    match select(consuming, std::pin::pin!(engine.keep_gauges())).await {
+        Either::Left((outcome, _)) => outcome,
+        Either::Right((_, consuming)) => consuming.await,
+    }
+}
+
+async fn consume_from_where_it_was(
+    config: &ConsumerConfig,
+    engine: &Engine,
+) -> Result<(), event_store::Error> {
+    let fed_by = fed_by(&format!("kafka {}", config.names.prefix()), engine.handler.subscription());
     let behind = registry::register(engine.store.pool(), engine.identity(), &fed_by).await?;
     if behind {
         // What Kafka no longer holds. What is published meanwhile waits in the topic.
@@ -47,17 +60,27 @@ pub async fn consume(config: &ConsumerConfig, engine: Engine) -> Result<(), even
         }
         registry::mark_behind(engine.store.pool(), engine.identity(), None).await?;
     }
-    let _ = tokio::join!(consume_topics(config, &engine), engine.retry_parked());
+    let _ = tokio::join!(consume_topics(config, engine), engine.retry_parked());
     Ok(())
 }
 
 async fn consume_topics(config: &ConsumerConfig, engine: &Engine) -> Result<(), Stopped> {
     let mut hiccups = 0;
     loop {
-        match consume_session(config, engine).await {
+        // The consumer itself would go on trying, and not say why.
+        let reached = tokio::select! {
+            reached = config.access.check() => reached,
+            () = engine.shutdown.cancelled() => return Err(Stopped),
+        };
+        let ended = match reached {
+            Ok(()) => consume_session(config, engine).await.map_err(|error| error.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        match ended {
             Ok(Stopped) => return Err(Stopped),
             Err(error) => {
                 hiccups += 1;
+                engine.unhandled.source_is_silent();
                 tracing::warn!(handler = engine.handler.name(), %error, "consumer starts again");
                 engine.wait(pause(hiccups)).await?;
             }
@@ -67,28 +90,7 @@ async fn consume_topics(config: &ConsumerConfig, engine: &Engine) -> Result<(), 
 
 async fn consume_session(config: &ConsumerConfig, engine: &Engine) -> Result<Stopped, KafkaError> {
     let subscription = engine.handler.subscription();
-    let mut settings = ClientConfig::new();
-    if !config.instance.is_empty() {
-        settings.set("group.instance.id", &config.instance);
-    }
-    let consumer: StreamConsumer = settings
-        .set("bootstrap.servers", &config.brokers)
-        .set("group.id", format!("{}{}.{}", config.prefix, engine.store.service(), engine.handler.name()))
-        .set("enable.auto.commit", "false")
-        .set("auto.offset.reset", "earliest")
-        .set("isolation.level", "read_committed")
-        // A killed consumer's partitions move on after this.
-        .set("session.timeout.ms", "6000")
-        .set("heartbeat.interval.ms", "1000")
-        .set("fetch.wait.max.ms", "20")
-        .set("queued.max.messages.kbytes", "16384")
-        .create()?;
-    let topics: Vec<String> = subscription
-        .categories
-        .iter()
-        .map(|category| format!("{}{}.{category}", config.prefix, subscription.source))
-        .collect();
-    consumer.subscribe(&topics.iter().map(String::as_str).collect::<Vec<_>>())?;
+    let consumer = subscribed(config, engine)?;
     let mut held_up: HashSet<(String, i32)> = HashSet::new();
     loop {
         let mut batch = Vec::new();
@@ -99,13 +101,18 @@ async fn consume_session(config: &ConsumerConfig, engine: &Engine) -> Result<Sto
                 return Ok(());
             }
             match record::read(message) {
-                Ok(event) => {
-                    batch.push(Arc::new(event));
+                Ok(Record { source, event }) => {
+                    let is_wanted = subscription.source == source
+                        && subscription.categories.contains(&event.stream.category());
+                    if is_wanted {
+                        batch.push(Arc::new(event));
+                    }
                     offsets.insert(partition, message.offset() + 1);
                 }
                 Err(error) => {
                     // Its stream is not known, so all that come behind it have to wait.
                     tracing::error!(handler = engine.handler.name(), %error, "partition is held up");
+                    engine.unhandled.source_is_silent();
                     hold_up(&consumer, &partition)?;
                     held_up.insert(partition);
                 }
@@ -122,6 +129,9 @@ async fn consume_session(config: &ConsumerConfig, engine: &Engine) -> Result<Sto
                 Err(_) => break,
             }
         }
+        if held_up.is_empty() {
+            engine.unhandled.source_speaks();
+        }
         if deliver(engine, batch).await.is_err() {
             return Ok(Stopped);
         }
@@ -129,6 +139,36 @@ async fn consume_session(config: &ConsumerConfig, engine: &Engine) -> Result<Sto
             consumer.commit(&committed(offsets)?, CommitMode::Async)?;
         }
     }
+}
+
+fn subscribed(config: &ConsumerConfig, engine: &Engine) -> Result<StreamConsumer, KafkaError> {
+    let subscription = engine.handler.subscription();
+    let mut settings = ClientConfig::new();
+    if !config.instance.is_empty() {
+        settings.set("group.instance.id", &config.instance);
+    }
+    settings
+        .set(
+            "group.id",
+            format!("{}{}.{}", config.names.prefix(), engine.store.service(), engine.handler.name()),
+        )
+        .set("enable.auto.commit", "false")
+        .set("auto.offset.reset", "earliest")
+        .set("isolation.level", "read_committed")
+        // A killed consumer's partitions move on after this.
+        .set("session.timeout.ms", "6000")
+        .set("heartbeat.interval.ms", "1000")
+        .set("fetch.wait.max.ms", "20")
+        .set("queued.max.messages.kbytes", "16384");
+    let consumer: StreamConsumer = config.access.consumer(&mut settings).create()?;
+    // One topic may be that of several categories.
+    let topics: BTreeSet<String> = subscription
+        .categories
+        .iter()
+        .map(|category| config.names.topic(subscription.source, category))
+        .collect();
+    consumer.subscribe(&topics.iter().map(String::as_str).collect::<Vec<_>>())?;
+    Ok(consumer)
 }
 
 /// Delivers a batch in as many transactions at once as the handler allows, a stream's events in one of them.

@@ -13,6 +13,7 @@ use crate::backoff::{ATTEMPTS_MAX, CONFLICTS_MAX, conflict_pause, pause};
 use crate::cursor::{self, Place, Step};
 use crate::identity::Identity;
 use crate::parked::Blame;
+use crate::unhandled::{HandlerMeters, Unhandled};
 use crate::{HandleError, Handler, History, Stopped, parked};
 
 /// A commit is readable within milliseconds. One that is not for so many looks (some seconds) waits for a standby, or was
@@ -26,6 +27,8 @@ pub struct Engine {
     pub(crate) store: Store,
     pub(crate) history: Arc<dyn History>,
     pub(crate) shutdown: CancellationToken,
+    pub(crate) unhandled: Arc<Unhandled>,
+    pub(crate) meters: Arc<HandlerMeters>,
 }
 
 /// Whether events behind a parked one wait, or are what is being retried.
@@ -79,7 +82,8 @@ impl Engine {
         history: Arc<dyn History>,
         shutdown: CancellationToken,
     ) -> Self {
-        Self { handler, store, history, shutdown }
+        let meters = Arc::new(HandlerMeters::new(store.service(), handler.name()));
+        Self { handler, store, history, shutdown, unhandled: Arc::default(), meters }
     }
 
     pub fn handler(&self) -> &dyn Handler {
@@ -93,6 +97,7 @@ impl Engine {
     /// Returns when each event is settled: its effect committed (now or earlier), parked, or waiting behind a parked
     /// one. The events of a stream must be in order.
     pub async fn deliver(&self, events: &[Arc<RecordedEvent>]) -> Result<(), Stopped> {
+        let _delivering = self.unhandled.delivering(events);
         self.settle(events, Parked::Waits).await
     }
 
@@ -175,6 +180,7 @@ impl Engine {
                 return Err(Failure::Conflict);
             }
         }
+        let count = handled.len() as u64;
         for at in handled {
             unit.set_context(self.context_after(&events[at]));
             let outcome = self.handler.handle(&events[at], &mut unit).await;
@@ -182,6 +188,7 @@ impl Engine {
         }
         // What the handler has put into the unit may be what fails here, so it is the event's failure.
         unit.commit().await.map_err(|error| handler_failure(error.into()))?;
+        self.meters.handled.increment(count);
         Ok(())
     }
 

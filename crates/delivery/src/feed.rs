@@ -215,6 +215,7 @@ impl Worker {
     pub async fn run(self) {
         let feed = &*self.feed;
         let workers = try_join_all(self.queues.into_iter().map(|queue| feed.work(queue)));
-        let _ = tokio::join!(workers, feed.keep_up(), feed.engine.retry_parked());
+        let engine = &feed.engine;
+        let _ = tokio::join!(workers, feed.keep_up(), engine.retry_parked(), engine.keep_gauges());
     }
 }

@@ -30,6 +30,7 @@ mod cursor;
 mod identity;
 mod parked;
 mod registry;
+mod unhandled;
 
 mod catch_up;
 

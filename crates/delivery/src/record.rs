@@ -1,4 +1,4 @@
-//! A Kafka record as the relay writes it (CloudEvents in binary mode) → the event.
+//! A Kafka record as a relay writes it, with headers of CloudEvents or of Debezium's outbox → the event.
 
 use std::collections::HashMap;
 
@@ -16,7 +16,48 @@ pub(crate) struct NotAnEvent {
     reason: String,
 }
 
-pub(crate) fn read(record: &impl Message) -> Result<RecordedEvent, NotAnEvent> {
+/// An event, and the service that it is of.
+pub(crate) struct Record {
+    pub(crate) source: String,
+    pub(crate) event: RecordedEvent,
+}
+
+/// What the headers are called.
+struct Names {
+    source: &'static str,
+    id: &'static str,
+    sequence: &'static str,
+    event_type: &'static str,
+    version: &'static str,
+    correlation_id: &'static str,
+    causation_id: &'static str,
+    time: &'static str,
+}
+
+const CLOUD_EVENTS: Names = Names {
+    source: "ce_source",
+    id: "ce_id",
+    sequence: "ce_sequence",
+    event_type: "ce_type",
+    version: "ce_dataversion",
+    correlation_id: "ce_correlationid",
+    causation_id: "ce_causationid",
+    time: "ce_time",
+};
+
+const DEBEZIUM: Names = Names {
+    source: "lunaria_source",
+    id: "id",
+    sequence: "lunaria_sequence",
+    event_type: "eventType",
+    version: "lunaria_dataversion",
+    correlation_id: "lunaria_correlationid",
+    causation_id: "lunaria_causationid",
+    time: "lunaria_time",
+};
+const SOURCE_PREFIX: &str = "/lunaria/";
+
+pub(crate) fn read(record: &impl Message) -> Result<Record, NotAnEvent> {
     event_of(record).map_err(|reason| NotAnEvent {
         topic: record.topic().to_owned(),
         partition: record.partition(),
@@ -25,31 +66,36 @@ pub(crate) fn read(record: &impl Message) -> Result<RecordedEvent, NotAnEvent> {
     })
 }
 
-fn event_of(record: &impl Message) -> Result<RecordedEvent, String> {
+fn event_of(record: &impl Message) -> Result<Record, String> {
     let headers = record.headers().ok_or("it has no headers")?;
     let fields: HashMap<&str, &str> = headers
         .iter()
         .filter_map(|header| Some((header.key, std::str::from_utf8(header.value?).ok()?)))
         .collect();
+    let names = if fields.contains_key(DEBEZIUM.source) { &DEBEZIUM } else { &CLOUD_EVENTS };
     let field = |name: &str| fields.get(name).copied().ok_or_else(|| format!("the header {name} is missing"));
     let number = |name: &str| field(name)?.parse::<i64>().map_err(|error| format!("{name}: {error}"));
     let uuid = |name: &str| field(name)?.parse().map_err(|error| format!("{name}: {error}"));
+    let source = field(names.source)?;
+    let source = source.strip_prefix(SOURCE_PREFIX).ok_or_else(|| format!("{source} is not a service"))?;
+    let key = record.key().and_then(|key| std::str::from_utf8(key).ok()).ok_or("its key is no text")?;
     let value = record.payload().ok_or("it has no value")?;
     let metadata: Metadata =
         serde_json::from_str(field("lunaria_metadata")?).map_err(|error| format!("metadata: {error}"))?;
-    Ok(RecordedEvent {
-        stream: field("ce_subject")?.parse().map_err(|error| format!("ce_subject: {error}"))?,
-        seq: Seq::new(number("ce_sequence")?),
-        id: uuid("ce_id")?,
-        event_type: field("ce_type")?.to_owned(),
-        version: i16::try_from(number("ce_dataversion")?)
-            .map_err(|error| format!("ce_dataversion: {error}"))?,
+    let event = RecordedEvent {
+        stream: key.parse().map_err(|error| format!("key: {error}"))?,
+        seq: Seq::new(number(names.sequence)?),
+        id: uuid(names.id)?,
+        event_type: field(names.event_type)?.to_owned(),
+        version: i16::try_from(number(names.version)?)
+            .map_err(|error| format!("{}: {error}", names.version))?,
         data: serde_json::from_slice::<Box<RawValue>>(value).map_err(|error| format!("value: {error}"))?,
-        correlation_id: uuid("ce_correlationid")?,
-        causation_id: uuid("ce_causationid")?,
+        correlation_id: uuid(names.correlation_id)?,
+        causation_id: uuid(names.causation_id)?,
         metadata,
-        recorded_at: field("ce_time")?.parse().map_err(|error| format!("ce_time: {error}"))?,
+        recorded_at: field(names.time)?.parse().map_err(|error| format!("{}: {error}", names.time))?,
         // The insertion number is no business of a consumer.
         position: Position(0),
-    })
+    };
+    Ok(Record { source: source.to_owned(), event })
 }

@@ -1,13 +1,12 @@
 //! The same handler over Kafka, with records that the real relay has written.
 
-use std::sync::Arc;
-
 use delivery::{ConsumerConfig, consume};
+use kafka_client::{Access, TopicNames};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
 use rdkafka::{Offset, TopicPartitionList};
-use relay::{KafkaConfig, OpenKafka, ensure_topics};
+use relay::{KafkaConfig, OpenKafka, Phase, ensure_topics};
 use replication::{Host, SlotName};
 use testbed::{kafka, patience, unique};
 use tokio::task::JoinHandle;
@@ -30,27 +29,22 @@ struct Consuming {
 
 impl Topics {
     async fn open(stage: &Stage) -> Self {
-        let (prefix, service, brokers) = (unique("delivery."), "core".to_owned(), kafka());
-        let sink = KafkaConfig { brokers, prefix: prefix.clone(), service, partitions: 1, replication: 1 };
-        ensure_topics(&sink, &["note", "memo"].map(|category| format!("{prefix}core.{category}")))
-            .await
-            .unwrap();
+        let (prefix, service, access) = (unique("delivery."), "core".to_owned(), Access::plaintext(kafka()));
+        let sink = KafkaConfig::new(access, TopicNames::by_category(&prefix), service);
+        ensure_topics(&sink, &["note", "memo"]).await.unwrap();
         let (user, password, host, port) = stage.database.relay_login();
-        let config = relay::Config {
-            replication: replication::Config {
-                password: Some(password.as_str().into()),
-                ..replication::Config::new(Host::Tcp { host, port }, user, &stage.database.name)
-            },
-            slot: SlotName::new(unique("delivery")).unwrap(),
-            publication: "lunaria".to_owned(),
-            relaying: Arc::default(),
+        let login = replication::Config {
+            password: Some(password.as_str().into()),
+            ..replication::Config::new(Host::Tcp { host, port }, user, &stage.database.name)
         };
-        let (relaying, shutdown) = (Arc::clone(&config.relaying), CancellationToken::new());
+        let slot = SlotName::new(unique("delivery")).unwrap();
+        let config = relay::Config::new("core", login, slot, "lunaria");
+        let (mut status, shutdown) = (config.status.subscribe(), CancellationToken::new());
         let relay = tokio::spawn(relay::run(config, OpenKafka { config: sink }, shutdown.clone()));
-        testbed::eventually("the relay reads its slot", async || {
-            relaying.load(std::sync::atomic::Ordering::Acquire).then_some(())
-        })
-        .await;
+        tokio::time::timeout(patience(), status.wait_for(|report| report.phase == Phase::Relaying))
+            .await
+            .unwrap()
+            .unwrap();
         Self { prefix, relay, shutdown }
     }
 
@@ -60,8 +54,12 @@ impl Topics {
 
     fn consume(&self, stage: &Stage, journal: &Journal) -> Consuming {
         let shutdown = CancellationToken::new();
-        let (brokers, prefix) = (kafka(), self.prefix.clone());
-        let config = ConsumerConfig { brokers, prefix, instance: journal.name.to_owned() };
+        let (access, prefix) = (Access::plaintext(kafka()), self.prefix.clone());
+        let config = ConsumerConfig {
+            access,
+            names: TopicNames::by_category(prefix),
+            instance: journal.name.to_owned(),
+        };
         let engine = stage.engine(journal.clone(), &shutdown);
         Consuming { task: tokio::spawn(async move { consume(&config, engine).await }), shutdown }
     }
@@ -134,6 +132,7 @@ async fn an_event_that_fails_over_kafka_is_parked_while_its_partition_goes_on() 
     stage.append("note-1", 3).await;
     stage.append("note-2", 3).await;
     stage.until_effects("journal", "note-2", 3).await;
+    stage.until_effects("journal", "note-1", 1).await;
     assert_eq!(stage.effects("journal", "note-1").await, [1]);
     journal.mend("note-1@2");
     stage.until_effects("journal", "note-1", 3).await;
