@@ -24,6 +24,10 @@ pub enum Code {
     CurrencyMismatch,
     AmountNotPositive,
     AmountTooLarge,
+    Unauthorized,
+    AdministrationClosed,
+    RelayUnknown,
+    RelayRefuses,
     NotFound,
     MethodNotAllowed,
     Busy,
@@ -59,6 +63,12 @@ impl Code {
             Self::CurrencyMismatch => ("currency-mismatch", 422, "The currencies differ", false),
             Self::AmountNotPositive => ("amount-not-positive", 422, "The amount has to be positive", false),
             Self::AmountTooLarge => ("amount-too-large", 422, "The amount is too large", false),
+            Self::Unauthorized => ("unauthorized", 401, "Send the token of this endpoint", false),
+            Self::AdministrationClosed => {
+                ("administration-closed", 403, "Nobody may administer this process over HTTP", false)
+            }
+            Self::RelayUnknown => ("relay-unknown", 404, "This process has no such relay", false),
+            Self::RelayRefuses => ("relay-refuses", 409, "The relay cannot do that now", false),
             Self::NotFound => ("not-found", 404, "There is nothing at this address", false),
             Self::MethodNotAllowed => {
                 ("method-not-allowed", 405, "This address does not take the method", false)
@@ -144,6 +154,9 @@ impl IntoResponse for Problem {
         let mut response = (self.status(), axum::Json(&self)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if self.code == Code::Unauthorized {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
         if self.code.entry().3 {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }

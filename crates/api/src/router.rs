@@ -20,7 +20,7 @@ pub fn router(service: Service, readiness: Readiness) -> Router {
         .merge(transfers::router())
         .with_state(service)
         .merge(external::router(store.clone()))
-        .merge(health::router(store, readiness))
+        .merge(health::router(Some(store), readiness))
         .fallback(async || Problem::new(Code::NotFound, "the routes are listed in the README"))
         .method_not_allowed_fallback(async || {
             Problem::new(Code::MethodNotAllowed, "the routes are listed in the README")

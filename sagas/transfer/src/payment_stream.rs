@@ -5,6 +5,7 @@ use contract::payment::{self, Party, PaymentSubmitted};
 use delivery::{HandleError, Handler, Subscription};
 use event::{RecordedEvent, StreamName};
 use event_store::UnitOfWork;
+use jiff::Timestamp;
 use uuid::Uuid;
 
 use crate::{Beneficiary, SubmissionInitiated, Transfer, TransferEvent};
@@ -47,7 +48,11 @@ fn submitted(
         debtor: transfer.request.debtor,
         creditor: Party { iban, name },
         remittance: transfer.request.remittance,
-        answer_by: initiated.deadline.due_at,
+        answer_by: if event::mutants::active("derive_by_clock") {
+            Timestamp::now()
+        } else {
+            initiated.deadline.due_at
+        },
     })
 }
 
