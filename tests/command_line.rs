@@ -6,7 +6,7 @@ use testbed::TestDatabase;
 
 use crate::harness::{LUNARIA, Platform, Transport};
 
-fn run(arguments: &[&str]) -> (i32, String) {
+pub(crate) fn run(arguments: &[&str]) -> (i32, String) {
     let Output { status, stdout, stderr } = Command::new(LUNARIA).args(arguments).output().unwrap();
     (status.code().unwrap_or(-1), String::from_utf8(stdout).unwrap() + &String::from_utf8(stderr).unwrap())
 }
@@ -29,7 +29,7 @@ fn wrong_configuration_ends_with_64_before_anything_starts() {
 
 #[test]
 fn a_role_of_its_own_refuses_the_embedded_transport() {
-    let (code, text) = run(&["relay", "core"]);
+    let (code, text) = run(&["relay", "run", "core"]);
     assert_eq!(code, 1);
     assert!(text.contains("transport=kafka"), "{text}");
 }
@@ -40,6 +40,7 @@ fn an_unreachable_server_is_named_with_what_to_do() {
         "core.database.database_url=postgres://a:secret@127.0.0.1:1/x",
         "api.listen=127.0.0.1:0",
         "instant.listen=127.0.0.1:0",
+        "ops.listen=127.0.0.1:0",
     ];
     let mut arguments: Vec<&str> = settings.iter().flat_map(|setting| ["--set", setting]).collect();
     arguments.push("serve");

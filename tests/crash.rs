@@ -70,7 +70,7 @@ pub(crate) async fn campaign(
 }
 
 /// The violations once there are none, or once nothing changes any more.
-async fn at_rest(platform: &Platform, accepted: &[Uuid]) -> Violations {
+pub(crate) async fn at_rest(platform: &Platform, accepted: &[Uuid]) -> Violations {
     let deadline = Instant::now() + patience() * 4;
     let (mut last, mut since) = (Violations::new(), Instant::now());
     loop {

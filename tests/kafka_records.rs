@@ -49,7 +49,8 @@ async fn a_record_is_a_cloud_event_whose_key_is_its_stream() {
     assert_eq!(metadata["causation_kind"], "request");
     let (lsn, ordinal) = reserved.headers["lunaria_lsn"].rsplit_once('/').unwrap();
     assert!(lsn.contains('/') && ordinal.parse::<u32>().is_ok());
-    assert!(reserved.headers["lunaria_epoch"].parse::<u64>().is_ok());
+    let epoch: Vec<&str> = reserved.headers["lunaria_epoch"].split('/').collect();
+    assert!(epoch.len() == 3 && epoch.iter().all(|part| part.parse::<u64>().is_ok()), "{epoch:?}");
 
     let clearing = read_all(&format!("{}adapter-instant.clearing.v1", platform.topic_prefix));
     assert_eq!(clearing[0].key, format!("clearing.v1-{transfer}"));

@@ -18,5 +18,17 @@ mod crash;
 mod mutants;
 // The command line: doctor, wrong configuration.
 mod command_line;
+// Tables of an existing system, from their preparation to a gap and its end.
+mod capture;
+// Metrics, readiness, pause and resume.
+mod operations;
+// `lunaria smoke` finds a deployment well, or says what is not.
+mod smoke;
+// What docker-compose.yml describes, started by hand, moves money.
+mod deployment;
+// The dashboard and the alert rules.
+mod monitoring;
 // The house rules: floors, first lines, sizes.
 mod tidy;
+// Connections that prove who is at both ends.
+mod tls;

@@ -1,7 +1,11 @@
 //! The checker sees the faults that it is there for: each is seeded in a build of its own and has to be caught.
 
-use crate::crash::campaign;
-use crate::harness::{Transport, Victim};
+use futures::future::join_all;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::crash::{at_rest, campaign};
+use crate::harness::{OTHER_BANK, Platform, Transport, Victim, Violations, transfer};
 
 /// Built by `make test` with the feature `mutants`.
 fn program() -> String {
@@ -36,6 +40,50 @@ async fn a_cursor_outside_the_transaction_is_caught() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_before_its_attempt_is_an_event_is_caught() {
     caught("call_before_attempt", &["before its attempt"]).await;
+}
+
+/// Two payments, one of them refused, and each request sent several times at once: what no kill is needed to see.
+async fn violations(mutant: &str) -> Violations {
+    let platform = Platform::with(Transport::Embedded, &program(), mutant, &[]).await;
+    let client = platform.client();
+    let account = client.account(100_000).await;
+    client.order_fault(json!({ "kind": "reject", "count": 1, "reason_code": "AC06" })).await;
+    let mut accepted = Vec::new();
+    for status in ["failed", "succeeded"] {
+        let to = json!({ "iban": OTHER_BANK, "name": "Muster GmbH" });
+        let (key, body) = (Uuid::now_v7().to_string(), transfer(account, to, 100));
+        let sent = join_all((0..4).map(|_| client.send("/v1/transfers", &key, &body))).await;
+        let answer: Value = sent.into_iter().next().unwrap().unwrap().json().await.unwrap();
+        let id = answer["transfer_id"].as_str().unwrap().parse().unwrap();
+        if mutant != "forget_requests" {
+            client.until(id, status).await;
+        }
+        accepted.push(id);
+    }
+    at_rest(&platform, &accepted).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_leaves_no_trace_is_caught() {
+    let seen = violations("forget_requests").await;
+    assert!(seen.iter().any(|violation| violation.contains("transfers exist, 2 were accepted")), "{seen:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_compensation_that_is_skipped_is_caught() {
+    let seen = violations("skip_compensation").await;
+    assert!(seen.iter().any(|violation| violation.contains("holds are left open")), "{seen:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_derivation_that_looks_at_the_clock_is_caught() {
+    let seen = violations("derive_by_clock").await;
+    assert!(seen.iter().any(|violation| violation.contains("payment.v1 differs")), "{seen:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn repeated_requests_and_a_refusal_without_a_seeded_fault_pass() {
+    assert_eq!(violations("").await, Violations::new());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,14 +2,14 @@
 
 use serde_json::json;
 
-use crate::harness::{Platform, Transport, check};
+use crate::harness::{LUNARIA, Platform, Transport, check};
 
 const SETTLED: [&str; 6] =
     ["Requested", "Reserved", "SubmissionInitiated", "ClearingSettled", "Captured", "Succeeded"];
 
 /// The same test on both transports: the code of a handler cannot tell which it runs on.
-async fn a_transfer_travels_the_whole_way(transport: Transport) {
-    let platform = Platform::start(transport).await;
+async fn a_transfer_travels_the_whole_way(transport: Transport, settings: &'static [&'static str]) {
+    let platform = Platform::with(transport, LUNARIA, "", settings).await;
     let client = platform.client();
     let account = client.account(100_000).await;
 
@@ -55,12 +55,18 @@ async fn settle_down(platform: &Platform, accepted: &[uuid::Uuid]) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_transfer_travels_the_whole_way_embedded() {
-    a_transfer_travels_the_whole_way(Transport::Embedded).await;
+    a_transfer_travels_the_whole_way(Transport::Embedded, &[]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_transfer_travels_the_whole_way_through_kafka() {
-    a_transfer_travels_the_whole_way(Transport::Kafka).await;
+    a_transfer_travels_the_whole_way(Transport::Kafka, &[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kafka_with_one_topic_for_all_services_and_headers_of_another_outbox() {
+    let settings = &["kafka.topic=everything", "kafka.headers=debezium"];
+    a_transfer_travels_the_whole_way(Transport::Kafka, settings).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

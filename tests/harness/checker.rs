@@ -31,6 +31,7 @@ pub(crate) async fn check(platform: &Platform, accepted: &[Uuid]) -> Violations 
         ("holds are left open", OPEN_HOLDS),
         ("account.v1 has missed events", ACCOUNT_EVENTS_NOT_DERIVED),
         ("submissions were not derived", PAYMENTS_NOT_DERIVED),
+        ("payment.v1 differs from what it is derived from", PAYMENTS_DIFFER),
     ] {
         empty(&mut core, "core", what, query, &mut violations).await;
     }
@@ -90,6 +91,14 @@ const ACCOUNT_EVENTS_NOT_DERIVED: &str = "select stream || '@' || seq from event
 const PAYMENTS_NOT_DERIVED: &str =
     "select stream from event where type = 'SubmissionInitiated' and not exists (
         select from event derived where derived.stream = 'payment.v1-' || substr(event.stream, 10))";
+/// All of an external event follows from the internal ones, and from nothing else.
+const PAYMENTS_DIFFER: &str = "select derived.stream from event derived
+    join event initiated on initiated.id::text = derived.metadata->'source'->>'id'
+    join event requested on requested.stream = initiated.stream and requested.seq = 1
+    where derived.stream like 'payment.v1-%'
+      and (derived.data->>'answer_by', derived.data->>'uetr', derived.data->>'end_to_end_id', derived.data->'amount')
+          is distinct from (initiated.data->'deadline'->>'due_at', initiated.data->>'uetr',
+                            initiated.data->>'end_to_end_id', requested.data->'amount')";
 
 /// The query lists what is wrong.
 async fn empty(

@@ -32,6 +32,7 @@ fn record(json: &Value) -> Record {
         key: text(&json["key"]),
         partition: json["partition"].as_i64().unwrap(),
         headers: headers.chunks(2).map(|pair| (text(&pair[0]), text(&pair[1]))).collect(),
-        value: serde_json::from_str(json["payload"].as_str().unwrap()).unwrap(),
+        // A tombstone has none.
+        value: json["payload"].as_str().map_or(Value::Null, |text| serde_json::from_str(text).unwrap()),
     }
 }

@@ -2,6 +2,7 @@
 
 mod checker;
 mod client;
+mod compose;
 mod kafka;
 mod load;
 mod platform;
@@ -9,7 +10,8 @@ mod process;
 
 pub(crate) use checker::{Violations, check};
 pub(crate) use client::{Client, OTHER_BANK, transfer};
+pub(crate) use compose::{Compose, Service, file, yaml};
 pub(crate) use kafka::{Record, read_all};
 pub(crate) use load::Load;
-pub(crate) use platform::{Platform, Transport, Victim};
+pub(crate) use platform::{OPS_TOKEN, Platform, Transport, Victim};
 pub(crate) use process::{LUNARIA, Process};

@@ -17,6 +17,8 @@ pub(crate) enum Transport {
     Kafka,
 }
 
+pub(crate) const OPS_TOKEN: &str = "a token of the tests";
+
 /// What to kill.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Victim {
@@ -35,6 +37,8 @@ pub(crate) struct Platform {
     mutant: String,
     settings: &'static [&'static str],
     processes: BTreeMap<&'static str, Process>,
+    /// By the name of the process.
+    pub(crate) ops_urls: BTreeMap<&'static str, String>,
     house: Option<Process>,
     api_url: String,
     directory: TempDir,
@@ -42,13 +46,13 @@ pub(crate) struct Platform {
 
 /// Name, arguments, how many addresses it announces.
 type Role = (&'static str, &'static [&'static str], usize);
-const EMBEDDED: [Role; 1] = [("serve", &["serve"], 2)];
+const EMBEDDED: [Role; 1] = [("serve", &["serve"], 3)];
 const KAFKA: [Role; 5] = [
-    ("relay-core", &["relay", "core"], 0),
-    ("relay-instant", &["relay", "adapter-instant"], 0),
-    ("serve", &["serve"], 1),
-    ("handlers", &["handlers", "core"], 0),
-    ("adapter", &["adapter", "instant"], 1),
+    ("relay-core", &["relay", "run", "core"], 1),
+    ("relay-instant", &["relay", "run", "adapter-instant"], 1),
+    ("serve", &["serve"], 2),
+    ("handlers", &["handlers", "core"], 1),
+    ("adapter", &["adapter", "instant"], 2),
 ];
 
 impl Platform {
@@ -91,6 +95,7 @@ impl Platform {
             mutant: mutant.to_owned(),
             settings,
             processes: BTreeMap::new(),
+            ops_urls: BTreeMap::new(),
             house: Some(house),
             api_url: format!("http://{api}"),
             directory,
@@ -117,7 +122,9 @@ impl Platform {
             arguments.extend(self.settings.iter().flat_map(|setting| ["--set", setting]));
             let log = self.directory.path().join(format!("{name}.log"));
             let environment = [("LUNARIA_MUTANT", self.mutant.as_str())];
-            let (process, _) = Process::start(&self.program, &arguments, &environment, &log, *announces);
+            let (process, urls) = Process::start(&self.program, &arguments, &environment, &log, *announces);
+            // It is announced last.
+            self.ops_urls.insert(name, urls.last().unwrap().clone());
             self.processes.insert(name, process);
         }
     }
@@ -195,7 +202,7 @@ fn configuration(
     };
     write!(
         config,
-        "api.listen = \"{api}\"\ncore.external_url = \"http://{api}\"\n\
+        "ops = {{ listen = \"127.0.0.1:0\", token = \"{OPS_TOKEN}\" }}\napi.listen = \"{api}\"\ncore.external_url = \"http://{api}\"\n\
          instant.listen = \"{adapter}\"\ninstant.clearing_house_url = \"{house}\"\n\
          instant.answer_timeout_ms = 1000\ninstant.retry_pause_ms = 100\ninstant.attempts_max = 4\n"
     )

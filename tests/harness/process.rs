@@ -5,9 +5,12 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use testbed::patience;
+
+const POLL: Duration = Duration::from_millis(20);
 
 pub(crate) const LUNARIA: &str = env!("CARGO_BIN_EXE_lunaria");
 
@@ -50,6 +53,18 @@ impl Process {
     pub(crate) fn kill_9(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+
+    /// Waits for its end. Returns whether it ended well.
+    pub(crate) fn wait(mut self) -> bool {
+        let deadline = Instant::now() + patience();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.success();
+            }
+            assert!(Instant::now() < deadline, "it does not end");
+            std::thread::sleep(POLL);
+        }
     }
 
     /// As Ctrl-C does. Returns whether it ended well.

@@ -1,8 +1,10 @@
 //! `lunaria bench`: each figure beside its floor, measured in the same run on servers of its own.
 
 mod append;
+mod append_long;
 mod figure;
 mod relay;
+mod usage;
 
 use anyhow::Context;
 use event_store::{Passwords, provision};
@@ -45,13 +47,17 @@ impl Bed {
     }
 
     async fn provision(&self) -> anyhow::Result<(PgConnectOptions, Passwords)> {
+        self.provision_database(DATABASE).await
+    }
+
+    async fn provision_database(&self, database: &str) -> anyhow::Result<(PgConnectOptions, Passwords)> {
         let superuser: PgConnectOptions = self.postgres.superuser_url("postgres").parse()?;
         let passwords = Passwords {
             owner: "owner".to_owned(),
             application: "application".to_owned(),
             relay: "relay".to_owned(),
         };
-        provision(&superuser, DATABASE, "bench", &passwords).await?;
-        Ok((superuser.database(DATABASE), passwords))
+        provision(&superuser, database, "core", &passwords).await?;
+        Ok((superuser.database(database), passwords))
     }
 }

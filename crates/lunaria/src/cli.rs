@@ -4,6 +4,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use url::Url;
+
+use crate::config::PostgresUrl;
 
 /// Event sourcing and CDC outbox on Postgres, for moving money.
 #[derive(Debug, Parser)]
@@ -28,8 +31,16 @@ pub(crate) enum Command {
     Dev(DevOptions),
     /// The API. With the embedded transport: the API and every other role, in this one process.
     Serve,
-    /// Reads one service's replication slot and writes to Kafka.
-    Relay { service: ServiceName },
+    /// From one service's replication slot to Kafka.
+    Relay {
+        #[command(subcommand)]
+        action: RelayAction,
+    },
+    /// Tables of an existing system as change events in Kafka; each `[[capture]]` of the configuration has a name.
+    Capture {
+        #[command(subcommand)]
+        action: CaptureAction,
+    },
     /// Runs one service's handlers and deadlines, from Kafka.
     Handlers { service: ServiceName },
     /// A rail's adapter: its handlers, its calls to the clearing house, and its read API, from Kafka.
@@ -38,8 +49,17 @@ pub(crate) enum Command {
     Simulator(SimulatorOptions),
     /// Brings a service's database to the current schema. Set `<service>.database_url` to the owner's.
     Migrate { service: ServiceName },
+    /// Makes a service's database, its roles with their passwords, and its schema. Safe to repeat.
+    Provision(ProvisionOptions),
     /// Says what is missing for running here, and how to mend it.
     Doctor,
+    /// Says by its exit code whether one part works: for health checks, in an image that has no other program.
+    Health {
+        #[command(subcommand)]
+        of: HealthOf,
+    },
+    /// Proves a running deployment from outside, with demo money and the simulated clearing house.
+    Smoke(SmokeOptions),
     /// Measures, each figure beside its floor in the same run, on servers of its own.
     Bench(BenchOptions),
     /// The configuration.
@@ -55,9 +75,111 @@ pub(crate) enum ServiceName {
     AdapterInstant,
 }
 
+#[derive(Debug, Subcommand)]
+pub(crate) enum RelayAction {
+    /// Relays until it is stopped, or until something is in doubt.
+    Run { service: ServiceName },
+    /// Makes the proof that a relay begins with, and changes nothing. Exit code 1 when a relay would not start.
+    Doctor { service: ServiceName },
+    /// Where slot and relay stand, as the database knows it.
+    Status {
+        service: ServiceName,
+        /// One JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// The relay ends its session in good order and reads nothing; the server keeps the log for it meanwhile.
+    Pause { service: ServiceName },
+    /// The relay goes on where it was paused.
+    Resume { service: ServiceName },
+    /// Fills what Kafka misses out of the event table, and leaves a slot from which the relay goes on without a gap. Stop the
+    /// relay before; what was cut short is run again.
+    Refill { service: ServiceName },
+    /// Sends history once more, into a topic of its own.
+    Replay(ReplayOptions),
+    /// Makes the topics that the service's relay needs, and says which are not as configured.
+    Topics {
+        service: ServiceName,
+        /// Only says what there is to do.
+        #[arg(long)]
+        dry_run: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReplayOptions {
+    pub service: ServiceName,
+    /// The topic to write to: none of the relay's own. It is made if it does not exist.
+    #[arg(long, value_name = "TOPIC")]
+    pub to: String,
+    #[arg(long)]
+    pub stream: Option<String>,
+    #[arg(long)]
+    pub category: Option<String>,
+    /// Recorded then or later, such as `2026-01-31T12:00:00Z`.
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<jiff::Timestamp>,
+    /// Recorded before then.
+    #[arg(long, value_name = "TIME")]
+    pub until: Option<jiff::Timestamp>,
+    /// Only says how many events it would be.
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum CaptureAction {
+    /// Captures until it is stopped, or until something is in doubt. The first time, the rows that stand there come first.
+    Run { name: String },
+    /// Makes the proof that a capture begins with, and changes nothing. Exit code 1 when it would not start.
+    Doctor { name: String },
+    /// Where slot and capture stand, as the database knows it.
+    Status {
+        name: String,
+        /// One JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Makes what a capture needs in the database: rights, its own table, the publication. Safe to repeat.
+    Prepare(PrepareOptions),
+    /// Sends all rows as they stand now, and leaves a slot from which the capture goes on without a gap. Stop it before.
+    Snapshot { name: String },
+    /// The capture ends its session in good order and reads nothing; the server keeps the log for it meanwhile.
+    Pause { name: String },
+    /// The capture goes on where it was paused.
+    Resume { name: String },
+}
+
+/// The role, its password and the database are those of the capture's `relay_url`.
+#[derive(Debug, Args)]
+pub(crate) struct PrepareOptions {
+    pub name: String,
+    /// The same database as a superuser reaches it.
+    #[arg(long, env = "LUNARIA_SUPERUSER_URL", hide_env_values = true, value_name = "URL")]
+    pub superuser_url: PostgresUrl,
+    /// `schema.table`, as SQL has it; repeat it for several. Those of the publication stay in it.
+    #[arg(long = "table", value_name = "TABLE")]
+    pub tables: Vec<String>,
+    /// Prints the SQL, and changes nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Rail {
     Instant,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum HealthOf {
+    /// Whether this address answers well, such as `http://127.0.0.1:8080/readyz`.
+    Http { url: Url },
+    /// Whether a relay reads the service's slot.
+    Relay { service: ServiceName },
+    /// Whether a capture reads its slot.
+    Capture { name: String },
+    /// Whether the service's handlers have their partitions.
+    Handlers { service: ServiceName },
 }
 
 #[derive(Debug, Subcommand)]
@@ -99,6 +221,32 @@ pub(crate) struct SimulatorOptions {
     pub exit_with_parent: bool,
 }
 
+/// The configured `database_url` and `relay_url` say where, which database, and the two roles' passwords.
+#[derive(Debug, Args)]
+pub(crate) struct ProvisionOptions {
+    pub service: ServiceName,
+    #[arg(long, default_value = "postgres", value_name = "ROLE")]
+    pub superuser: String,
+    /// Its first line is the superuser's password.
+    #[arg(long, value_name = "FILE")]
+    pub superuser_password_file: PathBuf,
+    /// Its first line becomes the password of the tables' owner, who runs migrations.
+    #[arg(long, value_name = "FILE")]
+    pub owner_password_file: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SmokeOptions {
+    /// Where the API is reached.
+    pub url: Url,
+    /// Sent as a bearer token with each request.
+    #[arg(long, env = "LUNARIA_TOKEN", hide_env_values = true)]
+    pub token: Option<String>,
+    /// How long any one thing may take, in seconds.
+    #[arg(long, default_value_t = 60, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub limit_s: u64,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct BenchOptions {
     #[arg(value_enum)]
@@ -112,6 +260,14 @@ pub(crate) struct BenchOptions {
     /// Events in the relay's backlog.
     #[arg(long, default_value_t = 300_000)]
     pub events: u32,
+    /// For `append`: beside it, appends to a table of `--long-events` events against one of a million; some 20 GB and a
+    /// quarter of an hour. For `relay`: one transaction of `--long-bytes`; some three times as much disk.
+    #[arg(long)]
+    pub long: bool,
+    #[arg(long, default_value_t = 50_000_000, value_name = "COUNT")]
+    pub long_events: u32,
+    #[arg(long, default_value_t = 10_000_000_000, value_name = "BYTES")]
+    pub long_bytes: u64,
     #[arg(long, env = "LUNARIA_KAFKA_LIBS", value_name = "DIR")]
     pub kafka_libs: Option<PathBuf>,
 }

@@ -1,5 +1,11 @@
 //! The one configuration: flag > environment > file > default.
 
+mod capture;
+mod kafka;
+mod ops;
+mod postgres_url;
+mod secret_files;
+
 use std::net::SocketAddr;
 use std::path::Path;
 
@@ -9,6 +15,11 @@ use config::{Environment, File, FileFormat, Value, ValueKind};
 use jiff::SignedDuration;
 use replication::SlotName;
 use serde::{Deserialize, Serialize};
+
+pub(crate) use capture::{Capture, Snapshot};
+pub(crate) use kafka::{Compression, Headers, Kafka};
+pub(crate) use ops::{Ops, Relay};
+pub(crate) use postgres_url::PostgresUrl;
 
 const DEFAULTS: &str = include_str!("../defaults.toml");
 const ENVIRONMENT: &str = "LUNARIA";
@@ -21,6 +32,10 @@ pub(crate) struct Config {
     pub core: Core,
     pub instant: Instant,
     pub kafka: Kafka,
+    pub relay: Relay,
+    pub ops: Ops,
+    #[serde(default)]
+    pub capture: Vec<Capture>,
     #[serde(skip)]
     values: Vec<Shown>,
 }
@@ -44,9 +59,11 @@ pub(crate) struct Api {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Database {
-    pub database_url: String,
-    pub relay_url: String,
+    pub database_url: PostgresUrl,
+    pub relay_url: PostgresUrl,
     pub slot: String,
+    /// The synchronous standby's `application_name`: the relay waits for it. Empty: there is none to wait for.
+    pub standby: String,
     pub connections_max: u32,
 }
 
@@ -73,16 +90,6 @@ pub(crate) struct Instant {
     pub retry_pause_ms: i64,
 }
 
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Kafka {
-    pub brokers: String,
-    pub prefix: String,
-    pub instance: String,
-    pub partitions: i32,
-    pub replication: i32,
-}
-
 #[derive(Debug, Clone)]
 struct Shown {
     key: String,
@@ -97,15 +104,16 @@ impl Config {
         if let Some(file) = file {
             builder = builder.add_source(File::from(file).format(FileFormat::Toml).required(true));
         }
-        builder = builder.add_source(
-            Environment::with_prefix(ENVIRONMENT).prefix_separator("__").separator("__").try_parsing(true),
-        );
+        // Values stay text until their setting says what they are: a password of digits is no number.
+        let environment = Environment::with_prefix(ENVIRONMENT).prefix_separator("__").separator("__");
+        builder = builder.add_source(environment);
         for setting in set {
             let (key, value) =
                 setting.split_once('=').with_context(|| format!("--set {setting}: it has no `=`"))?;
             builder = builder.set_override(key, value).with_context(|| format!("--set {setting}"))?;
         }
-        let merged = builder.build()?;
+        let mut merged = builder.build()?;
+        secret_files::read(&mut merged.cache)?;
         let mut values = Vec::new();
         flatten(String::new(), &merged.cache, &mut values);
         let mut config: Self = merged.try_deserialize()?;
@@ -121,15 +129,14 @@ impl Config {
 
     fn check(&self) -> anyhow::Result<()> {
         for (section, database) in [("core", &self.core.database), ("instant", &self.instant.database)] {
-            for (key, url) in [("database_url", &database.database_url), ("relay_url", &database.relay_url)] {
-                let shown = without_password(url);
-                ensure!(
-                    url.starts_with("postgres://") || url.starts_with("postgresql://"),
-                    "{section}.database.{key} is `{shown}`; it has to start with postgres://"
-                );
-            }
+            let named = |key: &str| format!("{section}.database.{key}");
+            database.database_url.application().with_context(|| named("database_url"))?;
+            database.relay_url.replication().with_context(|| named("relay_url"))?;
             SlotName::new(database.slot.clone()).with_context(|| format!("{section}.database.slot"))?;
         }
+        self.ops.check()?;
+        self.relay.check()?;
+        capture::check(&self.capture)?;
         let positive = |key: &str, value: i64| {
             ensure!(value > 0, "{key} is {value}; it has to be positive");
             Ok(())
@@ -141,6 +148,10 @@ impl Config {
         positive("instant.attempts_max", self.instant.attempts_max.into())?;
         positive("instant.answer_timeout_ms", self.instant.answer_timeout_ms)?;
         positive("instant.retry_pause_ms", self.instant.retry_pause_ms)?;
+        if self.transport == Transport::Kafka {
+            self.kafka.access()?;
+            self.kafka.names()?;
+        }
         positive("kafka.partitions", self.kafka.partitions.into())?;
         positive("kafka.replication", self.kafka.replication.into())
     }
@@ -149,10 +160,15 @@ impl Config {
     pub(crate) fn show(&self) -> anyhow::Result<()> {
         use std::io::Write;
         let mut out = std::io::stdout().lock();
-        for Shown { key, value, source } in &self.values {
-            writeln!(out, "{key} = {value}    # {source}")?;
+        for line in self.shown() {
+            writeln!(out, "{line}")?;
         }
         Ok(())
+    }
+
+    fn shown(&self) -> Vec<String> {
+        let line = |Shown { key, value, source }: &Shown| format!("{key} = {value}    # {source}");
+        self.values.iter().map(line).collect()
     }
 
     pub(crate) fn limits(&self) -> transfer::Limits {
@@ -181,25 +197,54 @@ fn flatten(key: String, value: &Value, into: &mut Vec<Shown>) {
         }
         return;
     }
+    if let ValueKind::Array(items) = &value.kind {
+        for (n, item) in items.iter().enumerate() {
+            flatten(format!("{key}[{n}]"), item, into);
+        }
+        return;
+    }
     let source = match value.origin() {
         Some("the environment") => "environment".to_owned(),
         Some(file) => file.to_owned(),
         None if into.is_empty() && key.is_empty() => return,
         None => "default".to_owned(),
     };
-    into.push(Shown { key, value: without_password(&value.to_string()), source });
+    let value =
+        if is_secret(&key) { hidden(&value.to_string()) } else { without_password(&value.to_string()) };
+    into.push(Shown { key, value, source });
 }
 
-/// `postgres://user:…@host/db`.
+/// Never shown; nor are passwords in URLs.
+fn is_secret(key: &str) -> bool {
+    ["password", "passphrase", "secret", "token"].into_iter().any(|end| key.ends_with(end))
+}
+
+fn hidden(secret: &str) -> String {
+    if secret.is_empty() { String::new() } else { "…".to_owned() }
+}
+
+/// `postgres://user:…@host/db`, and no password among the parameters either.
 pub(crate) fn without_password(text: &str) -> String {
-    match url::Url::parse(text) {
-        Ok(mut url) if url.password().is_some() => {
-            // It can only fail for URLs that cannot have a password.
-            let _ = url.set_password(Some("…"));
-            url.to_string().replace("%E2%80%A6", "…")
-        }
-        _ => text.to_owned(),
+    let Ok(mut url) = url::Url::parse(text) else { return text.to_owned() };
+    let in_query = url.query_pairs().any(|(key, _)| is_secret(&key));
+    if url.password().is_none() && !in_query {
+        return text.to_owned();
     }
+    if url.password().is_some() {
+        // It can only fail for URLs that cannot have a password.
+        let _ = url.set_password(Some("…"));
+    }
+    if in_query {
+        let pairs: Vec<(String, String)> = url
+            .query_pairs()
+            .map(|(key, value)| {
+                let value = if is_secret(&key) { hidden(&value) } else { value.into_owned() };
+                (key.into_owned(), value)
+            })
+            .collect();
+        url.query_pairs_mut().clear().extend_pairs(pairs);
+    }
+    url.to_string().replace("%E2%80%A6", "…")
 }
 
 #[cfg(test)]
@@ -230,5 +275,7 @@ mod tests {
     fn a_password_is_not_shown() {
         let shown = without_password("postgres://app:secret@localhost/db");
         assert_eq!(shown, "postgres://app:…@localhost/db");
+        let shown = without_password("postgres://app@localhost/db?password=secret&sslmode=disable");
+        assert_eq!(shown, "postgres://app@localhost/db?password=…&sslmode=disable");
     }
 }

@@ -19,10 +19,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cli::{DevOptions, ServiceName};
 use crate::config::{Config, Database, Transport};
+use crate::ops::Ops;
 use crate::process::complain;
+use crate::roles::Doors;
 use crate::{roles, services};
 
 const FIRST_PORT: u16 = 8080;
+const FIRST_OPS_PORT: u16 = 9464;
 const PORTS_TRIED: u16 = 100;
 
 pub(crate) async fn run(
@@ -52,7 +55,13 @@ async fn run_platform(
     }
     let (mut house, house_url) = start_clearing_house(&directory.join("clearing-house.jsonl")).await?;
     config.instant.clearing_house_url.clone_from(&house_url);
-    let api = bind_api(options.port).await?;
+    let api = match options.port {
+        Some(port) => {
+            TcpListener::bind(("127.0.0.1", port)).await.with_context(|| format!("port {port} is taken"))?
+        }
+        None => bind_from(FIRST_PORT).await.context("choose a port with --port")?,
+    };
+    let ops = Ops::new(bind_from(FIRST_OPS_PORT).await?, &config.ops)?;
     let answers = TcpListener::bind("127.0.0.1:0").await?;
     config.instant.listen = answers.local_addr()?;
     let api_url = format!("http://{}", api.local_addr()?);
@@ -62,6 +71,7 @@ async fn run_platform(
     let demo = demo::Demo {
         api_url,
         house_url,
+        ops_url: format!("http://{}", ops.address()?),
         stores: (
             services::connect(ServiceName::Core, &config).await?,
             services::connect(ServiceName::AdapterInstant, &config).await?,
@@ -75,7 +85,7 @@ async fn run_platform(
             complain(&format!("the demo did not go through: {error:#}"));
         }
     };
-    let serve = roles::serve_all(config, api, answers, shutdown.clone(), move || {
+    let serve = roles::serve_all(config, Doors { api, answers, ops }, shutdown.clone(), move || {
         // Nobody listens any more when the demo was stopped.
         let _ = ready.send(());
         Ok(())
@@ -154,8 +164,8 @@ async fn provision_services(
             ServiceName::Core => &mut config.core.database,
             ServiceName::AdapterInstant => &mut config.instant.database,
         };
-        settings.database_url = url(event_store::APPLICATION_ROLE, &passwords.application);
-        settings.relay_url = url(event_store::RELAY_ROLE, &passwords.relay);
+        settings.database_url = url(event_store::APPLICATION_ROLE, &passwords.application).into();
+        settings.relay_url = url(event_store::RELAY_ROLE, &passwords.relay).into();
     }
     Ok(())
 }
@@ -177,14 +187,11 @@ async fn start_clearing_house(journal: &Path) -> anyhow::Result<(Child, String)>
     Ok((house, url))
 }
 
-async fn bind_api(port: Option<u16>) -> anyhow::Result<TcpListener> {
-    if let Some(port) = port {
-        return TcpListener::bind(("127.0.0.1", port)).await.with_context(|| format!("port {port} is taken"));
-    }
-    for port in FIRST_PORT..FIRST_PORT + PORTS_TRIED {
+async fn bind_from(first: u16) -> anyhow::Result<TcpListener> {
+    for port in first..first + PORTS_TRIED {
         if let Ok(listener) = TcpListener::bind(("127.0.0.1", port)).await {
             return Ok(listener);
         }
     }
-    bail!("no free port from {FIRST_PORT} on; choose one with --port")
+    bail!("no free port from {first} on")
 }

@@ -4,13 +4,11 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use rdkafka::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, Consumer};
 use replication::Client;
 use sqlx::{Connection, PgConnection};
 
 use crate::cli::ServiceName;
-use crate::config::{Config, Transport, without_password};
+use crate::config::{Config, PostgresUrl, Transport};
 use crate::services::{PUBLICATION, replication_config};
 
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -36,7 +34,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<ExitCode> {
         database(service, &config, &mut findings).await;
     }
     if config.transport == Transport::Kafka {
-        findings.push(broker(&config.kafka.brokers).await);
+        findings.push(broker(&config).await);
     }
     findings.push(clearing_house(&config.instant.clearing_house_url).await);
     let mut out = std::io::stdout().lock();
@@ -55,7 +53,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<ExitCode> {
 
 async fn database(service: ServiceName, config: &Config, findings: &mut Vec<Finding>) {
     let (name, settings) = (service.as_str(), service.database(config));
-    match tokio::time::timeout(TIMEOUT, PgConnection::connect(&settings.database_url)).await {
+    match tokio::time::timeout(TIMEOUT, connect(&settings.database_url)).await {
         Ok(Ok(mut connection)) => {
             if let Err(error) = server(name, &settings.slot, &mut connection, findings).await {
                 findings.push(Finding::new(false, format!("{name}: {error}"), "see the server's log"));
@@ -64,11 +62,11 @@ async fn database(service: ServiceName, config: &Config, findings: &mut Vec<Find
         outcome => {
             let why = outcome.map_or_else(
                 |_| "no answer".to_owned(),
-                |error| error.err().map_or_else(String::new, |e| e.to_string()),
+                |error| error.err().map_or_else(String::new, |error| format!("{error:#}")),
             );
             findings.push(Finding::new(
                 false,
-                format!("{name}: cannot connect to {}: {why}", without_password(&settings.database_url)),
+                format!("{name}: cannot connect to {}: {why}", settings.database_url),
                 "start PostgreSQL, or set `database_url` of the service; `lunaria dev` brings a server of its own",
             ));
         }
@@ -77,16 +75,17 @@ async fn database(service: ServiceName, config: &Config, findings: &mut Vec<Find
         Ok(()) => Finding::new(true, format!("{name}: the relay's role can log in for replication"), ""),
         Err(error) => Finding::new(
             false,
-            format!(
-                "{name}: the relay cannot log in to {}: {error:#}",
-                without_password(&settings.relay_url)
-            ),
+            format!("{name}: the relay cannot log in to {}: {error:#}", settings.relay_url),
             "give the role REPLICATION and LOGIN, a password, and a line in pg_hba.conf for this database",
         ),
     });
 }
 
-async fn relay_login(url: &str) -> anyhow::Result<()> {
+async fn connect(url: &PostgresUrl) -> anyhow::Result<PgConnection> {
+    Ok(PgConnection::connect_with(&url.application()?).await?)
+}
+
+async fn relay_login(url: &PostgresUrl) -> anyhow::Result<()> {
     Client::connect(&replication_config(url)?).await?.identify_system().await?;
     Ok(())
 }
@@ -156,7 +155,8 @@ async fn schema(
         return Ok(());
     }
     let (may_append, may_write, is_superuser, published): (bool, bool, bool, bool) = sqlx::query_as(
-        "select has_function_privilege((select oid from pg_proc where proname = 'append_events'), 'execute'),
+        "select (select count(*) = 2 and bool_and(has_function_privilege(oid, 'execute'))
+                 from pg_proc where proname in ('append_event', 'append_events')),
                 has_table_privilege('event', 'insert, update, delete, truncate'),
                 (select rolsuper from pg_roles where rolname = current_user),
                 exists (select from pg_publication_tables where pubname = $1 and tablename = 'event')",
@@ -185,17 +185,12 @@ async fn schema(
     Ok(())
 }
 
-async fn broker(brokers: &str) -> Finding {
-    let client: Result<BaseConsumer, _> = ClientConfig::new().set("bootstrap.servers", brokers).create();
-    let asked = tokio::task::spawn_blocking(move || {
-        let metadata = client?.fetch_metadata(None, TIMEOUT)?;
-        Ok::<_, rdkafka::error::KafkaError>(metadata.brokers().len())
-    });
-    let remedy = "start Kafka, or set kafka.brokers";
-    match asked.await {
-        Ok(Ok(count)) => Finding::new(true, format!("kafka: {count} brokers answer at {brokers}"), remedy),
-        Ok(Err(error)) => Finding::new(false, format!("kafka: {brokers}: {error}"), remedy),
-        Err(error) => Finding::new(false, format!("kafka: {error}"), remedy),
+async fn broker(config: &Config) -> Finding {
+    let brokers = &config.kafka.brokers;
+    let reached = async { Ok::<_, anyhow::Error>(config.kafka.access()?.check_within(TIMEOUT).await?) };
+    match reached.await {
+        Ok(()) => Finding::new(true, format!("kafka: {brokers} answers"), ""),
+        Err(error) => Finding::new(false, format!("kafka: {error:#}"), "start Kafka, or set kafka.brokers"),
     }
 }
 

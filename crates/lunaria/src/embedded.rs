@@ -15,15 +15,14 @@ use crate::config::Config;
 use crate::process::Parts;
 use crate::services::{history_nearby, relay_config, scheduler};
 
-/// Starts handlers, relays and deadlines of the services. At shutdown the handlers go on until the relays have ended, so
+/// Starts handlers, relays and deadlines of the services, and returns the relays. At shutdown the handlers go on until the relays have ended, so
 /// that what is in flight is settled and need not be delivered again.
 pub(crate) async fn start(
     parts: &mut Parts,
     config: &Config,
     stores: &[Store],
-    readiness: &api::Readiness,
     shutdown: &CancellationToken,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Vec<relay::Config>> {
     let handlers_shutdown = CancellationToken::new();
     let mut feeds = Vec::new();
     for (service, store) in ServiceName::ALL.into_iter().zip(stores) {
@@ -41,6 +40,7 @@ pub(crate) async fn start(
         parts.start("deadlines", async move { Ok(deadlines.run(token).await?) });
     }
     let mut relays = Vec::new();
+    let mut running = Vec::new();
     for service in ServiceName::ALL {
         let outlets: Vec<Box<dyn Outlet>> = feeds
             .iter()
@@ -48,9 +48,9 @@ pub(crate) async fn start(
                 Box::new(FeedOutlet { feed: Arc::clone(feed), source: service.as_str() }) as Box<dyn Outlet>
             })
             .collect();
-        let relaying = readiness.part(format!("relay {}", service.as_str()));
-        let (relay, token) = (relay_config(service, config, relaying)?, shutdown.clone());
-        relays.push(async move {
+        let (relay, token) = (relay_config(service, config)?, shutdown.clone());
+        relays.push(relay.clone());
+        running.push(async move {
             let outcome = relay::run(relay, OpenEmbedded { outlets: outlets.into() }, token.clone()).await;
             // One that halts stops the others, and with them the process.
             token.cancel();
@@ -58,11 +58,11 @@ pub(crate) async fn start(
         });
     }
     parts.start("relay", async move {
-        let outcomes = join_all(relays).await;
+        let outcomes = join_all(running).await;
         handlers_shutdown.cancel();
         outcomes.into_iter().collect::<Result<(), _>>().map_err(Into::into)
     });
-    Ok(())
+    Ok(relays)
 }
 
 /// A handler's feed as the relay of one service sees it.

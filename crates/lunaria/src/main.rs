@@ -9,8 +9,14 @@ mod roles;
 mod services;
 
 mod bench;
+mod capturing;
 mod dev;
 mod doctor;
+mod health;
+mod ops;
+mod provision;
+mod relaying;
+mod smoke;
 
 use std::process::ExitCode;
 
@@ -50,11 +56,15 @@ async fn run(cli: Cli, config: Config) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Dev(options) => Box::pin(dev::run(config, options, shutdown)).await?,
         Command::Serve => roles::serve(config, shutdown).await?,
-        Command::Relay { service } => roles::relay(config, service, shutdown).await?,
+        Command::Relay { action } => return relaying::run(config, action, shutdown).await,
+        Command::Capture { action } => return capturing::run(config, action, shutdown).await,
         Command::Handlers { service } => roles::handlers(config, service, shutdown).await?,
         Command::Adapter { rail: cli::Rail::Instant } => roles::adapter(config, shutdown).await?,
         Command::Simulator(options) => roles::simulator(options, shutdown).await?,
         Command::Migrate { service } => roles::migrate(config, service).await?,
+        Command::Provision(options) => provision::run(config, options).await?,
+        Command::Health { of } => return health::run(config, of).await,
+        Command::Smoke(options) => return smoke::run(options).await,
         Command::Doctor => return doctor::run(config).await,
         Command::Bench(options) => bench::run(options).await?,
         Command::Config { action: cli::ConfigAction::Show } => config.show()?,

@@ -8,11 +8,22 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
-use crate::cli::{Cli, Command};
+use crate::cli::{CaptureAction, Cli, Command, RelayAction};
 
 /// Human-readable on a terminal, JSON otherwise.
 pub(crate) fn log_to_stderr(cli: &Cli) {
-    let quiet = matches!(cli.command, Command::Dev(_) | Command::Bench(_) | Command::Doctor);
+    let quiet = match &cli.command {
+        Command::Dev(_)
+        | Command::Bench(_)
+        | Command::Doctor
+        | Command::Health { .. }
+        | Command::Smoke(_) => true,
+        Command::Relay { action } => !matches!(action, RelayAction::Run { .. }),
+        Command::Capture { action } => {
+            !matches!(action, CaptureAction::Run { .. } | CaptureAction::Snapshot { .. })
+        }
+        _ => false,
+    };
     let filter = cli.log.clone().unwrap_or_else(|| if quiet { "error" } else { "info" }.to_owned());
     let filter = EnvFilter::try_new(&filter).unwrap_or_else(|error| {
         complain(&format!("--log {filter}: {error}; logging at `info`"));

@@ -2,15 +2,14 @@
 
 use std::io::Write;
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use axum::Router;
 use delivery::{ConsumerConfig, Engine, consume};
 use event_store::Store;
-use relay::OpenKafka;
+use futures::future::join_all;
+use relay::{OpenKafka, Phase};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -18,30 +17,49 @@ use tokio_util::sync::CancellationToken;
 use crate::cli::{ServiceName, SimulatorOptions};
 use crate::config::{Config, Transport};
 use crate::embedded;
+use crate::ops::{Ops, Told};
 use crate::process::Parts;
 use crate::services::{
-    connect, ensure_topics, history_afar, instant_url, kafka_config, relay_config, scheduler,
+    capture_config, connect, ensure_topics, history_afar, instant_url, kafka_config, relay_config, scheduler,
 };
 
-const RELAY_POLL: Duration = Duration::from_millis(10);
 const SLOT_POLL: Duration = Duration::from_millis(200);
+
+/// Where a process is spoken to.
+pub(crate) struct Doors {
+    pub(crate) api: TcpListener,
+    /// The adapter's, for late answers of the clearing house.
+    pub(crate) answers: TcpListener,
+    pub(crate) ops: Ops,
+}
 
 /// The API, and with the embedded transport everything else too.
 pub(crate) async fn serve(config: Config, shutdown: CancellationToken) -> anyhow::Result<()> {
     let api = bind(config.api.listen, "api.listen").await?;
+    let ops = bind_ops(&config).await?;
     match config.transport {
         Transport::Kafka => {
             let readiness = api::Readiness::default();
             let store = connect(ServiceName::Core, &config).await?;
             wait_for_slot(&store, ServiceName::Core, &config, &shutdown).await?;
-            announce(&[("api", api.local_addr()?)])?;
-            api::serve(api, core_router(&store, &config, &readiness), shutdown).await;
-            Ok(())
+            announce(&[("api", api.local_addr()?), ("ops", ops.address()?)])?;
+            let mut parts = Parts::new(&shutdown);
+            let told = Told { readiness: readiness.clone(), relays: Vec::new(), store: Some(store.clone()) };
+            ops.start(&mut parts, told, &shutdown);
+            parts.start("api", async move {
+                api::serve(api, core_router(&store, &config, &readiness), shutdown).await;
+                Ok(())
+            });
+            parts.run().await
         }
         Transport::Embedded => {
             let answers = bind(config.instant.listen, "instant.listen").await?;
-            let addresses = [("api", api.local_addr()?), ("adapter-instant", answers.local_addr()?)];
-            serve_all(config, api, answers, shutdown, move || announce(&addresses)).await
+            let addresses = [
+                ("api", api.local_addr()?),
+                ("adapter-instant", answers.local_addr()?),
+                ("ops", ops.address()?),
+            ];
+            serve_all(config, Doors { api, answers, ops }, shutdown, move || announce(&addresses)).await
         }
     }
 }
@@ -49,11 +67,11 @@ pub(crate) async fn serve(config: Config, shutdown: CancellationToken) -> anyhow
 /// Every role in this process. `ready` is called when requests are taken.
 pub(crate) async fn serve_all(
     mut config: Config,
-    api: TcpListener,
-    answers: TcpListener,
+    doors: Doors,
     shutdown: CancellationToken,
     ready: impl FnOnce() -> anyhow::Result<()> + Send + 'static,
 ) -> anyhow::Result<()> {
+    let Doors { api, answers, ops } = doors;
     if config.instant.public_url.is_empty() {
         config.instant.listen = answers.local_addr()?;
     }
@@ -62,24 +80,24 @@ pub(crate) async fn serve_all(
     let readiness = api::Readiness::default();
     let mut parts = Parts::new(&shutdown);
     let stores = [core.clone(), instant.clone()];
-    match config.transport {
-        Transport::Embedded => embedded::start(&mut parts, &config, &stores, &readiness, &shutdown).await?,
+    let relays = match config.transport {
+        Transport::Embedded => embedded::start(&mut parts, &config, &stores, &shutdown).await?,
         Transport::Kafka => {
             ensure_topics(&config).await?;
+            let mut relays = Vec::new();
             for (service, store) in ServiceName::ALL.into_iter().zip(&stores) {
-                start_relay(&mut parts, service, &config, &readiness, &shutdown)?;
+                relays.push(start_relay(&mut parts, service, &config, &shutdown)?);
                 start_handlers(&mut parts, service, store, &config, &shutdown)?;
             }
+            relays
         }
-    }
-    let relaying: Vec<Arc<AtomicBool>> = ServiceName::ALL
-        .iter()
-        .map(|service| readiness.part(format!("relay {}", service.as_str())))
-        .collect();
+    };
+    let told = Told { readiness: readiness.clone(), relays: relays.clone(), store: Some(core.clone()) };
+    ops.start(&mut parts, told, &shutdown);
     let token = shutdown.clone();
     parts.start("api", async move {
         // The slots have to exist before the first append.
-        wait_for(&relaying, &token).await;
+        wait_for(&relays, &token).await;
         ready()?;
         let stopping = readiness.clone();
         let routers =
@@ -103,9 +121,24 @@ pub(crate) async fn relay(
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     several_processes(&config)?;
+    let ops = bind_ops(&config).await?;
     ensure_topics(&config).await?;
+    announce(&[("ops", ops.address()?)])?;
     let mut parts = Parts::new(&shutdown);
-    start_relay(&mut parts, service, &config, &api::Readiness::default(), &shutdown)?;
+    let relays = vec![start_relay(&mut parts, service, &config, &shutdown)?];
+    ops.start(&mut parts, Told { readiness: api::Readiness::default(), relays, store: None }, &shutdown);
+    parts.run().await
+}
+
+pub(crate) async fn capture(config: Config, name: &str, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let (relay, open) = capture_config(name, &config)?;
+    let ops = bind_ops(&config).await?;
+    announce(&[("ops", ops.address()?)])?;
+    let mut parts = Parts::new(&shutdown);
+    let (running, token) = (relay.clone(), shutdown.clone());
+    parts.start("capture", async move { Ok(relay::run(running, open, token).await?) });
+    let told = Told { readiness: api::Readiness::default(), relays: vec![relay], store: None };
+    ops.start(&mut parts, told, &shutdown);
     parts.run().await
 }
 
@@ -115,11 +148,15 @@ pub(crate) async fn handlers(
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     several_processes(&config)?;
+    let ops = bind_ops(&config).await?;
     ensure_topics(&config).await?;
     let store = connect(service, &config).await?;
     wait_for_slot(&store, service, &config, &shutdown).await?;
+    announce(&[("ops", ops.address()?)])?;
     let mut parts = Parts::new(&shutdown);
     start_handlers(&mut parts, service, &store, &config, &shutdown)?;
+    let told = Told { readiness: api::Readiness::default(), relays: Vec::new(), store: Some(store) };
+    ops.start(&mut parts, told, &shutdown);
     parts.run().await
 }
 
@@ -128,14 +165,18 @@ pub(crate) async fn adapter(config: Config, shutdown: CancellationToken) -> anyh
     ensure_topics(&config).await?;
     let service = ServiceName::AdapterInstant;
     let listener = bind(config.instant.listen, "instant.listen").await?;
+    let ops = bind_ops(&config).await?;
     tracing::info!(url = instant_url(&config), "the adapter is reached at");
     let store = connect(service, &config).await?;
     wait_for_slot(&store, service, &config, &shutdown).await?;
     let mut parts = Parts::new(&shutdown);
     start_handlers(&mut parts, service, &store, &config, &shutdown)?;
-    announce(&[("adapter-instant", listener.local_addr()?)])?;
+    announce(&[("adapter-instant", listener.local_addr()?), ("ops", ops.address()?)])?;
+    let readiness = api::Readiness::default();
+    let told = Told { readiness: readiness.clone(), relays: Vec::new(), store: Some(store.clone()) };
+    ops.start(&mut parts, told, &shutdown);
     parts.start("adapter", async move {
-        api::serve(listener, instant_router(&store, &api::Readiness::default()), shutdown).await;
+        api::serve(listener, instant_router(&store, &readiness), shutdown).await;
         Ok(())
     });
     parts.run().await
@@ -167,15 +208,13 @@ fn start_relay(
     parts: &mut Parts,
     service: ServiceName,
     config: &Config,
-    readiness: &api::Readiness,
     shutdown: &CancellationToken,
-) -> anyhow::Result<()> {
-    let relaying = readiness.part(format!("relay {}", service.as_str()));
-    let relay = relay_config(service, config, relaying)?;
-    let open = OpenKafka { config: kafka_config(service, config) };
-    let token = shutdown.clone();
-    parts.start("relay", async move { Ok(relay::run(relay, open, token).await?) });
-    Ok(())
+) -> anyhow::Result<relay::Config> {
+    let relay = relay_config(service, config)?;
+    let open = OpenKafka { config: kafka_config(service, config)? };
+    let (running, token) = (relay.clone(), shutdown.clone());
+    parts.start("relay", async move { Ok(relay::run(running, open, token).await?) });
+    Ok(relay)
 }
 
 fn start_handlers(
@@ -186,11 +225,8 @@ fn start_handlers(
     shutdown: &CancellationToken,
 ) -> anyhow::Result<()> {
     let kafka = &config.kafka;
-    let consumer = ConsumerConfig {
-        brokers: kafka.brokers.clone(),
-        prefix: kafka.prefix.clone(),
-        instance: kafka.instance.clone(),
-    };
+    let consumer =
+        ConsumerConfig { access: kafka.access()?, names: kafka.names()?, instance: kafka.instance.clone() };
     for handler in service.handlers(config) {
         let history = history_afar(store, handler.subscription().source, config)?;
         let engine = Engine::new(handler, store.clone(), history, shutdown.clone());
@@ -210,13 +246,18 @@ fn core_router(store: &Store, config: &Config, readiness: &api::Readiness) -> Ro
 fn instant_router(store: &Store, readiness: &api::Readiness) -> Router {
     instant::router(store.clone())
         .merge(api::external_router(store.clone()))
-        .merge(api::health_router(store.clone(), readiness.clone()))
+        .merge(api::health_router(Some(store.clone()), readiness.clone()))
 }
 
 /// Nothing may be appended before the relay's slot exists: it would not see it.
-async fn wait_for(flags: &[Arc<AtomicBool>], shutdown: &CancellationToken) {
-    while !flags.iter().all(|flag| flag.load(Ordering::Acquire)) && !shutdown.is_cancelled() {
-        tokio::time::sleep(RELAY_POLL).await;
+async fn wait_for(relays: &[relay::Config], shutdown: &CancellationToken) {
+    let all = join_all(relays.iter().map(async |relay| {
+        // It ends with the relay, and then the process does.
+        let _ = relay.status.subscribe().wait_for(|report| report.phase == Phase::Relaying).await;
+    }));
+    tokio::select! {
+        _ = all => {}
+        () = shutdown.cancelled() => {}
     }
 }
 
@@ -233,7 +274,7 @@ async fn wait_for_slot(
     while !sqlx::query_scalar::<_, bool>(exists).bind(slot).fetch_one(store.pool()).await? {
         ensure!(!shutdown.is_cancelled(), "stopped while waiting for the slot {slot}");
         if !std::mem::replace(&mut told, true) {
-            tracing::warn!(slot, "waiting for `lunaria relay {}` to make its slot", service.as_str());
+            tracing::warn!(slot, "waiting for `lunaria relay run {}` to make its slot", service.as_str());
         }
         tokio::time::sleep(SLOT_POLL).await;
     }
@@ -244,6 +285,10 @@ async fn bind(address: SocketAddr, setting: &str) -> anyhow::Result<TcpListener>
     TcpListener::bind(address)
         .await
         .with_context(|| format!("cannot listen on {address}; choose another address by {setting}"))
+}
+
+async fn bind_ops(config: &Config) -> anyhow::Result<Ops> {
+    Ops::new(bind(config.ops.listen, "ops.listen").await?, &config.ops)
 }
 
 /// One line an address on standard output, for whoever started the process on port 0.

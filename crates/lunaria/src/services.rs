@@ -1,7 +1,6 @@
 //! What each service is made of: its handlers, what they read, its deadlines, its relay.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -9,12 +8,14 @@ use delivery::{ExternalStreams, Handler, History, HttpHistory};
 use event::Aggregate;
 use event_store::{Scheduler, Store};
 use instant::{ClearingHouse, ClearingStream, Courier, Submissions};
+use kafka_client::TopicNames;
 use ledger::{Account, BalanceStream, LedgerView};
-use replication::{Host, SlotName};
+use relay::{HeaderFormat, OpenCapture, Reads, RefillMode};
+use replication::SlotName;
 use transfer::{Clearing, PaymentStream, Reservations, Transfer, TransferView};
 
 use crate::cli::ServiceName;
-use crate::config::{Config, Database};
+use crate::config::{Capture, Compression, Config, Database, Headers, PostgresUrl, Snapshot};
 
 pub(crate) const CORE: &str = "core";
 pub(crate) const PUBLICATION: &str = "lunaria";
@@ -66,14 +67,11 @@ impl ServiceName {
 
 pub(crate) async fn connect(service: ServiceName, config: &Config) -> anyhow::Result<Store> {
     let database = service.database(config);
-    Store::connect(service.as_str(), &database.database_url, database.connections_max).await.with_context(
-        || {
-            format!(
-                "cannot connect to {}: `lunaria doctor` says what is missing",
-                crate::config::without_password(&database.database_url)
-            )
-        },
-    )
+    let options = database.database_url.application()?;
+    Store::connect(service.as_str(), options, database.connections_max).await.with_context(|| {
+        let url = &database.database_url;
+        format!("cannot connect to {url}: `lunaria doctor` says what is missing")
+    })
 }
 
 /// What a handler of `own` refills its gaps from, when other services are in this process too.
@@ -125,58 +123,76 @@ pub(crate) fn scheduler(service: ServiceName, store: Store, config: &Config) -> 
     })
 }
 
-pub(crate) fn relay_config(
-    service: ServiceName,
-    config: &Config,
-    relaying: Arc<AtomicBool>,
-) -> anyhow::Result<relay::Config> {
+pub(crate) fn relay_config(service: ServiceName, config: &Config) -> anyhow::Result<relay::Config> {
     let database = service.database(config);
-    Ok(relay::Config {
-        replication: replication_config(&database.relay_url)?,
-        slot: SlotName::new(database.slot.clone())?,
-        publication: PUBLICATION.to_owned(),
-        relaying,
-    })
+    let (login, slot) = (replication_config(&database.relay_url)?, SlotName::new(database.slot.clone())?);
+    let standby = Some(database.standby.clone()).filter(|standby| !standby.is_empty());
+    let relay = relay::Config::new(service.as_str(), login, slot, PUBLICATION);
+    Ok(relay::Config { standby, ..config.relay.apply(relay) })
 }
 
-/// `postgres://user:password@host:port/database`, or a socket directory as `?host=/directory`.
-pub(crate) fn replication_config(url: &str) -> anyhow::Result<replication::Config> {
-    let shown = crate::config::without_password(url);
-    let url = url::Url::parse(url).with_context(|| format!("{shown} is not a URL"))?;
-    let port = url.port().unwrap_or(5432);
-    let socket = url.query_pairs().find(|(key, _)| key == "host").map(|(_, value)| value.into_owned());
-    let host = match (socket, url.host_str()) {
-        (Some(directory), _) => Host::Unix { directory: directory.into(), port },
-        (None, Some(host)) => Host::Tcp { host: host.to_owned(), port },
-        (None, None) => bail!("{shown} names no host"),
-    };
-    let database = url.path().trim_start_matches('/').to_owned();
-    let mut config = replication::Config::new(host, url.username(), database);
-    config.password = url.password().map(replication::Secret::from);
+/// Completes a relay's URL.
+pub(crate) fn replication_config(url: &PostgresUrl) -> anyhow::Result<replication::Config> {
+    let mut config = url.replication()?;
     config.application_name = "lunaria-relay".to_owned();
     Ok(config)
 }
 
-pub(crate) fn kafka_config(service: ServiceName, config: &Config) -> relay::KafkaConfig {
-    relay::KafkaConfig {
-        brokers: config.kafka.brokers.clone(),
-        prefix: config.kafka.prefix.clone(),
-        service: service.as_str().to_owned(),
-        partitions: config.kafka.partitions,
-        replication: config.kafka.replication,
-    }
+pub(crate) fn kafka_config(service: ServiceName, config: &Config) -> anyhow::Result<relay::KafkaConfig> {
+    kafka_config_of(service.as_str(), config.kafka.names()?, config)
+}
+
+/// A capture's relay, and where it sends to.
+pub(crate) fn capture_config(name: &str, config: &Config) -> anyhow::Result<(relay::Config, OpenCapture)> {
+    let capture = find_capture(name, config)?;
+    let login = replication_config(&capture.relay_url)?;
+    let relay = relay::Config::new(name, login, capture.slot()?, capture.publication());
+    let relay = relay::Config {
+        reads: Reads::Tables { is_snapshot_first: capture.snapshot != Snapshot::Never },
+        refill: match capture.snapshot {
+            Snapshot::WhenNeeded => RefillMode::Automatic,
+            Snapshot::Initial | Snapshot::Never => RefillMode::Manual,
+        },
+        // A backlog is changes, and those a snapshot does not have.
+        catch_up_bytes: None,
+        ..config.relay.apply(relay)
+    };
+    // Its tables stand where an event's category does, whatever the events' topics are called.
+    let names = TopicNames::by_category(&config.kafka.prefix);
+    let open = OpenCapture { config: kafka_config_of(name, names, config)?, tombstones: capture.tombstones };
+    Ok((relay, open))
+}
+
+pub(crate) fn find_capture<'a>(name: &str, config: &'a Config) -> anyhow::Result<&'a Capture> {
+    config.capture.iter().find(|capture| capture.name == name).with_context(|| {
+        let known: Vec<&str> = config.capture.iter().map(|capture| capture.name.as_str()).collect();
+        format!("the configuration has no [[capture]] of the name {name}; it has: {}", known.join(", "))
+    })
+}
+
+fn kafka_config_of(name: &str, names: TopicNames, config: &Config) -> anyhow::Result<relay::KafkaConfig> {
+    let kafka = &config.kafka;
+    Ok(relay::KafkaConfig {
+        headers: match kafka.headers {
+            Headers::CloudEvents => HeaderFormat::CloudEvents,
+            Headers::Debezium => HeaderFormat::Debezium,
+        },
+        compression: match kafka.compression {
+            Compression::None => relay::Compression::None,
+            Compression::Lz4 => relay::Compression::Lz4,
+        },
+        partitions: kafka.partitions,
+        replication: kafka.replication,
+        topics: kafka.topics(),
+        ..relay::KafkaConfig::new(kafka.access()?, names, name)
+    })
 }
 
 /// Makes the topics of all services, so that consumers find them from the start.
 pub(crate) async fn ensure_topics(config: &Config) -> anyhow::Result<()> {
     for service in ServiceName::ALL {
-        let kafka = kafka_config(service, config);
-        let topics: Vec<String> = service
-            .categories()
-            .iter()
-            .map(|category| relay::topic_name(&kafka.prefix, service.as_str(), category))
-            .collect();
-        relay::ensure_topics(&kafka, &topics)
+        let kafka = kafka_config(service, config)?;
+        relay::ensure_topics(&kafka, service.categories())
             .await
             .with_context(|| format!("cannot make topics at {}", config.kafka.brokers))?;
     }

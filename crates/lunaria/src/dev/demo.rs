@@ -15,6 +15,7 @@ const OTHER_BANK: &str = "DE89370400440532013000";
 pub(super) struct Demo {
     pub(super) api_url: String,
     pub(super) house_url: String,
+    pub(super) ops_url: String,
     pub(super) stores: (Store, Store),
     pub(super) with_transfer: bool,
 }
@@ -73,7 +74,7 @@ impl Demo {
     }
 
     fn five_lines(&self, demo: Option<(Uuid, Uuid)>) -> anyhow::Result<()> {
-        let (api, house) = (&self.api_url, &self.house_url);
+        let (api, house, ops) = (&self.api_url, &self.house_url, &self.ops_url);
         let (account, transfer) = match demo {
             Some((account, transfer)) => (account.to_string(), transfer.to_string()),
             None => ("ACCOUNT_ID".to_owned(), "TRANSFER_ID".to_owned()),
@@ -83,6 +84,7 @@ impl Demo {
 API  {api}
 pay  curl -sS {api}/v1/transfers -H 'Idempotency-Key: '$(cat /proc/sys/kernel/random/uuid) -H 'Content-Type: application/json' -d '{{\"from_account\":\"{account}\",\"to\":{{\"iban\":\"{OTHER_BANK}\",\"name\":\"Muster GmbH\"}},\"amount\":{{\"amount\":\"2500\",\"currency\":\"DKK\"}}}}'
 read curl -sS {api}/v1/transfers/{transfer}
+see  curl -sS {ops}/metrics   # or /readyz, /relays/core
 fail curl -sS {house}/faults -H 'Content-Type: application/json' -d '{{\"kind\":\"reject\",\"count\":1}}'   # or lose_answer, down
 stop Ctrl-C; the data stays for the next run"
         ))

@@ -1,0 +1,151 @@
+//! A client of the REST API that asks again while the deployment says that it may, within a limit.
+
+use std::fmt;
+use std::time::Duration;
+
+use anyhow::{Context, bail, ensure};
+use axum::body::Bytes;
+use axum::http::StatusCode;
+use reqwest::RequestBuilder;
+use serde_json::Value;
+use tokio::time::Instant;
+use url::Url;
+use uuid::Uuid;
+
+/// One request; the deployment may be far away and busy.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+const PAUSE: Duration = Duration::from_millis(100);
+/// Of an answer, in a message.
+const SHOWN_CHARS: usize = 400;
+
+pub(super) struct Client {
+    http: reqwest::Client,
+    base: String,
+    token: Option<String>,
+    /// How long anything may take.
+    limit: Duration,
+}
+
+/// An answer as it came.
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    /// It is the answer to an earlier request with the same key.
+    pub(super) replayed: bool,
+    pub(super) body: Bytes,
+}
+
+impl Client {
+    pub(super) fn new(url: &Url, token: Option<&str>, limit: Duration) -> anyhow::Result<Self> {
+        let http = reqwest::Client::builder().timeout(REQUEST_TIMEOUT.min(limit)).build()?;
+        let base = url.as_str().trim_end_matches('/').to_owned();
+        Ok(Self { http, base, token: token.map(str::to_owned), limit })
+    }
+
+    /// Waits until `/readyz` says so.
+    pub(super) async fn ready(&self) -> anyhow::Result<()> {
+        let deadline = Instant::now() + self.limit;
+        loop {
+            let refused = match self.send(self.http.get(self.url("/readyz"))).await {
+                Ok(answer) if answer.status == StatusCode::OK => return Ok(()),
+                Ok(answer) => answer.to_string(),
+                Err(error) => format!("{error:#}"),
+            };
+            self.pause(deadline).await.with_context(|| format!("GET /readyz: {refused}"))?;
+        }
+    }
+
+    /// The first answer that is not a passing "try again": the key makes it safe to ask as often as it takes.
+    pub(super) async fn post(&self, path: &str, key: &str, body: &Value) -> anyhow::Result<Answer> {
+        let request = || self.http.post(self.url(path)).header("Idempotency-Key", key).json(body);
+        self.answered(request).await.with_context(|| format!("POST {path}"))
+    }
+
+    pub(super) async fn get(&self, path: &str) -> anyhow::Result<Answer> {
+        self.answered(|| self.http.get(self.url(path))).await.with_context(|| format!("GET {path}"))
+    }
+
+    /// Reads until the document is as wanted.
+    pub(super) async fn until(&self, path: &str, wanted: impl Fn(&Value) -> bool) -> anyhow::Result<Value> {
+        let deadline = Instant::now() + self.limit;
+        loop {
+            let answer = self.get(path).await?;
+            let document = answer.document().with_context(|| format!("GET {path}"))?;
+            if wanted(&document) {
+                return Ok(document);
+            }
+            self.pause(deadline).await.with_context(|| format!("GET {path} still answers {answer}"))?;
+        }
+    }
+
+    async fn answered(&self, request: impl Fn() -> RequestBuilder) -> anyhow::Result<Answer> {
+        let deadline = Instant::now() + self.limit;
+        loop {
+            let passing = match self.send(request()).await {
+                Ok(answer) if answer.is_retryable() => anyhow::anyhow!("{answer}"),
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            if let Err(late) = self.pause(deadline).await {
+                return Err(passing.context(late));
+            }
+        }
+    }
+
+    async fn send(&self, request: RequestBuilder) -> anyhow::Result<Answer> {
+        let request = match &self.token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        };
+        let response = request.send().await?;
+        let (status, headers) = (response.status(), response.headers());
+        let replayed = headers.get("idempotency-replayed").is_some_and(|value| value == "true");
+        Ok(Answer { status, replayed, body: response.bytes().await? })
+    }
+
+    /// Before the next look; an error once the limit is over.
+    async fn pause(&self, deadline: Instant) -> anyhow::Result<()> {
+        if Instant::now() + PAUSE > deadline {
+            bail!("not within {} s", self.limit.as_secs());
+        }
+        tokio::time::sleep(PAUSE).await;
+        Ok(())
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.base)
+    }
+}
+
+impl Answer {
+    /// The body of a success.
+    pub(super) fn document(&self) -> anyhow::Result<Value> {
+        ensure!(self.status.is_success(), "the answer is {self}");
+        serde_json::from_slice(&self.body).with_context(|| format!("not JSON: {self}"))
+    }
+
+    pub(super) fn id(&self, field: &str) -> anyhow::Result<Uuid> {
+        let document = self.document()?;
+        let id = document[field].as_str().and_then(|text| text.parse().ok());
+        id.with_context(|| format!("no {field} in {self}"))
+    }
+
+    /// The stable code of a problem.
+    pub(super) fn code(&self) -> String {
+        self.problem()["code"].as_str().unwrap_or_default().to_owned()
+    }
+
+    fn is_retryable(&self) -> bool {
+        self.status.is_server_error() && self.problem()["retryable"] != false
+    }
+
+    fn problem(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_default()
+    }
+}
+
+impl fmt::Display for Answer {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let body: String = String::from_utf8_lossy(&self.body).chars().take(SHOWN_CHARS).collect();
+        write!(formatter, "{} {}", self.status.as_u16(), body.trim_end())
+    }
+}
