@@ -144,6 +144,14 @@ impl Platform {
         }
     }
 
+    /// By the setting `kafka.topic`, as the relay names them.
+    pub(crate) fn topic(&self, service: &str, category: &str) -> String {
+        let chosen = self.settings.iter().find_map(|setting| setting.strip_prefix("kafka.topic="));
+        let template = chosen.unwrap_or("{service}.{category}");
+        let name = template.replace("{service}", service).replace("{category}", category);
+        format!("{}{name}", self.topic_prefix)
+    }
+
     pub(crate) fn client(&self) -> Client {
         Client::new(&self.api_url, &self.house_url)
     }

@@ -66,7 +66,8 @@ pub async fn plan_topics(config: &KafkaConfig, categories: &[&str]) -> Result<Ve
         if *partitions != plan.partitions {
             differences.push(format!("it has {partitions} partitions, not {}", plan.partitions));
         }
-        let described = describe(config, &plan.name).await?;
+        let described =
+            if plan.settings.is_empty() { BTreeMap::new() } else { describe(config, &plan.name).await? };
         for (key, value) in &plan.settings {
             let is = described.get(key).map_or("not set", String::as_str);
             if is != value {

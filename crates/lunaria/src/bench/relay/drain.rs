@@ -113,8 +113,9 @@ async fn null_reader(ground: &Ground, slot: &str, end: Lsn, pause: Duration) -> 
 
 #[expect(clippy::float_arithmetic, reason = "CPU time, far from any money")]
 async fn drain(ground: &Ground, slot: &str, end: Lsn, events: u32) -> anyhow::Result<Drained> {
-    let broker_before = cpu_seconds(ground.broker_pid)?;
     let relay = RelayChild::start(ground, slot, &[]).await?;
+    // A start is no part of a drain.
+    let (relay_before, broker_before) = (cpu_seconds(relay.pid)?, cpu_seconds(ground.broker_pid)?);
     let start = Instant::now();
     let mut walsender_seconds = 0.0;
     ground
@@ -125,7 +126,7 @@ async fn drain(ground: &Ground, slot: &str, end: Lsn, events: u32) -> anyhow::Re
         .await?;
     let drained = Drained {
         events_per_second: rate(events.into(), start.elapsed()),
-        relay_seconds: cpu_seconds(relay.pid)?,
+        relay_seconds: cpu_seconds(relay.pid)? - relay_before,
         walsender_seconds,
         broker_seconds: cpu_seconds(ground.broker_pid)? - broker_before,
         rss_megabytes: peak_rss_megabytes(relay.pid)?,
