@@ -91,8 +91,9 @@ pub(crate) fn read_all(bootstrap: &str, partitions: &[Partition], mut take: impl
             assert!(heard.elapsed() < STALL, "the topics cannot be read to their end");
             continue;
         };
+        // A broker that went, or an idle connection that was closed; the next one goes on.
+        let Ok(message) = message else { continue };
         heard = Instant::now();
-        let message = message.unwrap();
         let partition = partitions
             .iter()
             .position(|one| one.number == message.partition() && one.topic == message.topic())

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::BorrowedMessage;
 use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
 use tokio::sync::mpsc;
@@ -108,6 +108,10 @@ fn read_partition(
             None => silent_polls += 1,
             // Where retention has removed all that there was.
             Some(Err(KafkaError::PartitionEOF(_))) => break,
+            // librdkafka connects again by itself.
+            Some(Err(error)) if is_disconnected(&error) && silent_polls < SILENCE_POLLS_MAX => {
+                silent_polls += 1;
+            }
             Some(Err(error)) => return Err(error.into()),
             Some(Ok(record)) => {
                 silent_polls = 0;
@@ -122,6 +126,11 @@ fn read_partition(
     }
     consumer.unassign()?;
     Ok(Some(holdings))
+}
+
+fn is_disconnected(error: &KafkaError) -> bool {
+    let code = error.rdkafka_error_code();
+    matches!(code, Some(RDKafkaErrorCode::AllBrokersDown | RDKafkaErrorCode::BrokerTransportFailure))
 }
 
 /// Stream and seq, of a record that is an event of this service.
