@@ -32,6 +32,11 @@ fn a_role_of_its_own_refuses_the_embedded_transport() {
     let (code, text) = run(&["relay", "run", "core"]);
     assert_eq!(code, 1);
     assert!(text.contains("transport=kafka"), "{text}");
+    // Else events would go to a Kafka that no handler reads, and the slot would go on without them.
+    for action in [&["refill", "core"][..], &["replay", "core", "--to", "x"], &["topics", "core"]] {
+        let (code, text) = run(&[&["relay"], action].concat());
+        assert!(code == 1 && text.contains("transport=kafka"), "{action:?}: {text}");
+    }
 }
 
 #[test]

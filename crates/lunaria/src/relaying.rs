@@ -2,16 +2,18 @@
 
 use std::io::Write;
 use std::process::ExitCode;
+use std::sync::Arc;
 
+use anyhow::bail;
 use indicatif::{ProgressBar, ProgressStyle};
 use relay::{
-    Changed, Finding, Found, OpenKafka, Overview, RefillProgress, Refilled, ReplayRange, TopicPlan, Way,
-    Weight,
+    Changed, Finding, Found, OpenEmbedded, OpenKafka, Overview, RefillProgress, Refilled, ReplayRange,
+    TopicPlan, Way, Weight,
 };
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::{RelayAction, ReplayOptions, ServiceName};
-use crate::config::Config;
+use crate::config::{Config, Transport};
 use crate::process::say;
 use crate::roles;
 use crate::services::{kafka_config, relay_config};
@@ -24,8 +26,13 @@ pub(crate) async fn run(
     match action {
         RelayAction::Run { service } => roles::relay(config, service, shutdown).await?,
         RelayAction::Doctor { service } => {
-            let open = OpenKafka { config: kafka_config(service, &config)? };
-            let findings = relay::examine(&relay_config(service, &config)?, &open).await;
+            let relay = relay_config(service, &config)?;
+            let findings = match config.transport {
+                Transport::Kafka => {
+                    relay::examine(&relay, &OpenKafka { config: kafka_config(service, &config)? }).await
+                }
+                Transport::Embedded => relay::examine(&relay, &OpenEmbedded { outlets: Arc::new([]) }).await,
+            };
             tell(&findings)?;
             if findings.iter().any(|finding| finding.weight == Weight::Doubt) {
                 return Ok(ExitCode::FAILURE);
@@ -47,6 +54,14 @@ pub(crate) async fn run(
             let changed = relay::resume(&relay_config(service, &config)?).await?;
             let outcome = if changed == Changed::AlreadySo { "was not paused" } else { "goes on" };
             say(&format!("the relay of {} {outcome}", service.as_str()))?;
+        }
+        // With the embedded transport Kafka has nothing, and the handlers would never see what is refilled there.
+        RelayAction::Refill { .. } | RelayAction::Replay(_) | RelayAction::Topics { .. }
+            if config.transport == Transport::Embedded =>
+        {
+            bail!(
+                "there is no Kafka with the embedded transport; for another configuration: --set transport=kafka"
+            )
         }
         RelayAction::Refill { service } => refill(service, &config, &shutdown).await?,
         RelayAction::Replay(options) => replay(options, &config).await?,
