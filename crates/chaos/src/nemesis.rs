@@ -23,6 +23,10 @@ const AWAY_MS: std::ops::Range<u64> = 0..400;
 const HELD_MS: std::ops::Range<u64> = 300..1500;
 /// The others hit the relay that leads.
 const STANDBY_EVERY: u32 = 4;
+/// The others come when they come: a relay that keeps up is then mostly idle.
+const CAUGHT_EVERY: u32 = 2;
+/// Some hundred events of the slowest load.
+const CATCH_LIMIT: Duration = Duration::from_secs(2);
 /// A broker that died is noticed after 3 s.
 const ELECTION_LIMIT: Duration = Duration::from_secs(15);
 
@@ -124,6 +128,9 @@ impl Nemesis {
         inflicted.hit_leader = !self.kills.is_multiple_of(STANDBY_EVERY);
         let victim = if inflicted.hit_leader { leader } else { 1 - leader };
         inflicted.target = format!("relay {victim}");
+        if inflicted.fault == Fault::KillRelay && inflicted.hit_leader && !self.kills.is_multiple_of(CAUGHT_EVERY) {
+            catch_under_way(run).await;
+        }
         let before = run.witness.events();
         if inflicted.fault == Fault::KillRelay {
             run.relays.kill(victim);
@@ -133,6 +140,9 @@ impl Nemesis {
             eventually("the relay stops", || ready(has_ended())).await;
         }
         inflicted.in_flight = before.saturating_sub(run.sampler.records().await);
+        for proxy in &run.site.broker_proxies {
+            proxy.heal().await;
+        }
         self.calm(AWAY_MS).await;
         run.relays.start(victim);
     }
@@ -215,6 +225,15 @@ impl Nemesis {
         });
         writeln!(self.history, "{line}").unwrap();
     }
+}
+
+/// Lets nothing more through to Kafka, and returns when something waits for that.
+async fn catch_under_way(run: &mut Run) {
+    for proxy in &run.site.broker_proxies {
+        proxy.hold_upstream().await;
+    }
+    let records = run.sampler.records().await;
+    run.within(CATCH_LIMIT, |run| run.witness.events() > records).await;
 }
 
 fn now_ms() -> i64 {

@@ -1,6 +1,7 @@
 //! What the brokers say about themselves: who leads which partition, and the producer's identity.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
@@ -8,12 +9,14 @@ use kafka_protocol::messages::{
     ApiKey, InitProducerIdRequest, InitProducerIdResponse, MetadataRequest, MetadataResponse, TopicName,
 };
 use kafka_protocol::protocol::StrBytes;
+use tokio::time::{Instant, sleep};
 
 use crate::connection::{Api, Connection};
 use crate::{Config, Error};
 
 const METADATA: Api = Api { key: ApiKey::Metadata, version: 12 };
 const INIT_PRODUCER_ID: Api = Api { key: ApiKey::InitProducerId, version: 4 };
+const STARTING_POLL: Duration = Duration::from_millis(100);
 
 /// The leaders of a topic's partitions, in partition order, as `host:port`.
 pub(crate) struct TopicLayout {
@@ -39,7 +42,23 @@ pub(crate) async fn bootstrap(config: &Config) -> Result<Connection, Error> {
     Err(failure)
 }
 
+/// A cluster that has just started hands out no identities yet; that is waited for, as long as for any answer.
 pub(crate) async fn identify(connection: &mut Connection, config: &Config) -> Result<Identity, Error> {
+    let deadline = Instant::now() + config.request_timeout;
+    loop {
+        match ask_identity(connection, config).await {
+            Err(error) if is_starting(&error) && Instant::now() < deadline => sleep(STARTING_POLL).await,
+            answer => return answer,
+        }
+    }
+}
+
+fn is_starting(error: &Error) -> bool {
+    let codes = [ResponseError::CoordinatorLoadInProgress, ResponseError::CoordinatorNotAvailable];
+    error.code().is_some_and(|code| codes.contains(&code))
+}
+
+async fn ask_identity(connection: &mut Connection, config: &Config) -> Result<Identity, Error> {
     let request = InitProducerIdRequest::default()
         .with_transactional_id(None)
         .with_transaction_timeout_ms(0)
