@@ -1,5 +1,7 @@
 //! A socket to the server on which messages go out and come in one after the other.
 
+use std::time::{Duration, Instant};
+
 use bytes::BytesMut;
 use postgres_protocol::message::backend::{
     Message, NOTICE_RESPONSE_TAG, NOTIFICATION_RESPONSE_TAG, PARAMETER_STATUS_TAG,
@@ -10,11 +12,14 @@ use tokio::net::{TcpSocket, TcpStream, UnixStream, lookup_host};
 use crate::config::{Config, Host};
 use crate::error::Error;
 use crate::inbound::Inbound;
-use crate::socket::{Pace, Socket};
+use crate::socket::Socket;
 use crate::tls_request::{Secured, secure};
 
 /// The answer to START_REPLICATION, which postgres-protocol does not know.
 pub(crate) const COPY_BOTH_RESPONSE_TAG: u8 = b'W';
+
+/// A connection that is made in this time leads to a server to which no small buffer is a limit.
+const NEAR: Duration = Duration::from_millis(5);
 
 pub(crate) type Outbound = Box<dyn AsyncWrite + Send + Sync + Unpin>;
 
@@ -23,7 +28,6 @@ pub(crate) struct Connection {
     outbound: Outbound,
     end_point: Option<Vec<u8>>,
     is_encrypted: bool,
-    pace: Pace,
 }
 
 pub(crate) enum Incoming {
@@ -34,6 +38,7 @@ pub(crate) enum Incoming {
 impl Connection {
     pub(crate) async fn open(config: &Config) -> Result<Self, Error> {
         let failed = |source| Error::Connect { address: config.host.to_string(), source };
+        let start = Instant::now();
         let (socket, name) = match &config.host {
             Host::Tcp { host, port } => {
                 let stream = open_tcp(host, *port).await.map_err(failed)?;
@@ -44,14 +49,13 @@ impl Connection {
                 (Socket::Unix(stream.and_then(UnixStream::into_std).map_err(failed)?), None)
             }
         };
-        let pace = Pace::default();
-        let (reader, writer) = socket.split(pace.clone());
+        let (reader, writer) = socket.split(start.elapsed() < NEAR);
         let (Some(host), Some(tls)) = (name, &config.tls) else {
-            return Ok(Self { pace, ..Self::new(reader, writer) });
+            return Ok(Self::new(reader, writer));
         };
         let Secured { stream, end_point } = secure(reader, writer, host, tls).await?;
         let (reader, writer) = tokio::io::split(stream);
-        Ok(Self { pace, end_point, is_encrypted: true, ..Self::new(reader, writer) })
+        Ok(Self { end_point, is_encrypted: true, ..Self::new(reader, writer) })
     }
 
     pub(crate) fn new(
@@ -59,7 +63,7 @@ impl Connection {
         writer: impl AsyncWrite + Send + Sync + Unpin + 'static,
     ) -> Self {
         let (inbound, outbound) = (Inbound::new(reader), Box::new(writer));
-        Self { inbound, outbound, pace: Pace::default(), end_point: None, is_encrypted: false }
+        Self { inbound, outbound, end_point: None, is_encrypted: false }
     }
 
     /// What a login can be bound to; see [`crate::end_point`].
@@ -71,9 +75,7 @@ impl Connection {
         self.is_encrypted
     }
 
-    /// For a stream, which is read at a pace.
     pub(crate) fn into_halves(self) -> (Inbound, Outbound) {
-        self.pace.keep();
         (self.inbound, self.outbound)
     }
 

@@ -30,6 +30,7 @@ mod error;
 mod inbound;
 mod literal;
 mod progress;
+mod rhythm;
 mod row;
 mod slot;
 mod socket;

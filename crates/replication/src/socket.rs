@@ -1,25 +1,16 @@
-//! A plain socket whose reader may come back at a pace of its own instead of being woken for every message.
-//!
-//! The server sends each message of a transaction by itself. A reader that waits in epoll is woken by each of them, and
-//! that wake-up costs both sides more than decoding does; so between two reads of a busy stream this one is not in
-//! epoll at all: it sleeps, and then takes what has come. The first message after a quiet time is not held up.
+//! A plain socket whose reader comes back in a rhythm of its own while much arrives, instead of being woken by each message.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::Shutdown;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// What a server sends in this time fits into a socket's buffer, and no latency that matters is as short.
-const PAUSE: Duration = Duration::from_millis(1);
-
-/// A read of this much says that the server is ahead: no pause.
-pub(crate) const READ_BYTES_AHEAD: usize = 128 * 1024;
+use crate::rhythm::{BUFFER_BYTES, Rhythm};
 
 /// The least that one read makes room for. Room has to be zeroed, so it follows what has come of late.
 const ROOM_BYTES_MIN: usize = 16 * 1024;
@@ -30,14 +21,10 @@ pub(crate) enum Socket {
     Unix(std::os::unix::net::UnixStream),
 }
 
-/// Whether the reader keeps its pace; off while questions are asked and answered.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Pace(Arc<AtomicBool>);
-
 pub(crate) struct SocketReader {
     socket: Arc<Socket>,
-    pace: Pace,
     watch: Option<Watch>,
+    rhythm: Rhythm,
     pause: Pin<Box<Sleep>>,
     pausing: bool,
     last_bytes: usize,
@@ -54,21 +41,22 @@ enum Watch {
     Unix(tokio::net::UnixStream),
 }
 
-impl Pace {
-    pub(crate) fn keep(&self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-
-    fn is_kept(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
 impl Socket {
-    pub(crate) fn split(self, pace: Pace) -> (SocketReader, SocketWriter) {
-        let (socket, pause) = (Arc::new(self), Box::pin(sleep_until(Instant::now())));
+    /// `is_near`: answers take so little time that a small buffer holds up nothing.
+    pub(crate) fn split(self, is_near: bool) -> (SocketReader, SocketWriter) {
+        let now = Instant::now();
+        let rhythm = Rhythm::new(is_near && self.limit_buffer(), now.into_std());
+        let (socket, pause) = (Arc::new(self), Box::pin(sleep_until(now)));
         let writer = SocketWriter { socket: Arc::clone(&socket), watch: None };
-        (SocketReader { socket, pace, watch: None, pause, pausing: false, last_bytes: 0 }, writer)
+        (SocketReader { socket, watch: None, rhythm, pause, pausing: false, last_bytes: 0 }, writer)
+    }
+
+    /// Keeps the buffer small where the kernel would let it grow; one between processes is what the sender has made it.
+    fn limit_buffer(&self) -> bool {
+        match self {
+            Self::Tcp(stream) => SockRef::from(stream).set_recv_buffer_size(BUFFER_BYTES).is_ok(),
+            Self::Unix(_) => false,
+        }
     }
 
     /// A second handle on the socket, so that the first is never in epoll.
@@ -125,13 +113,14 @@ impl AsyncRead for SocketReader {
             this.pausing = false;
         }
         loop {
-            let room = into.remaining().min(ROOM_BYTES_MIN.max(2 * this.last_bytes));
+            let room = into.remaining().min(this.rhythm.left()).min(ROOM_BYTES_MIN.max(2 * this.last_bytes));
             match this.socket.read(into.initialize_unfilled_to(room)) {
                 Ok(count) => {
                     into.advance(count);
                     this.last_bytes = count;
-                    if this.pace.is_kept() && count < READ_BYTES_AHEAD {
-                        this.pause.as_mut().reset(Instant::now() + PAUSE);
+                    let now = Instant::now();
+                    if let Some(pause) = this.rhythm.pause_after(count, count < room, now.into_std()) {
+                        this.pause.as_mut().reset(now + pause);
                         this.pausing = true;
                     }
                     return Poll::Ready(Ok(()));

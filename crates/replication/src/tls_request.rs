@@ -14,14 +14,14 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader, Join, join};
 
 use crate::end_point;
 use crate::error::Error;
-use crate::socket::{READ_BYTES_AHEAD, SocketReader, SocketWriter};
+use crate::rhythm::QUOTA_BYTES;
+use crate::socket::{SocketReader, SocketWriter};
 
 /// invalid_authorization_specification: pg_hba.conf does not let us in this way.
 const NOT_THIS_WAY: &str = "28000";
 
-/// TLS reads some kilobytes at a time, and the socket pauses after each read that was not large: from this buffer, which
-/// is large enough to say that the server is ahead, TLS has them without a pause.
-const BUFFER_BYTES: usize = 2 * READ_BYTES_AHEAD;
+/// TLS reads some kilobytes at a time, and the socket's rhythm is one of large reads: they go through this buffer.
+const BUFFER_BYTES: usize = 2 * QUOTA_BYTES;
 
 /// A socket beneath TLS.
 pub(crate) type Line = Join<BufReader<SocketReader>, SocketWriter>;
