@@ -1,12 +1,14 @@
-//! What the brokers say about themselves: who leads which partition, and the producer's identity.
+//! What the brokers say about themselves: who leads which partition, what a topic takes, and the producer's identity.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use kafka_protocol::error::ResponseError;
+use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::{
-    ApiKey, InitProducerIdRequest, InitProducerIdResponse, MetadataRequest, MetadataResponse, TopicName,
+    ApiKey, DescribeConfigsRequest, DescribeConfigsResponse, InitProducerIdRequest, InitProducerIdResponse,
+    MetadataRequest, MetadataResponse, TopicName,
 };
 use kafka_protocol::protocol::StrBytes;
 use tokio::time::{Instant, sleep};
@@ -15,6 +17,10 @@ use crate::connection::{Api, Connection};
 use crate::{Config, Error};
 
 const METADATA: Api = Api { key: ApiKey::Metadata, version: 12 };
+const DESCRIBE_CONFIGS: Api = Api { key: ApiKey::DescribeConfigs, version: 4 };
+/// What `DescribeConfigs` calls a topic.
+const TOPIC_RESOURCE: i8 = 2;
+const MESSAGE_BYTES_MAX: &str = "max.message.bytes";
 const INIT_PRODUCER_ID: Api = Api { key: ApiKey::InitProducerId, version: 4 };
 const STARTING_POLL: Duration = Duration::from_millis(100);
 
@@ -97,4 +103,27 @@ pub(crate) async fn layout(
         brokers.get(&partition.leader_id.0).cloned().ok_or_else(leaderless)
     });
     Ok(TopicLayout { leaders: leaders.collect::<Result<_, _>>()? })
+}
+
+/// The topic's `max.message.bytes`, which Kafka compares with whole batches.
+pub(crate) async fn message_bytes_max(
+    connection: &mut Connection,
+    topic: &str,
+    config: &Config,
+) -> Result<usize, Error> {
+    let resource = DescribeConfigsResource::default()
+        .with_resource_type(TOPIC_RESOURCE)
+        .with_resource_name(StrBytes::from_string(topic.to_owned()))
+        .with_configuration_keys(Some(vec![StrBytes::from_static_str(MESSAGE_BYTES_MAX)]));
+    let request = DescribeConfigsRequest::default().with_resources(vec![resource]);
+    let answer: DescribeConfigsResponse = connection.call(DESCRIBE_CONFIGS, &request, config).await?;
+    let Some(described) = answer.results.first() else {
+        return Err(connection.unreadable(&"settings without the topic that was asked for"));
+    };
+    if let Some(code) = ResponseError::try_from_code(described.error_code) {
+        return Err(Error::refused(format!("the settings of topic {topic}"), code));
+    }
+    let setting = described.configs.iter().find(|setting| setting.name.as_str() == MESSAGE_BYTES_MAX);
+    let bytes = setting.and_then(|setting| setting.value.as_ref()?.parse().ok());
+    bytes.ok_or_else(|| connection.unreadable(&format!("no {MESSAGE_BYTES_MAX} of topic {topic}")))
 }

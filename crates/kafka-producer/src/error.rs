@@ -31,6 +31,10 @@ impl Error {
         self.code() == Some(ResponseError::MessageTooLarge)
     }
 
+    pub fn is_unknown_topic(&self) -> bool {
+        self.code() == Some(ResponseError::UnknownTopicOrPartition)
+    }
+
     /// Kafka's code, when it was a broker that refused.
     pub fn code(&self) -> Option<ResponseError> {
         match self {

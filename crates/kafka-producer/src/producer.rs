@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 
 use crate::broker::Broker;
 use crate::buffers::Buffers;
-use crate::cluster::{self, Identity};
+use crate::cluster::{self, Identity, TopicLayout};
 use crate::connection::Connection;
 use crate::record_batch::{Compression, Headers};
 use crate::{Dial, Error, partition_of};
@@ -52,6 +52,7 @@ pub struct Producer {
 pub struct Topic {
     first: usize,
     partitions: u32,
+    message_bytes_max: usize,
 }
 
 pub(crate) struct Shared {
@@ -83,25 +84,30 @@ impl Producer {
 
     /// Asks who leads the topic's partitions; the second time it only says what is known. A partition has one sequence of
     /// batches: with two, the broker would take those of one for repetitions of the other's, and acknowledge what it drops.
-    ///
-    /// `message_bytes_max` is the topic's `max.message.bytes`, which Kafka compares with whole batches.
-    pub async fn topic(&mut self, name: &str, message_bytes_max: usize) -> Result<Topic, Error> {
+    pub async fn topic(&mut self, name: &str) -> Result<Topic, Error> {
         if let Some(known) = self.topics.get(name) {
             return Ok(*known);
         }
-        let layout = match cluster::layout(&mut self.control, name, &self.shared.config).await {
+        let (layout, message_bytes_max) = match self.describe(name).await {
             // It may have been closed while nothing was asked.
             Err(Error::Closed { .. }) => {
                 self.control = cluster::bootstrap(&self.shared.config).await?;
-                cluster::layout(&mut self.control, name, &self.shared.config).await?
+                self.describe(name).await?
             }
-            layout => layout?,
+            described => described?,
         };
         let leaders: Vec<usize> = layout.leaders.into_iter().map(|leader| self.broker(leader)).collect();
         let first = self.shared.buffers().add_topic(name, &leaders, message_bytes_max);
-        let topic = Topic { first, partitions: u32::try_from(leaders.len()).unwrap_or(u32::MAX) };
+        let partitions = u32::try_from(leaders.len()).unwrap_or(u32::MAX);
+        let topic = Topic { first, partitions, message_bytes_max };
         self.topics.insert(name.to_owned(), topic);
         Ok(topic)
+    }
+
+    async fn describe(&mut self, topic: &str) -> Result<(TopicLayout, usize), Error> {
+        let (control, config) = (&mut self.control, &self.shared.config);
+        let layout = cluster::layout(control, topic, config).await?;
+        Ok((layout, cluster::message_bytes_max(control, topic, config).await?))
     }
 
     /// Takes a record on, for the partition of its key. Waits for nothing: ask [`Producer::room`] now and then.
@@ -171,6 +177,11 @@ impl Drop for Producer {
 impl Topic {
     pub fn partitions(self) -> u32 {
         self.partitions
+    }
+
+    /// What it takes of a record with all that stands around it, compressed.
+    pub fn message_bytes_max(self) -> usize {
+        self.message_bytes_max
     }
 
     pub fn partition_of(self, key: &[u8]) -> u32 {

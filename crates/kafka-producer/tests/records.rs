@@ -7,9 +7,6 @@ use testbed::unique;
 use crate::acknowledged::{create, open};
 use crate::consumer::{by_key, records};
 
-/// Kafka's default.
-const MESSAGE_BYTES_MAX: usize = 1_048_588;
-
 fn headers(n: u64) -> Headers {
     let mut headers = Headers::default();
     headers.put("n", n.to_string().as_bytes());
@@ -24,7 +21,7 @@ async fn records_arrive_as_they_are_whatever_the_compression() {
         let topic_name = unique("as_they_are");
         create(&topic_name, 1).await;
         let (mut producer, acknowledged) = open(compression).await;
-        let topic = producer.topic(&topic_name, MESSAGE_BYTES_MAX).await.unwrap();
+        let topic = producer.topic(&topic_name).await.unwrap();
         let values =
             [b"".to_vec(), b"{}".to_vec(), vec![b'x'; 700_000], (0..=255).cycle().take(90_001).collect()];
         for (n, value) in (0..).zip(&values) {
@@ -49,7 +46,7 @@ async fn many_records_arrive_once_and_in_the_order_of_their_keys() {
     let topic_name = unique("order");
     create(&topic_name, 5).await;
     let (mut producer, acknowledged) = open(Compression::Lz4).await;
-    let topic = producer.topic(&topic_name, MESSAGE_BYTES_MAX).await.unwrap();
+    let topic = producer.topic(&topic_name).await.unwrap();
     for n in 0..RECORDS {
         producer.append(
             topic,
@@ -82,7 +79,7 @@ async fn many_records_arrive_once_and_in_the_order_of_their_keys() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_topic_that_does_not_exist_is_told() {
     let (mut producer, _) = open(Compression::Lz4).await;
-    let error = producer.topic(&unique("missing"), MESSAGE_BYTES_MAX).await.unwrap_err();
+    let error = producer.topic(&unique("missing")).await.unwrap_err();
     assert_eq!(error.code(), Some(ResponseError::UnknownTopicOrPartition));
 }
 
@@ -92,7 +89,7 @@ async fn a_topic_that_is_asked_for_twice_is_the_same_topic() {
     create(&topic_name, 1).await;
     let (mut producer, acknowledged) = open(Compression::None).await;
     for tag in 1..=4 {
-        let topic = producer.topic(&topic_name, MESSAGE_BYTES_MAX).await.unwrap();
+        let topic = producer.topic(&topic_name).await.unwrap();
         producer.append(topic, b"key", tag.to_string().as_bytes(), &Headers::default(), tag);
         producer.flush();
         acknowledged.until(tag, 1).await;
@@ -105,14 +102,14 @@ async fn a_record_larger_than_the_broker_takes_ends_the_producer_with_its_reason
     let topic_name = unique("large");
     create(&topic_name, 1).await;
     let (mut producer, acknowledged) = open(Compression::None).await;
-    let topic = producer.topic(&topic_name, MESSAGE_BYTES_MAX).await.unwrap();
+    let topic = producer.topic(&topic_name).await.unwrap();
     producer.append(topic, b"key", &vec![b'x'; 2_000_000], &Headers::default(), 1);
     producer.flush();
     assert_eq!(acknowledged.until_failed().await.code(), Some(ResponseError::MessageTooLarge));
     producer.append(topic, b"key", b"small", &Headers::default(), 2);
     producer.flush();
     let (mut next, afterwards) = open(Compression::None).await;
-    let topic = next.topic(&topic_name, MESSAGE_BYTES_MAX).await.unwrap();
+    let topic = next.topic(&topic_name).await.unwrap();
     next.append(topic, b"key", b"of the next producer", &Headers::default(), 1);
     next.flush();
     afterwards.until(1, 1).await;

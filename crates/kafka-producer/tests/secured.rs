@@ -14,7 +14,6 @@ use crate::acknowledged::{Acknowledged, config, create_at, try_open};
 use crate::consumer::records_at;
 
 const TOPIC: &str = "secured";
-const MAX_BYTES: usize = 1 << 20;
 /// A fifth of it is the time that a request may take to be read.
 const LOGIN_LASTS: Duration = Duration::from_secs(5);
 
@@ -94,7 +93,7 @@ async fn records_arrive_through_each_door() {
         let dial = Arc::new(dial("127.0.0.1", port, security));
         let (mut producer, acknowledged) =
             open(&dial).await.unwrap_or_else(|error| panic!("{name}: {error}"));
-        let topic = producer.topic(TOPIC, MAX_BYTES).await.unwrap();
+        let topic = producer.topic(TOPIC).await.unwrap();
         producer.append(topic, b"key", name.as_bytes(), &Headers::default(), 1);
         producer.flush();
         acknowledged.until(1, 1).await;
@@ -143,7 +142,7 @@ async fn login_that_ends_is_renewed_and_no_record_is_lost_doubled_or_overtaken()
     let security = Security::SaslTls(login, trusting(&kafka.authority));
     let dial = Arc::new(dial("127.0.0.1", kafka.doors.sasl, security));
     let (mut producer, acknowledged) = open(&dial).await.unwrap();
-    let topic = producer.topic(TOPIC, MAX_BYTES).await.unwrap();
+    let topic = producer.topic(TOPIC).await.unwrap();
     let dialed = dial.dials.load(Ordering::Relaxed);
     let (sent, padding) = (AtomicUsize::new(0), "x".repeat(1024));
     // One connection to send, and its successor.
@@ -175,7 +174,7 @@ async fn login_that_is_not_renewed_ends_the_producer() {
     let security = Security::SaslTls(login, trusting(&kafka.authority));
     let dial = dial("127.0.0.1", kafka.doors.sasl, security);
     let (mut producer, acknowledged) = open(&Arc::new(DialAccess { forgets: true, ..dial })).await.unwrap();
-    let topic = producer.topic(TOPIC, MAX_BYTES).await.unwrap();
+    let topic = producer.topic(TOPIC).await.unwrap();
     let error = eventually("the broker hangs up", async || {
         producer.append(topic, b"key", b"value", &Headers::default(), 1);
         producer.flush();

@@ -141,13 +141,6 @@ async fn partitions(config: &KafkaConfig) -> Result<BTreeMap<String, i32>, Error
     Ok(fetched.await.map_err(|error| Error::Sink(error.to_string()))??)
 }
 
-/// The largest batch that the topic takes.
-pub(crate) async fn message_bytes_max(config: &KafkaConfig, topic: &str) -> Result<usize, Error> {
-    let described = describe(config, topic).await?;
-    let bytes = described.get("max.message.bytes").and_then(|value| value.parse().ok());
-    bytes.ok_or_else(|| Error::Sink(format!("topic {topic} tells no max.message.bytes")))
-}
-
 async fn describe(config: &KafkaConfig, topic: &str) -> Result<BTreeMap<String, String>, Error> {
     let asked = [ResourceSpecifier::Topic(topic)];
     let mut settings = BTreeMap::new();

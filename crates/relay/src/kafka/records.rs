@@ -9,7 +9,7 @@ use metrics::{Counter, counter};
 
 use crate::kafka::dial::DialAccess;
 use crate::kafka::tails::{self, Tail};
-use crate::topics::{ensure_topics, message_bytes_max};
+use crate::topics::ensure_topics;
 use crate::{
     Cause, CommitPosition, Error, InFlight, KafkaConfig, Origin, Relayed, SinkAccount, Ticket, TopicAccount,
 };
@@ -38,12 +38,10 @@ pub(super) struct Records {
 pub(super) struct Place {
     topic: Topic,
     partition: u32,
-    message_bytes_max: usize,
 }
 
 struct KnownTopic {
     topic: Topic,
-    message_bytes_max: usize,
     /// By partition: what is not newer stands there already.
     held: Vec<Option<CommitPosition>>,
 }
@@ -104,12 +102,12 @@ impl Records {
             self.skipped.increment(1);
             return Ok(None);
         }
-        Ok(Some(Place { topic: known.topic, partition, message_bytes_max: known.message_bytes_max }))
+        Ok(Some(Place { topic: known.topic, partition }))
     }
 
     /// Remembers what a record is called that the topic may refuse.
     pub(super) fn note_size(&self, place: &Place, bytes: usize, name: impl FnOnce() -> String) {
-        if bytes + HEADERS_BYTES_MAX > place.message_bytes_max {
+        if bytes + HEADERS_BYTES_MAX > place.topic.message_bytes_max() {
             *self.acknowledging.too_large.lock().unwrap_or_else(PoisonError::into_inner) = name();
         }
     }
@@ -124,7 +122,7 @@ impl Records {
         ticket: Ticket,
     ) {
         self.in_flight.expect(ticket, 1);
-        let Place { topic, partition, .. } = *place;
+        let Place { topic, partition } = *place;
         match value {
             Some(value) => self.producer.append_to(topic, partition, key, value, headers, ticket),
             None => self.producer.append_tombstone_to(topic, partition, key, headers, ticket),
@@ -138,9 +136,13 @@ impl Records {
 
     async fn learn(&mut self, suffix: &str) -> Result<(), Error> {
         let name = self.config.names.topic(&self.config.service, suffix);
-        ensure_topics(&self.config, &[suffix]).await?;
-        let message_bytes_max = message_bytes_max(&self.config, &name).await?;
-        let topic = self.producer.topic(&name, message_bytes_max).await?;
+        let topic = match self.producer.topic(&name).await {
+            Err(error) if error.is_unknown_topic() => {
+                ensure_topics(&self.config, &[suffix]).await?;
+                self.producer.topic(&name).await?
+            }
+            known => known?,
+        };
         let mut held = vec![None; topic.partitions() as usize];
         for tail in self.tails.iter().filter(|tail| tail.topic == name) {
             let place = usize::try_from(tail.partition).ok().and_then(|partition| held.get_mut(partition));
@@ -151,7 +153,7 @@ impl Records {
                 *place = Some(last.at);
             }
         }
-        self.topics.insert(suffix.to_owned(), KnownTopic { topic, message_bytes_max, held });
+        self.topics.insert(suffix.to_owned(), KnownTopic { topic, held });
         Ok(())
     }
 }
