@@ -1,8 +1,8 @@
 //! What the sink has been given and not acknowledged, and so how far the slot may be confirmed.
 //!
-//! A queue of transactions in commit order. The slot is confirmed up to the end of the longest prefix whose
-//! events are all acknowledged; only when nothing at all is in flight may a keep-alive move it further. Never the last
-//! received, never the furthest acknowledged (that is how relays lose events).
+//! A queue of transactions in commit order, and of keep-alives between them. The slot is confirmed up to the end of the
+//! longest prefix whose events are all acknowledged. Never the last received, never the furthest acknowledged (that is how
+//! relays lose events).
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -109,13 +109,21 @@ impl InFlight {
         self.advance(queue);
     }
 
-    /// The server has nothing more before `wal_end`; it is confirmed if nothing is in flight.
+    /// The server has nothing more before `wal_end`, which is confirmed once all that it has sent is acknowledged.
     pub fn idle(&self, wal_end: Lsn) {
-        let queue = self.queue();
-        if queue.transactions.is_empty() || event::mutants::active("confirm_keep_alive") {
-            drop(queue);
-            (self.confirm)(wal_end);
+        if event::mutants::active("confirm_keep_alive") {
+            return (self.confirm)(wal_end);
         }
+        let mut queue = self.queue();
+        let nothing = Committed { end_lsn: wal_end, at: Timestamp::UNIX_EPOCH };
+        match queue.transactions.back_mut() {
+            // Keep-alives that follow one another are one.
+            Some(Transaction { is_delivered: false, committed: Some(committed), .. }) => *committed = nothing,
+            _ => queue
+                .transactions
+                .push_back(Transaction { committed: Some(nothing), ..Transaction::default() }),
+        }
+        self.advance(queue);
     }
 
     /// A delivery has failed for good: the session has to end, and the next one begins at what is confirmed. The first
@@ -209,14 +217,24 @@ mod tests {
     }
 
     #[test]
-    fn a_keep_alive_confirms_only_when_nothing_is_in_flight() {
+    fn a_keep_alive_confirms_when_all_before_it_is_acknowledged_and_nothing_behind_it() {
         let (in_flight, confirmed) = observed();
         let ticket = in_flight.begin();
-        in_flight.idle(Lsn::new(99));
-        assert_eq!(confirmed.load(Ordering::SeqCst), 0);
+        in_flight.expect(ticket, 1);
         in_flight.commit(ticket, Lsn::new(10), Timestamp::UNIX_EPOCH);
-        in_flight.idle(Lsn::new(99));
-        assert_eq!(confirmed.load(Ordering::SeqCst), 99);
+        in_flight.idle(Lsn::new(20));
+        in_flight.idle(Lsn::new(30));
+        let behind = in_flight.begin();
+        in_flight.expect(behind, 1);
+        assert_eq!(confirmed.load(Ordering::SeqCst), 0);
+        in_flight.acknowledge(ticket);
+        assert_eq!(confirmed.load(Ordering::SeqCst), 30);
+        in_flight.idle(Lsn::new(50));
+        in_flight.commit(behind, Lsn::new(40), Timestamp::UNIX_EPOCH);
+        assert_eq!(confirmed.load(Ordering::SeqCst), 30);
+        in_flight.acknowledge(behind);
+        assert_eq!(confirmed.load(Ordering::SeqCst), 50);
+        assert!(in_flight.is_empty());
     }
 
     #[test]
