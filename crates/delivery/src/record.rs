@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use event::{Metadata, Position, RecordedEvent, Seq};
+use kafka_client::{HeaderNames, service_of_source};
 use rdkafka::message::{Headers, Message};
 use serde_json::value::RawValue;
 
@@ -22,41 +23,6 @@ pub(crate) struct Record {
     pub(crate) event: RecordedEvent,
 }
 
-/// What the headers are called.
-struct Names {
-    source: &'static str,
-    id: &'static str,
-    sequence: &'static str,
-    event_type: &'static str,
-    version: &'static str,
-    correlation_id: &'static str,
-    causation_id: &'static str,
-    time: &'static str,
-}
-
-const CLOUD_EVENTS: Names = Names {
-    source: "ce_source",
-    id: "ce_id",
-    sequence: "ce_sequence",
-    event_type: "ce_type",
-    version: "ce_dataversion",
-    correlation_id: "ce_correlationid",
-    causation_id: "ce_causationid",
-    time: "ce_time",
-};
-
-const DEBEZIUM: Names = Names {
-    source: "lunaria_source",
-    id: "id",
-    sequence: "lunaria_sequence",
-    event_type: "eventType",
-    version: "lunaria_dataversion",
-    correlation_id: "lunaria_correlationid",
-    causation_id: "lunaria_causationid",
-    time: "lunaria_time",
-};
-const SOURCE_PREFIX: &str = "/lunaria/";
-
 pub(crate) fn read(record: &impl Message) -> Result<Record, NotAnEvent> {
     event_of(record).map_err(|reason| NotAnEvent {
         topic: record.topic().to_owned(),
@@ -72,12 +38,13 @@ fn event_of(record: &impl Message) -> Result<Record, String> {
         .iter()
         .filter_map(|header| Some((header.key, std::str::from_utf8(header.value?).ok()?)))
         .collect();
-    let names = if fields.contains_key(DEBEZIUM.source) { &DEBEZIUM } else { &CLOUD_EVENTS };
+    let names = HeaderNames::ALL.into_iter().find(|names| fields.contains_key(names.source));
+    let names = names.ok_or("it does not say where it comes from")?;
     let field = |name: &str| fields.get(name).copied().ok_or_else(|| format!("the header {name} is missing"));
     let number = |name: &str| field(name)?.parse::<i64>().map_err(|error| format!("{name}: {error}"));
     let uuid = |name: &str| field(name)?.parse().map_err(|error| format!("{name}: {error}"));
     let source = field(names.source)?;
-    let source = source.strip_prefix(SOURCE_PREFIX).ok_or_else(|| format!("{source} is not a service"))?;
+    let source = service_of_source(source).ok_or_else(|| format!("{source} is not a service"))?;
     let key = record.key().and_then(|key| std::str::from_utf8(key).ok()).ok_or("its key is no text")?;
     let value = record.payload().ok_or("it has no value")?;
     let metadata: Metadata =

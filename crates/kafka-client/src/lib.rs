@@ -1,4 +1,5 @@
-//! How this installation reaches Kafka: the brokers, what both sides prove to each other, and further librdkafka settings.
+//! How this installation reaches Kafka: the brokers, what both sides prove to each other, further librdkafka settings, and
+//! what topics and headers are called.
 //!
 //! ```text
 //! Access ── consumer, admin ──► rdkafka's ClientConfig                every client of librdkafka's is made from it
@@ -13,6 +14,7 @@ mod access;
 mod check;
 mod dialogue;
 mod error;
+mod header_names;
 mod open;
 mod sasl;
 mod scram;
@@ -24,6 +26,7 @@ mod topic_names;
 pub use access::Access;
 pub use check::CHECK_LIMIT;
 pub use error::Error;
+pub use header_names::{HeaderNames, record_source, service_of_source};
 pub use open::{Opened, Socket};
 pub use secret::Secret;
 pub use security::{ClientCertificate, Login, Mechanism, Security, Tls};

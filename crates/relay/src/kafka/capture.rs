@@ -7,9 +7,10 @@
 
 use std::sync::Arc;
 
+use kafka_client::record_source;
 use kafka_producer::Headers;
 
-use crate::kafka::headers::{put_text, source};
+use crate::kafka::headers::put_text;
 use crate::kafka::records::{self, Records};
 use crate::{
     CapturedTable, Change, ChangeReader, CommitPosition, Error, InFlight, KafkaConfig, OpenSink, Origin,
@@ -48,7 +49,7 @@ impl OpenSink for OpenCapture {
         since_epoch: i64,
     ) -> Result<CaptureSink, Error> {
         let mut fixed = Headers::default();
-        fixed.put("lunaria_source", source(&self.config.service).as_bytes());
+        fixed.put("lunaria_source", record_source(&self.config.service).as_bytes());
         fixed.put("content-type", b"application/json");
         fixed.put("lunaria_epoch", origin.to_string().as_bytes());
         Ok(CaptureSink {

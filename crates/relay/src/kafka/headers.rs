@@ -1,10 +1,8 @@
 //! A record's headers: CloudEvents 1.0 in binary mode or Debezium's outbox, and what only we know.
-//!
-//! <https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/kafka-protocol-binding.md>,
-//! <https://debezium.io/documentation/reference/stable/transformations/outbox-event-router.html>.
 
 use std::io::Write;
 
+use kafka_client::{HeaderNames, record_source};
 use kafka_producer::Headers;
 use rdkafka::message::{BorrowedHeaders, Headers as _};
 use uuid::Uuid;
@@ -18,52 +16,13 @@ pub enum HeaderFormat {
     Debezium,
 }
 
-/// What each header is called in one format.
-struct Names {
-    source: &'static str,
-    event_type: &'static str,
-    id: &'static str,
-    correlation_id: &'static str,
-    causation_id: &'static str,
-    time: &'static str,
-    sequence: &'static str,
-    version: &'static str,
-}
-
-const CLOUD_EVENTS: Names = Names {
-    source: "ce_source",
-    event_type: "ce_type",
-    id: "ce_id",
-    correlation_id: "ce_correlationid",
-    causation_id: "ce_causationid",
-    time: "ce_time",
-    sequence: "ce_sequence",
-    version: "ce_dataversion",
-};
-
-const DEBEZIUM: Names = Names {
-    source: "lunaria_source",
-    event_type: "eventType",
-    id: "id",
-    correlation_id: "lunaria_correlationid",
-    causation_id: "lunaria_causationid",
-    time: "lunaria_time",
-    sequence: "lunaria_sequence",
-    version: "lunaria_dataversion",
-};
-
 impl HeaderFormat {
-    const fn names(self) -> &'static Names {
+    const fn names(self) -> &'static HeaderNames {
         match self {
-            Self::CloudEvents => &CLOUD_EVENTS,
-            Self::Debezium => &DEBEZIUM,
+            Self::CloudEvents => &HeaderNames::CLOUD_EVENTS,
+            Self::Debezium => &HeaderNames::DEBEZIUM,
         }
     }
-}
-
-/// What a service's records say where they come from.
-pub(super) fn source(service: &str) -> String {
-    format!("/lunaria/{service}")
 }
 
 /// Encodes them in one buffer, which is used again for each record.
@@ -81,7 +40,7 @@ impl RecordHeaders {
         if format == HeaderFormat::CloudEvents {
             fixed.put("ce_specversion", b"1.0");
         }
-        fixed.put(format.names().source, source(service).as_bytes());
+        fixed.put(format.names().source, record_source(service).as_bytes());
         fixed.put("content-type", b"application/json");
         fixed.put("lunaria_epoch", epoch.as_bytes());
         Self { format, fixed, headers: Headers::default(), text: Vec::new() }
@@ -132,16 +91,16 @@ pub(super) fn put_text(headers: &mut Headers, text: &mut Vec<u8>, key: &str, val
 /// The headers of a record that was read, in whichever format a relay of this service wrote it.
 pub(crate) struct ReadHeaders<'a> {
     headers: &'a BorrowedHeaders,
-    names: &'static Names,
+    names: &'static HeaderNames,
 }
 
 impl<'a> ReadHeaders<'a> {
     /// None when it is not one of the service's.
     pub(crate) fn of(headers: &'a BorrowedHeaders, service: &str) -> Option<Self> {
-        let ours = source(service);
-        [HeaderFormat::CloudEvents, HeaderFormat::Debezium]
+        let ours = record_source(service);
+        HeaderNames::ALL
             .into_iter()
-            .map(|format| Self { headers, names: format.names() })
+            .map(|names| Self { headers, names })
             .find(|read| read.text(read.names.source) == Some(&ours))
     }
 
