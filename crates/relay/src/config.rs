@@ -1,7 +1,5 @@
 //! What a relay is told.
 
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use replication::SlotName;
@@ -69,8 +67,6 @@ pub struct Config {
     pub account_every: Duration,
     /// How long a leader's silence is borne before its connection is terminated.
     pub takeover_after: Duration,
-    /// True while a session reads the slot: for readiness.
-    pub relaying: Arc<AtomicBool>,
     pub status: Status,
 }
 
@@ -97,7 +93,6 @@ impl Config {
             watch_every: WATCH_EVERY,
             account_every: ACCOUNT_EVERY,
             takeover_after: TAKEOVER_AFTER,
-            relaying: Arc::default(),
         }
     }
 

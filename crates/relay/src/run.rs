@@ -2,7 +2,6 @@
 //! is needed and allowed.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -30,7 +29,7 @@ pub async fn run(
     config.status.enter(Phase::Waiting);
     loop {
         let outcome = run_session(&config, &open, &shutdown).await;
-        if config.relaying.swap(false, Ordering::AcqRel) {
+        if config.status.report().phase == Phase::Relaying {
             pause = PAUSE_FIRST;
         }
         if shutdown.is_cancelled() {

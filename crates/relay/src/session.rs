@@ -2,7 +2,6 @@
 
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use pgoutput::{Lsn, Message};
@@ -59,7 +58,6 @@ pub(crate) async fn run_session<O: OpenSink + 'static>(
     let confirmer = Confirmer::new(state, lease, confirmable.clone(), stream.progress());
     let sink = open.open(Arc::clone(&in_flight), origin, since_epoch).await?;
     let guards = Guards::spawn(confirmer, watch);
-    config.relaying.store(true, Ordering::Release);
     config.status.session_began(lease.epoch);
     tracing::info!(slot = %config.slot, epoch = lease.epoch, "relay session started");
     let meters = Meters::new(&config.service);

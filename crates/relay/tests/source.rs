@@ -1,7 +1,5 @@
 //! A service database, a slot name, and relays that run on them.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use event_store::Store;
@@ -26,7 +24,6 @@ pub(crate) struct Source {
 
 pub(crate) struct Relay {
     shutdown: CancellationToken,
-    relaying: Arc<AtomicBool>,
     pub(crate) status: Status,
     task: JoinHandle<Result<(), Error>>,
 }
@@ -159,15 +156,15 @@ impl Source {
 impl Relay {
     pub(crate) fn start(config: Config, open: impl OpenSink<Sink: Sync> + 'static) -> Self {
         let shutdown = CancellationToken::new();
-        let (relaying, status) = (Arc::clone(&config.relaying), config.status.clone());
+        let status = config.status.clone();
         let task = tokio::spawn(relay::run(config, open, shutdown.clone()));
-        Self { shutdown, relaying, status, task }
+        Self { shutdown, status, task }
     }
 
     pub(crate) async fn until_relaying(&self) {
         eventually("the relay reads its slot", async || {
             assert!(!self.task.is_finished(), "the relay has ended");
-            self.relaying.load(Ordering::Acquire).then_some(())
+            (self.status.report().phase == Phase::Relaying).then_some(())
         })
         .await;
     }
