@@ -7,7 +7,7 @@ use reqwest::{Client, StatusCode};
 use serde_json::Value;
 use testbed::eventually;
 
-use crate::harness::{LUNARIA, OPS_TOKEN, Platform, Record, Transport, read_all};
+use crate::harness::{LUNARIA, OPS_TOKEN, Platform, Process, Record, Transport, read_all};
 use crate::monitoring::METRICS;
 
 async fn metrics(url: &str) -> String {
@@ -118,6 +118,26 @@ async fn a_relay_is_paused_over_http_and_resumed_on_the_command_line() {
     let (code, text) = platform.lunaria(&["relay", "doctor", "core"]);
     assert!(code == 0 && !text.contains("FAIL"), "{text}");
     platform.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_relay_waits_for_a_kafka_that_is_not_there_yet() {
+    let directory = tempfile::tempdir().unwrap();
+    let log = directory.path().join("relay.log");
+    let settings = ["transport=kafka", "kafka.brokers=127.0.0.1:1", "ops.listen=127.0.0.1:0"];
+    let arguments: Vec<&str> = settings.iter().flat_map(|setting| ["--set", setting]).collect();
+    let arguments = [&arguments[..], &["relay", "run", "core"]].concat();
+    let (relay, urls) = Process::start(LUNARIA, &arguments, &[], &log, 1);
+    eventually("it says what it waits for", async || {
+        std::fs::read_to_string(&log).unwrap().contains("waiting for Kafka").then_some(())
+    })
+    .await;
+    let (status, ready) = json(format!("{}/readyz", urls[0])).await;
+    assert_eq!(
+        (status, &ready["reasons"]["relay core"]),
+        (StatusCode::SERVICE_UNAVAILABLE, &"no session".into())
+    );
+    assert!(relay.interrupt());
 }
 
 #[tokio::test(flavor = "multi_thread")]

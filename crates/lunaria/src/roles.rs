@@ -83,7 +83,7 @@ pub(crate) async fn serve_all(
     let relays = match config.transport {
         Transport::Embedded => embedded::start(&mut parts, &config, &stores, &shutdown).await?,
         Transport::Kafka => {
-            ensure_topics(&config).await?;
+            ensure_topics(&config, &shutdown).await?;
             let mut relays = Vec::new();
             for (service, store) in ServiceName::ALL.into_iter().zip(&stores) {
                 relays.push(start_relay(&mut parts, service, &config, &shutdown)?);
@@ -122,11 +122,17 @@ pub(crate) async fn relay(
 ) -> anyhow::Result<()> {
     several_processes(&config)?;
     let ops = bind_ops(&config).await?;
-    ensure_topics(&config).await?;
     announce(&[("ops", ops.address()?)])?;
     let mut parts = Parts::new(&shutdown);
-    let relays = vec![start_relay(&mut parts, service, &config, &shutdown)?];
-    ops.start(&mut parts, Told { readiness: api::Readiness::default(), relays, store: None }, &shutdown);
+    let relay = relay_config(service, &config)?;
+    let open = OpenKafka { config: kafka_config(service, &config)? };
+    let (running, token) = (relay.clone(), shutdown.clone());
+    parts.start("relay", async move {
+        ensure_topics(&config, &token).await?;
+        Ok(relay::run(running, open, token).await?)
+    });
+    let told = Told { readiness: api::Readiness::default(), relays: vec![relay], store: None };
+    ops.start(&mut parts, told, &shutdown);
     parts.run().await
 }
 
@@ -149,7 +155,7 @@ pub(crate) async fn handlers(
 ) -> anyhow::Result<()> {
     several_processes(&config)?;
     let ops = bind_ops(&config).await?;
-    ensure_topics(&config).await?;
+    ensure_topics(&config, &shutdown).await?;
     let store = connect(service, &config).await?;
     wait_for_slot(&store, service, &config, &shutdown).await?;
     announce(&[("ops", ops.address()?)])?;
@@ -162,7 +168,7 @@ pub(crate) async fn handlers(
 
 pub(crate) async fn adapter(config: Config, shutdown: CancellationToken) -> anyhow::Result<()> {
     several_processes(&config)?;
-    ensure_topics(&config).await?;
+    ensure_topics(&config, &shutdown).await?;
     let service = ServiceName::AdapterInstant;
     let listener = bind(config.instant.listen, "instant.listen").await?;
     let ops = bind_ops(&config).await?;

@@ -12,6 +12,7 @@ use kafka_client::TopicNames;
 use ledger::{Account, BalanceStream, LedgerView};
 use relay::{HeaderFormat, OpenCapture, Reads, RefillMode};
 use replication::SlotName;
+use tokio_util::sync::CancellationToken;
 use transfer::{Clearing, PaymentStream, Reservations, Transfer, TransferView};
 
 use crate::cli::ServiceName;
@@ -188,13 +189,29 @@ fn kafka_config_of(name: &str, names: TopicNames, config: &Config) -> anyhow::Re
     })
 }
 
-/// Makes the topics of all services, so that consumers find them from the start.
-pub(crate) async fn ensure_topics(config: &Config) -> anyhow::Result<()> {
+/// Makes the topics of all services, so that consumers find them from the start. While nobody answers at Kafka's address
+/// it waits, until `shutdown`.
+pub(crate) async fn ensure_topics(config: &Config, shutdown: &CancellationToken) -> anyhow::Result<()> {
+    tokio::select! {
+        answers = until_kafka_answers(config) => answers?,
+        () = shutdown.cancelled() => return Ok(()),
+    }
     for service in ServiceName::ALL {
         let kafka = kafka_config(service, config)?;
         relay::ensure_topics(&kafka, service.categories())
             .await
             .with_context(|| format!("cannot make topics at {}", config.kafka.brokers))?;
+    }
+    Ok(())
+}
+
+async fn until_kafka_answers(config: &Config) -> anyhow::Result<()> {
+    let access = config.kafka.access()?;
+    while let Err(error) = access.check().await {
+        if !matches!(error, kafka_client::Error::Unreachable { .. }) {
+            return Err(error.into());
+        }
+        tracing::warn!(%error, "waiting for Kafka");
     }
     Ok(())
 }
