@@ -34,7 +34,13 @@ pub(crate) async fn run(options: BenchOptions) -> anyhow::Result<()> {
 impl Bed {
     fn start() -> anyhow::Result<Self> {
         let directory = std::env::temp_dir().join(format!("lunaria-bench-{}", std::process::id()));
-        let settings = [("max_wal_size", "8GB"), ("shared_buffers", "1GB"), ("checkpoint_timeout", "30min")];
+        let settings = [
+            ("max_wal_size", "8GB"),
+            // What it has once written it keeps to write again.
+            ("min_wal_size", "2GB"),
+            ("shared_buffers", "1GB"),
+            ("checkpoint_timeout", "30min"),
+        ];
         let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
         let options = PostgresOptions { directory: directory.join("postgres"), port: None, settings };
         std::fs::create_dir_all(&directory)?;

@@ -43,6 +43,7 @@ pub(super) async fn measure(
     let events_per_second = rate(options.events.into(), start.elapsed());
     let refilled = relay.counted("lunaria_relay_refilled_events_total").await?;
     relay.stop().await?;
+    ground.drop_slot(SLOT).await?;
     ensure!(refilled >= f64::from(options.events), "only {refilled} events came out of the table");
     Ok(figure("relay.catch_up", events_per_second, "events/s", Some(drain_events_per_second)))
 }

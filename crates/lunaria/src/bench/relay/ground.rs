@@ -15,6 +15,8 @@ use crate::bench::Bed;
 use crate::services::PUBLICATION;
 
 const POLL: Duration = Duration::from_millis(20);
+/// Of 16 MiB: more than a latency's load fills.
+const AGED_SEGMENTS: usize = 48;
 
 pub(super) struct Ground {
     database: &'static str,
@@ -84,6 +86,19 @@ impl Ground {
         let lsn: String =
             sqlx::query_scalar("select pg_current_wal_flush_lsn()::text").fetch_one(&mut connection).await?;
         Ok(lsn.parse()?)
+    }
+
+    /// Leaves the server with log segments to use again, as one that has run for a while has them. To make a new one holds up
+    /// every commit for some 60 ms. While a slot is there, it keeps them from that.
+    pub(super) async fn age_log(&self) -> anyhow::Result<()> {
+        let mut connection = self.connection().await?;
+        for _ in 0..AGED_SEGMENTS {
+            sqlx::query("select pg_logical_emit_message(true, 'bench', '')").execute(&mut connection).await?;
+            sqlx::query("select pg_switch_wal()").execute(&mut connection).await?;
+        }
+        sqlx::query("checkpoint").execute(&mut connection).await?;
+        // What was measured before is not to be written to the disk meanwhile.
+        Ok(tokio::task::spawn_blocking(rustix::fs::sync).await?)
     }
 
     /// Waits until the slot is confirmed so far: all of it is in Kafka, acknowledged by all replicas. `look` is told

@@ -2,7 +2,7 @@
 //!
 //! Each event carries when it was due to be appended. A consumer of its own reads the topic and takes the time since
 //! then, so that a stall counts for every event that it held up. What the relay itself counts, from the commit to the
-//! acknowledgement, is beside it.
+//! acknowledgement, is beside it, and what the appends alone took: nothing behind them can be faster.
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -18,7 +18,7 @@ use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::Message;
 use serde_json::value::RawValue;
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::child::RelayChild;
@@ -40,7 +40,7 @@ pub(super) struct Load {
     pub(super) slot: &'static str,
     transactions_per_second: u32,
     transaction_events: u32,
-    names: [&'static str; 5],
+    names: [&'static str; 7],
     limits_ms: [f64; 2],
 }
 
@@ -52,6 +52,8 @@ pub(super) const LOADS: [Load; 2] = [
         names: [
             "relay.commit_to_ack_p50.2k",
             "relay.commit_to_ack_p99.2k",
+            "relay.due_to_committed_p50.2k",
+            "relay.due_to_committed_p99.2k",
             "relay.due_to_consumer_p50.2k",
             "relay.due_to_consumer_p99.2k",
             "relay.confirm_lag.2k",
@@ -65,6 +67,8 @@ pub(super) const LOADS: [Load; 2] = [
         names: [
             "relay.commit_to_ack_p50.10k",
             "relay.commit_to_ack_p99.10k",
+            "relay.due_to_committed_p50.10k",
+            "relay.due_to_committed_p99.10k",
             "relay.due_to_consumer_p50.10k",
             "relay.due_to_consumer_p99.10k",
             "relay.confirm_lag.10k",
@@ -75,6 +79,7 @@ pub(super) const LOADS: [Load; 2] = [
 
 #[expect(clippy::float_arithmetic, reason = "milliseconds, far from any money")]
 pub(super) async fn measure(ground: &Ground, load: &Load, seconds: u32) -> anyhow::Result<Vec<Figure>> {
+    ground.age_log().await?;
     ground.make_slots(&[load.slot]).await?;
     let relay = RelayChild::start(ground, load.slot, &[]).await?;
     let transactions = load.transactions_per_second * seconds;
@@ -82,21 +87,24 @@ pub(super) async fn measure(ground: &Ground, load: &Load, seconds: u32) -> anyho
     // The first event makes the topic, and is not counted.
     store.append(vec![append::event()?]).await?;
     ground.until_confirmed(load.slot, ground.log_end().await?, |_| {}).await?;
-    let consumer = Consuming::start(&ground.brokers, load.slot, transactions * load.transaction_events)?;
+    let consumer =
+        Consuming::start(&ground.brokers, load.slot, transactions * load.transaction_events).await?;
     let confirm_lag = sample_confirm_lag(ground, load.slot).await?;
-    append_at_rate(&store, load, transactions).await?;
+    let appended = append_at_rate(&store, load, transactions).await?;
     let seen = consumer.finish().await?;
     let lag = confirm_lag.finish().await?;
     let acknowledged = Acknowledged::read(&relay.ops_url).await?;
     relay.stop().await?;
     ground.drop_slot(load.slot).await?;
-    let quantile = |quantile: f64| seen.value_at_quantile(quantile) as f64 / 1_000.0;
-    let [ack_50, ack_99, due_50, due_99, lag_name] = load.names;
+    let quantile = |of: &Histogram<u64>, quantile: f64| of.value_at_quantile(quantile) as f64 / 1_000.0;
+    let [ack_50, ack_99, committed_50, committed_99, due_50, due_99, lag_name] = load.names;
     Ok(vec![
         figure(ack_50, acknowledged.quantile_ms(0.5), "ms", Some(load.limits_ms[0])),
         figure(ack_99, acknowledged.quantile_ms(0.99), "ms", Some(load.limits_ms[1])),
-        figure(due_50, quantile(0.5), "ms", None),
-        figure(due_99, quantile(0.99), "ms", None),
+        figure(committed_50, quantile(&appended, 0.5), "ms", None),
+        figure(committed_99, quantile(&appended, 0.99), "ms", None),
+        figure(due_50, quantile(&seen, 0.5), "ms", None),
+        figure(due_99, quantile(&seen, 0.99), "ms", None),
         figure(lag_name, lag.as_secs_f64() * 1_000.0, "ms", Some(CONFIRM_LAG_LIMIT_MS)),
     ])
 }
@@ -106,8 +114,8 @@ fn micros() -> u64 {
     u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
 }
 
-/// Each transaction when it is due, whatever became of those before.
-async fn append_at_rate(store: &Store, load: &Load, transactions: u32) -> anyhow::Result<()> {
+/// Each transaction when it is due, whatever became of those before. Returns how long after that it was committed.
+async fn append_at_rate(store: &Store, load: &Load, transactions: u32) -> anyhow::Result<Histogram<u64>> {
     let (due, arrives) = mpsc::unbounded_channel();
     let pause = Duration::from_secs(1) / load.transactions_per_second;
     // A thread of its own: the runtime's timer is a millisecond too coarse.
@@ -126,18 +134,22 @@ async fn append_at_rate(store: &Store, load: &Load, transactions: u32) -> anyhow
     for _ in 0..WRITERS {
         let (store, arrives) = (store.clone(), Arc::clone(&arrives));
         writers.spawn(async move {
+            let mut took = Histogram::<u64>::new(3)?;
             loop {
-                let Some(due) = arrives.lock().await.recv().await else { return anyhow::Ok(()) };
+                let Some(due) = arrives.lock().await.recv().await else { return anyhow::Ok(took) };
                 let events = (0..events).map(|_| event(due)).collect::<anyhow::Result<Vec<_>>>()?;
                 store.append(events).await?;
+                took.record(micros().saturating_sub(due))?;
             }
         });
     }
+    let mut took = Histogram::new(3)?;
     while let Some(writer) = writers.join_next().await {
-        writer??;
+        took.add(writer??)?;
     }
     store.pool().close().await;
-    clock.join().map_err(|_| anyhow::anyhow!("the clock has panicked"))
+    clock.join().map_err(|_| anyhow::anyhow!("the clock has panicked"))?;
+    Ok(took)
 }
 
 /// The bench's event, with when it was due at its front.
@@ -153,7 +165,8 @@ struct Consuming {
 }
 
 impl Consuming {
-    fn start(brokers: &str, slot: &str, events: u32) -> anyhow::Result<Self> {
+    /// Returns when it has its partitions: when it has read what stands there already.
+    async fn start(brokers: &str, slot: &str, events: u32) -> anyhow::Result<Self> {
         let consumer: BaseConsumer = ClientConfig::new()
             .set("bootstrap.servers", brokers)
             .set("group.id", format!("{slot}.bench"))
@@ -162,7 +175,11 @@ impl Consuming {
             .set("fetch.wait.max.ms", "100")
             .create()?;
         consumer.subscribe(&[&format!("{slot}.core.account")])?;
-        Ok(Self { taken: tokio::task::spawn_blocking(move || take(&consumer, events)) })
+        let (joined, reads) = oneshot::channel();
+        let taken = tokio::task::spawn_blocking(move || take(&consumer, joined, events));
+        // Dropped when the task has failed, which its result tells.
+        let _ = reads.await;
+        Ok(Self { taken })
     }
 
     async fn finish(self) -> anyhow::Result<Histogram<u64>> {
@@ -170,8 +187,8 @@ impl Consuming {
     }
 }
 
-fn take(consumer: &BaseConsumer, events: u32) -> anyhow::Result<Histogram<u64>> {
-    let mut histogram = Histogram::new(3)?;
+fn take(consumer: &BaseConsumer, joined: oneshot::Sender<()>, events: u32) -> anyhow::Result<Histogram<u64>> {
+    let (mut histogram, mut joined) = (Histogram::new(3)?, Some(joined));
     let mut last = Instant::now();
     while histogram.len() < u64::from(events) {
         let Some(message) = consumer.poll(Duration::from_millis(100)) else {
@@ -179,6 +196,9 @@ fn take(consumer: &BaseConsumer, events: u32) -> anyhow::Result<Histogram<u64>> 
             continue;
         };
         let message = message?;
+        if let Some(joined) = joined.take() {
+            let _ = joined.send(());
+        }
         let payload = std::str::from_utf8(message.payload().unwrap_or_default())?;
         // Postgres puts the shortest keys of a jsonb first.
         let due = payload.strip_prefix(DUE).and_then(|rest| rest.split(',').next()?.parse::<u64>().ok());
