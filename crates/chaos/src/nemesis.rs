@@ -128,7 +128,10 @@ impl Nemesis {
         inflicted.hit_leader = !self.kills.is_multiple_of(STANDBY_EVERY);
         let victim = if inflicted.hit_leader { leader } else { 1 - leader };
         inflicted.target = format!("relay {victim}");
-        if inflicted.fault == Fault::KillRelay && inflicted.hit_leader && !self.kills.is_multiple_of(CAUGHT_EVERY) {
+        if inflicted.fault == Fault::KillRelay
+            && inflicted.hit_leader
+            && !self.kills.is_multiple_of(CAUGHT_EVERY)
+        {
             catch_under_way(run).await;
         }
         let before = run.witness.events();
