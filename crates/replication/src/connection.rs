@@ -1,5 +1,7 @@
 //! A socket to the server on which messages go out and come in one after the other.
 
+use std::io;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
@@ -12,14 +14,15 @@ use tokio::net::{TcpSocket, TcpStream, UnixStream, lookup_host};
 use crate::config::{Config, Host};
 use crate::error::Error;
 use crate::inbound::Inbound;
-use crate::socket::Socket;
+use crate::rhythm::BUFFER_BYTES;
+use crate::socket::{Pace, Socket};
 use crate::tls_request::{Secured, secure};
 
 /// The answer to START_REPLICATION, which postgres-protocol does not know.
 pub(crate) const COPY_BOTH_RESPONSE_TAG: u8 = b'W';
 
-/// A connection that is made in this time leads to a server to which no small buffer is a limit.
-const NEAR: Duration = Duration::from_millis(5);
+/// To a server at this distance the rhythm's buffer is no limit: 100 MB pass in a second.
+const NEAR: Duration = Duration::from_millis(2);
 
 pub(crate) type Outbound = Box<dyn AsyncWrite + Send + Sync + Unpin>;
 
@@ -28,6 +31,7 @@ pub(crate) struct Connection {
     outbound: Outbound,
     end_point: Option<Vec<u8>>,
     is_encrypted: bool,
+    pace: Pace,
 }
 
 pub(crate) enum Incoming {
@@ -38,24 +42,25 @@ pub(crate) enum Incoming {
 impl Connection {
     pub(crate) async fn open(config: &Config) -> Result<Self, Error> {
         let failed = |source| Error::Connect { address: config.host.to_string(), source };
-        let start = Instant::now();
-        let (socket, name) = match &config.host {
+        let (socket, name, is_limited) = match &config.host {
             Host::Tcp { host, port } => {
-                let stream = open_tcp(host, *port).await.map_err(failed)?;
-                (Socket::Tcp(stream.into_std().map_err(failed)?), Some(host))
+                let (stream, is_limited) = open_tcp(host, *port).await.map_err(failed)?;
+                (Socket::Tcp(stream.into_std().map_err(failed)?), Some(host), is_limited)
             }
             Host::Unix { directory, port } => {
                 let stream = UnixStream::connect(Host::socket_path(directory, *port)).await;
-                (Socket::Unix(stream.and_then(UnixStream::into_std).map_err(failed)?), None)
+                // Its buffer is the sender's.
+                (Socket::Unix(stream.and_then(UnixStream::into_std).map_err(failed)?), None, false)
             }
         };
-        let (reader, writer) = socket.split(start.elapsed() < NEAR);
+        let pace = Pace::default();
+        let (reader, writer) = socket.split(pace.clone(), is_limited);
         let (Some(host), Some(tls)) = (name, &config.tls) else {
-            return Ok(Self::new(reader, writer));
+            return Ok(Self { pace, ..Self::new(reader, writer) });
         };
         let Secured { stream, end_point } = secure(reader, writer, host, tls).await?;
         let (reader, writer) = tokio::io::split(stream);
-        Ok(Self { end_point, is_encrypted: true, ..Self::new(reader, writer) })
+        Ok(Self { pace, end_point, is_encrypted: true, ..Self::new(reader, writer) })
     }
 
     pub(crate) fn new(
@@ -63,7 +68,7 @@ impl Connection {
         writer: impl AsyncWrite + Send + Sync + Unpin + 'static,
     ) -> Self {
         let (inbound, outbound) = (Inbound::new(reader), Box::new(writer));
-        Self { inbound, outbound, end_point: None, is_encrypted: false }
+        Self { inbound, outbound, pace: Pace::default(), end_point: None, is_encrypted: false }
     }
 
     /// What a login can be bound to; see [`crate::end_point`].
@@ -75,7 +80,9 @@ impl Connection {
         self.is_encrypted
     }
 
+    /// For a stream, which is read in a rhythm.
     pub(crate) fn into_halves(self) -> (Inbound, Outbound) {
+        self.pace.keep();
         (self.inbound, self.outbound)
     }
 
@@ -115,18 +122,32 @@ pub(crate) fn parse(bytes: &mut BytesMut) -> Result<Message, Error> {
     }
 }
 
-/// Tries each address that the name stands for, as libpq does.
-async fn open_tcp(host: &str, port: u16) -> std::io::Result<TcpStream> {
-    let mut failure = std::io::Error::other("the name stands for no address");
+/// Tries each address that the name stands for, as libpq does. Says whether the buffer is of the rhythm's size.
+///
+/// An older kernel takes that size only from a socket that is not connected yet, and how near the server is shows only when
+/// one is: so the first connection asks, and a near server gets a second.
+async fn open_tcp(host: &str, port: u16) -> io::Result<(TcpStream, bool)> {
+    let mut failure = io::Error::other("the name stands for no address");
     for address in lookup_host((host, port)).await? {
-        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-        // A status update is small and wanted at once.
-        socket.set_nodelay(true)?;
-        socket.set_keepalive(true)?;
-        match socket.connect(address).await {
-            Ok(stream) => return Ok(stream),
+        let start = Instant::now();
+        match connect(address, None).await {
+            Ok(_) if start.elapsed() < NEAR => {
+                return Ok((connect(address, Some(BUFFER_BYTES)).await?, true));
+            }
+            Ok(stream) => return Ok((stream, false)),
             Err(error) => failure = error,
         }
     }
     Err(failure)
+}
+
+async fn connect(address: SocketAddr, buffer_bytes: Option<u32>) -> io::Result<TcpStream> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // A status update is small and wanted at once.
+    socket.set_nodelay(true)?;
+    socket.set_keepalive(true)?;
+    if let Some(bytes) = buffer_bytes {
+        socket.set_recv_buffer_size(bytes)?;
+    }
+    socket.connect(address).await
 }

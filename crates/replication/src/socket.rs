@@ -4,13 +4,13 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::Shutdown;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
-use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use crate::rhythm::{BUFFER_BYTES, Rhythm};
+use crate::rhythm::Rhythm;
 
 /// The least that one read makes room for. Room has to be zeroed, so it follows what has come of late.
 const ROOM_BYTES_MIN: usize = 16 * 1024;
@@ -21,8 +21,14 @@ pub(crate) enum Socket {
     Unix(std::os::unix::net::UnixStream),
 }
 
+/// Whether the reader keeps its rhythm: not while questions are asked and answered, or tables copied, which the server sends
+/// in large pieces anyway.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Pace(Arc<AtomicBool>);
+
 pub(crate) struct SocketReader {
     socket: Arc<Socket>,
+    pace: Pace,
     watch: Option<Watch>,
     rhythm: Rhythm,
     pause: Pin<Box<Sleep>>,
@@ -41,22 +47,24 @@ enum Watch {
     Unix(tokio::net::UnixStream),
 }
 
-impl Socket {
-    /// `is_near`: answers take so little time that a small buffer holds up nothing.
-    pub(crate) fn split(self, is_near: bool) -> (SocketReader, SocketWriter) {
-        let now = Instant::now();
-        let rhythm = Rhythm::new(is_near && self.limit_buffer(), now.into_std());
-        let (socket, pause) = (Arc::new(self), Box::pin(sleep_until(now)));
-        let writer = SocketWriter { socket: Arc::clone(&socket), watch: None };
-        (SocketReader { socket, watch: None, rhythm, pause, pausing: false, last_bytes: 0 }, writer)
+impl Pace {
+    pub(crate) fn keep(&self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 
-    /// Keeps the buffer small where the kernel would let it grow; one between processes is what the sender has made it.
-    fn limit_buffer(&self) -> bool {
-        match self {
-            Self::Tcp(stream) => SockRef::from(stream).set_recv_buffer_size(BUFFER_BYTES).is_ok(),
-            Self::Unix(_) => false,
-        }
+    fn is_kept(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Socket {
+    /// `is_limited`: its buffer has the size that the rhythm counts on.
+    pub(crate) fn split(self, pace: Pace, is_limited: bool) -> (SocketReader, SocketWriter) {
+        let now = Instant::now();
+        let rhythm = Rhythm::new(is_limited, now.into_std());
+        let (socket, pause) = (Arc::new(self), Box::pin(sleep_until(now)));
+        let writer = SocketWriter { socket: Arc::clone(&socket), watch: None };
+        (SocketReader { socket, pace, watch: None, rhythm, pause, pausing: false, last_bytes: 0 }, writer)
     }
 
     /// A second handle on the socket, so that the first is never in epoll.
@@ -113,15 +121,18 @@ impl AsyncRead for SocketReader {
             this.pausing = false;
         }
         loop {
-            let room = into.remaining().min(this.rhythm.left()).min(ROOM_BYTES_MIN.max(2 * this.last_bytes));
+            let quota = if this.pace.is_kept() { this.rhythm.left() } else { usize::MAX };
+            let room = into.remaining().min(quota).min(ROOM_BYTES_MIN.max(2 * this.last_bytes));
             match this.socket.read(into.initialize_unfilled_to(room)) {
                 Ok(count) => {
                     into.advance(count);
-                    this.last_bytes = count;
-                    let now = Instant::now();
-                    if let Some(pause) = this.rhythm.pause_after(count, count < room, now.into_std()) {
-                        this.pause.as_mut().reset(now + pause);
-                        this.pausing = true;
+                    (this.last_bytes, this.watch) = (count, None);
+                    if this.pace.is_kept() {
+                        let now = Instant::now();
+                        if let Some(pause) = this.rhythm.pause_after(count, count < room, now.into_std()) {
+                            this.pause.as_mut().reset(now + pause);
+                            this.pausing = true;
+                        }
                     }
                     return Poll::Ready(Ok(()));
                 }
@@ -154,7 +165,10 @@ impl AsyncWrite for SocketWriter {
                     }
                     ready!(polled)?;
                 }
-                written => return Poll::Ready(written),
+                written => {
+                    this.watch = None;
+                    return Poll::Ready(written);
+                }
             }
         }
     }
