@@ -35,6 +35,11 @@ impl Error {
         self.code() == Some(ResponseError::UnknownTopicOrPartition)
     }
 
+    /// A topic that was made a moment ago, or one whose leader has gone: the brokers have yet to agree.
+    pub fn is_not_settled(&self) -> bool {
+        self.is_unknown_topic() || matches!(self, Self::NoLeader { .. })
+    }
+
     /// Kafka's code, when it was a broker that refused.
     pub fn code(&self) -> Option<ResponseError> {
         match self {

@@ -33,6 +33,7 @@ struct Queue {
     unacknowledged: u64,
 }
 
+/// Or a keep-alive: a transaction of which nothing is delivered.
 #[derive(Default)]
 struct Transaction {
     unacknowledged: usize,
@@ -45,7 +46,7 @@ struct Transaction {
 #[derive(Clone, Copy)]
 struct Committed {
     end_lsn: Lsn,
-    /// By the server's clock.
+    /// By the server's clock. Of no meaning where nothing is delivered.
     at: Timestamp,
 }
 

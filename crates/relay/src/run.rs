@@ -32,8 +32,8 @@ pub async fn run(
         if config.status.report().phase == Phase::Relaying {
             pause = PAUSE_FIRST;
         }
+        config.status.enter(Phase::Waiting);
         if shutdown.is_cancelled() {
-            config.status.enter(Phase::Waiting);
             return Ok(());
         }
         // An operator's pause: the next session waits for its end.

@@ -114,6 +114,14 @@ pub async fn ensure_topics(config: &KafkaConfig, categories: &[&str]) -> Result<
     create_topics(config, &plans).await
 }
 
+/// For a topic that somebody else has made.
+pub(crate) fn warn_of_partitions(config: &KafkaConfig, name: &str, partitions: u32) {
+    let wanted = wanted(config, name.to_owned()).partitions;
+    if i64::from(wanted) != i64::from(partitions) {
+        tracing::warn!(topic = name, partitions, wanted, "the topic is not as configured");
+    }
+}
+
 fn wanted(config: &KafkaConfig, name: String) -> TopicPlan {
     let short = name.strip_prefix(config.names.prefix()).unwrap_or(&name);
     // The first one that is for it decides.

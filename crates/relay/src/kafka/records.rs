@@ -6,16 +6,18 @@ use std::time::Duration;
 
 use kafka_producer::{Acknowledge, Headers, Producer, Topic};
 use metrics::{Counter, counter};
+use tokio::time::{Instant, sleep};
 
 use crate::kafka::dial::DialAccess;
 use crate::kafka::tails::{self, Tail};
-use crate::topics::ensure_topics;
+use crate::topics::{ensure_topics, warn_of_partitions};
 use crate::{
     Cause, CommitPosition, Error, InFlight, KafkaConfig, Origin, Relayed, SinkAccount, Ticket, TopicAccount,
 };
 
 /// A broker that takes longer is as good as gone: its partitions have another leader by then.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
+const SETTLING_POLL: Duration = Duration::from_millis(50);
 /// What bounds the relay's memory while Kafka is slow.
 const BUFFERED_BYTES_MAX: usize = 8 << 20;
 /// More than a record's key and headers take beside what it carries.
@@ -134,15 +136,29 @@ impl Records {
         self.producer.room().await;
     }
 
+    /// A broker may not know yet of a topic that another has just made.
+    async fn until_settled(&mut self, topic: &str) -> Result<Topic, Error> {
+        let deadline = Instant::now() + REQUEST_TIMEOUT;
+        loop {
+            match self.producer.topic(topic).await {
+                Err(error) if error.is_not_settled() && Instant::now() < deadline => {
+                    sleep(SETTLING_POLL).await
+                }
+                known => return Ok(known?),
+            }
+        }
+    }
+
     async fn learn(&mut self, suffix: &str) -> Result<(), Error> {
         let name = self.config.names.topic(&self.config.service, suffix);
         let topic = match self.producer.topic(&name).await {
             Err(error) if error.is_unknown_topic() => {
                 ensure_topics(&self.config, &[suffix]).await?;
-                self.producer.topic(&name).await?
+                self.until_settled(&name).await?
             }
             known => known?,
         };
+        warn_of_partitions(&self.config, &name, topic.partitions());
         let mut held = vec![None; topic.partitions() as usize];
         for tail in self.tails.iter().filter(|tail| tail.topic == name) {
             let place = usize::try_from(tail.partition).ok().and_then(|partition| held.get_mut(partition));
