@@ -83,7 +83,9 @@ pub(crate) async fn serve_all(
     let relays = match config.transport {
         Transport::Embedded => embedded::start(&mut parts, &config, &stores, &shutdown).await?,
         Transport::Kafka => {
-            ensure_topics(&config, &shutdown).await?;
+            if !ensure_topics(&config, &shutdown).await? {
+                return Ok(());
+            }
             let mut relays = Vec::new();
             for (service, store) in ServiceName::ALL.into_iter().zip(&stores) {
                 relays.push(start_relay(&mut parts, service, &config, &shutdown)?);
@@ -128,8 +130,10 @@ pub(crate) async fn relay(
     let open = OpenKafka { config: kafka_config(service, &config)? };
     let (running, token) = (relay.clone(), shutdown.clone());
     parts.start("relay", async move {
-        ensure_topics(&config, &token).await?;
-        Ok(relay::run(running, open, token).await?)
+        if ensure_topics(&config, &token).await? {
+            relay::run(running, open, token).await?;
+        }
+        Ok(())
     });
     let told = Told { readiness: api::Readiness::default(), relays: vec![relay], store: None };
     ops.start(&mut parts, told, &shutdown);
@@ -155,36 +159,38 @@ pub(crate) async fn handlers(
 ) -> anyhow::Result<()> {
     several_processes(&config)?;
     let ops = bind_ops(&config).await?;
-    ensure_topics(&config, &shutdown).await?;
     let store = connect(service, &config).await?;
-    wait_for_slot(&store, service, &config, &shutdown).await?;
     announce(&[("ops", ops.address()?)])?;
     let mut parts = Parts::new(&shutdown);
-    start_handlers(&mut parts, service, &store, &config, &shutdown)?;
-    let told = Told { readiness: api::Readiness::default(), relays: Vec::new(), store: Some(store) };
+    let told = Told { readiness: api::Readiness::default(), relays: Vec::new(), store: Some(store.clone()) };
     ops.start(&mut parts, told, &shutdown);
+    if ensure_topics(&config, &shutdown).await? {
+        wait_for_slot(&store, service, &config, &shutdown).await?;
+        start_handlers(&mut parts, service, &store, &config, &shutdown)?;
+    }
     parts.run().await
 }
 
 pub(crate) async fn adapter(config: Config, shutdown: CancellationToken) -> anyhow::Result<()> {
     several_processes(&config)?;
-    ensure_topics(&config, &shutdown).await?;
     let service = ServiceName::AdapterInstant;
     let listener = bind(config.instant.listen, "instant.listen").await?;
     let ops = bind_ops(&config).await?;
     tracing::info!(url = instant_url(&config), "the adapter is reached at");
     let store = connect(service, &config).await?;
-    wait_for_slot(&store, service, &config, &shutdown).await?;
-    let mut parts = Parts::new(&shutdown);
-    start_handlers(&mut parts, service, &store, &config, &shutdown)?;
     announce(&[("adapter-instant", listener.local_addr()?), ("ops", ops.address()?)])?;
+    let mut parts = Parts::new(&shutdown);
     let readiness = api::Readiness::default();
     let told = Told { readiness: readiness.clone(), relays: Vec::new(), store: Some(store.clone()) };
     ops.start(&mut parts, told, &shutdown);
-    parts.start("adapter", async move {
-        api::serve(listener, instant_router(&store, &readiness), shutdown).await;
-        Ok(())
-    });
+    if ensure_topics(&config, &shutdown).await? {
+        wait_for_slot(&store, service, &config, &shutdown).await?;
+        start_handlers(&mut parts, service, &store, &config, &shutdown)?;
+        parts.start("adapter", async move {
+            api::serve(listener, instant_router(&store, &readiness), shutdown).await;
+            Ok(())
+        });
+    }
     parts.run().await
 }
 

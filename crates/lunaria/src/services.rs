@@ -20,6 +20,8 @@ use crate::config::{Capture, Compression, Config, Database, Headers, PostgresUrl
 
 pub(crate) const CORE: &str = "core";
 pub(crate) const PUBLICATION: &str = "lunaria";
+/// As long as not all brokers are up, they refuse topics with more replicas.
+const TOPICS_POLL: Duration = Duration::from_secs(2);
 
 impl ServiceName {
     pub(crate) const ALL: [Self; 2] = [Self::Core, Self::AdapterInstant];
@@ -189,29 +191,37 @@ fn kafka_config_of(name: &str, names: TopicNames, config: &Config) -> anyhow::Re
     })
 }
 
-/// Makes the topics of all services, so that consumers find them from the start. While nobody answers at Kafka's address
-/// it waits, until `shutdown`.
-pub(crate) async fn ensure_topics(config: &Config, shutdown: &CancellationToken) -> anyhow::Result<()> {
+/// Makes the topics of all services, so that consumers find them from the start. Tries again until Kafka is there and takes
+/// them; false: `shutdown` came first. Only what refuses us is an error.
+pub(crate) async fn ensure_topics(config: &Config, shutdown: &CancellationToken) -> anyhow::Result<bool> {
+    let access = config.kafka.access()?;
+    let made = async {
+        loop {
+            match access.check().await {
+                Ok(()) => {}
+                Err(error @ kafka_client::Error::Unreachable { .. }) => {
+                    tracing::warn!(%error, "waiting for Kafka");
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            }
+            let Err(error) = make_topics(config).await else { return Ok(true) };
+            tracing::warn!(error = format!("{error:#}"), "waiting for Kafka to make the topics");
+            tokio::time::sleep(TOPICS_POLL).await;
+        }
+    };
     tokio::select! {
-        answers = until_kafka_answers(config) => answers?,
-        () = shutdown.cancelled() => return Ok(()),
+        made = made => made,
+        () = shutdown.cancelled() => Ok(false),
     }
+}
+
+async fn make_topics(config: &Config) -> anyhow::Result<()> {
     for service in ServiceName::ALL {
         let kafka = kafka_config(service, config)?;
         relay::ensure_topics(&kafka, service.categories())
             .await
             .with_context(|| format!("cannot make topics at {}", config.kafka.brokers))?;
-    }
-    Ok(())
-}
-
-async fn until_kafka_answers(config: &Config) -> anyhow::Result<()> {
-    let access = config.kafka.access()?;
-    while let Err(error) = access.check().await {
-        if !matches!(error, kafka_client::Error::Unreachable { .. }) {
-            return Err(error.into());
-        }
-        tracing::warn!(%error, "waiting for Kafka");
     }
     Ok(())
 }
