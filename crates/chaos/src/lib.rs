@@ -42,5 +42,8 @@ pub use campaign::{Plan, campaign};
 
 mod failover;
 
+mod power_cut;
+pub use power_cut::power_cut;
+
 mod scenario;
 pub use scenario::Scenario;

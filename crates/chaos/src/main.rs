@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use chaos::{Plan, Program, Site, campaign};
+use chaos::{Plan, Program, Site, Verdict, campaign, power_cut};
 use clap::Parser;
 
 /// Kills relays, server, brokers and connections at random while events are written, and proves that none is lost, invented,
@@ -40,6 +40,12 @@ struct Options {
     /// A seeded mistake of that binary, which has to be built with the feature `mutants`.
     #[arg(long, default_value = "", value_name = "NAME")]
     mutant: String,
+    /// Instead of all that: cuts the power of a disk of its own under the server, once. Needs root, and a loop device.
+    #[arg(long)]
+    power_cut: bool,
+    /// With a server that does not flush what it commits: the run has to see that events are gone.
+    #[arg(long, requires = "power_cut")]
+    without_fsync: bool,
     /// The faults, one JSON line each.
     #[arg(long, default_value = "chaos-history.jsonl", value_name = "FILE")]
     history: PathBuf,
@@ -49,27 +55,43 @@ struct Options {
 async fn main() -> ExitCode {
     let options = Options::parse();
     let seed = options.seed.unwrap_or_else(rand::random);
-    say(&format!("seed {seed}\n"));
-    let beside = || env::current_exe().unwrap_or_default().with_file_name("lunaria");
-    let program = Program { path: options.lunaria.unwrap_or_else(beside), mutant: options.mutant };
-    let plan = Plan {
-        seed,
-        events: options.events,
-        relay_kills: options.relay_kills,
-        relay_pauses: options.relay_pauses,
-        postmaster_kills: options.postmaster_kills,
-        broker_kills: options.broker_kills,
-        network_faults: options.proxy_cuts,
-        history: options.history,
+    let verdict = if options.power_cut {
+        power_cut(&options.program(), !options.without_fsync).await
+    } else {
+        say(&format!("seed {seed}\n"));
+        let site = Arc::new(Site::start(options.brokers.into()).await);
+        campaign(&site, &options.program(), &options.plan(seed)).await
     };
-    let site = Arc::new(Site::start(options.brokers.into()).await);
-    let verdict = campaign(&site, &program, &plan).await;
+    conclude(&verdict, seed)
+}
+
+impl Options {
+    fn program(&self) -> Program {
+        let beside = || env::current_exe().unwrap_or_default().with_file_name("lunaria");
+        Program { path: self.lunaria.clone().unwrap_or_else(beside), mutant: self.mutant.clone() }
+    }
+
+    fn plan(&self, seed: u64) -> Plan {
+        Plan {
+            seed,
+            events: self.events,
+            relay_kills: self.relay_kills,
+            relay_pauses: self.relay_pauses,
+            postmaster_kills: self.postmaster_kills,
+            broker_kills: self.broker_kills,
+            network_faults: self.proxy_cuts,
+            history: self.history.clone(),
+        }
+    }
+}
+
+fn conclude(verdict: &Verdict, seed: u64) -> ExitCode {
     say(&verdict.figures.to_string());
     if verdict.violations.is_empty() && verdict.halt.is_none() {
         say("nothing was lost, invented, reordered or confirmed too early\n");
         return ExitCode::SUCCESS;
     }
-    let halt = verdict.halt.map_or(String::new(), |why| format!("a relay has halted: {why}\n"));
+    let halt = verdict.halt.as_ref().map_or(String::new(), |why| format!("a relay has halted: {why}\n"));
     say(&format!("{halt}{}{}\nseed {seed}\n", verdict.violations, verdict.log));
     ExitCode::FAILURE
 }

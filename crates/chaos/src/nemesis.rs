@@ -23,10 +23,11 @@ const AWAY_MS: std::ops::Range<u64> = 0..400;
 const HELD_MS: std::ops::Range<u64> = 300..1500;
 /// The others hit the relay that leads.
 const STANDBY_EVERY: u32 = 4;
-/// The others come when they come: a relay that keeps up is then mostly idle.
-const CAUGHT_EVERY: u32 = 2;
-/// Some hundred events of the slowest load.
-const CATCH_LIMIT: Duration = Duration::from_secs(2);
+/// This one comes when it comes, and a relay that keeps up is then mostly idle; the others wait for events under way.
+const UNPREPARED_EVERY: u32 = 2;
+/// More than there are duplicates in Kafka, which hide as many that are under way.
+const UNDER_WAY_MIN: u64 = 200;
+const UNDER_WAY_LIMIT: Duration = Duration::from_secs(3);
 /// A broker that died is noticed after 3 s.
 const ELECTION_LIMIT: Duration = Duration::from_secs(15);
 
@@ -76,6 +77,10 @@ impl Nemesis {
     /// Does it, waits until what it has ended goes on, and notes it.
     pub(crate) async fn inflict(&mut self, run: &mut Run, fault: Fault) {
         self.calm(CALM_MS).await;
+        let (is_leader, kills) = (self.hits_leader_next(), self.kills + 1);
+        if fault == Fault::KillRelay && is_leader && !kills.is_multiple_of(UNPREPARED_EVERY) {
+            until_under_way(run).await;
+        }
         let (start_ms, at, epoch) = (now_ms(), Instant::now(), run.epoch());
         let leader = run.relays.leader().map_or(0, |session| session.relay);
         let mut inflicted = Inflicted {
@@ -119,21 +124,19 @@ impl Nemesis {
         run.relays.start_all();
     }
 
+    fn hits_leader_next(&self) -> bool {
+        !(self.kills + 1).is_multiple_of(STANDBY_EVERY)
+    }
+
     async fn calm(&mut self, ms: std::ops::Range<u64>) {
         tokio::time::sleep(Duration::from_millis(self.random.random_range(ms))).await;
     }
 
     async fn relay(&mut self, run: &mut Run, leader: usize, inflicted: &mut Inflicted) {
+        inflicted.hit_leader = self.hits_leader_next();
         self.kills += 1;
-        inflicted.hit_leader = !self.kills.is_multiple_of(STANDBY_EVERY);
         let victim = if inflicted.hit_leader { leader } else { 1 - leader };
         inflicted.target = format!("relay {victim}");
-        if inflicted.fault == Fault::KillRelay
-            && inflicted.hit_leader
-            && !self.kills.is_multiple_of(CAUGHT_EVERY)
-        {
-            catch_under_way(run).await;
-        }
         let before = run.witness.events();
         if inflicted.fault == Fault::KillRelay {
             run.relays.kill(victim);
@@ -230,15 +233,15 @@ impl Nemesis {
     }
 }
 
-/// Lets nothing more through to Kafka, and returns when something waits for that.
-async fn catch_under_way(run: &mut Run) {
+/// Lets nothing more through to Kafka, and returns when much waits for that.
+async fn until_under_way(run: &mut Run) {
     for proxy in &run.site.broker_proxies {
         proxy.hold_upstream().await;
     }
-    let records = run.sampler.records().await;
-    run.within(CATCH_LIMIT, |run| run.witness.events() > records).await;
+    let enough = run.witness.events() + UNDER_WAY_MIN;
+    run.within(UNDER_WAY_LIMIT, |run| run.witness.events() >= enough).await;
 }
 
-fn now_ms() -> i64 {
+pub(crate) fn now_ms() -> i64 {
     i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap()
 }

@@ -14,7 +14,7 @@ mod own_kafka;
 pub use own_kafka::{OwnKafkaCluster, own_kafka_cluster};
 
 mod own_postgres;
-pub use own_postgres::{OwnPostgres, own_newer_postgres, own_postgres};
+pub use own_postgres::{OwnPostgres, own_newer_postgres, own_postgres, own_postgres_in};
 
 mod proxy;
 pub use proxy::Proxy;

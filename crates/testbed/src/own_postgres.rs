@@ -25,7 +25,12 @@ pub struct OwnPostgres {
 
 /// With the PostgreSQL of this machine, and settings on top of the usual ones.
 pub async fn own_postgres(settings: &[(&str, &str)]) -> OwnPostgres {
-    OwnPostgres::start(settings, Installations::default()).await
+    OwnPostgres::start(temporary("/tmp"), settings, Installations::default()).await
+}
+
+/// The same on a disk of the test's, where all accounts may pass.
+pub async fn own_postgres_in(parent: &Path, settings: &[(&str, &str)]) -> OwnPostgres {
+    OwnPostgres::start(temporary(parent), settings, Installations::default()).await
 }
 
 /// The same with a newer one, whose programs are in `LUNARIA_POSTGRES_NEWER`.
@@ -33,12 +38,12 @@ pub async fn own_newer_postgres(settings: &[(&str, &str)]) -> OwnPostgres {
     let bin = std::env::var("LUNARIA_POSTGRES_NEWER").unwrap_or_else(|_| {
         panic!("LUNARIA_POSTGRES_NEWER is not set: export LUNARIA_POSTGRES_NEWER=\"$(scripts/postgres.sh)\"")
     });
-    OwnPostgres::start(settings, Installations::only(Path::new(&bin))).await
+    OwnPostgres::start(temporary("/tmp"), settings, Installations::only(Path::new(&bin))).await
 }
 
 impl OwnPostgres {
-    async fn start(settings: &[(&str, &str)], installations: Installations) -> Self {
-        let directory = Arc::new(temporary());
+    async fn start(directory: TempDir, settings: &[(&str, &str)], installations: Installations) -> Self {
+        let directory = Arc::new(directory);
         let options = options(&directory.path().join("primary"), &[&SETTINGS, settings].concat());
         let start = move || PostgresCluster::start_from(options, &installations);
         let cluster = tokio::task::spawn_blocking(start).await.unwrap().unwrap();
@@ -125,8 +130,8 @@ fn options(directory: &Path, settings: &[(&str, &str)]) -> PostgresOptions {
     PostgresOptions { directory: directory.to_owned(), port: None, settings }
 }
 
-/// Open for passage, as the account that runs PostgreSQL need not be ours; below /tmp, to keep the socket's path short.
-fn temporary() -> TempDir {
+/// Open for passage, as the account that runs PostgreSQL need not be ours; with a short path, for the socket's sake.
+fn temporary(parent: impl AsRef<Path>) -> TempDir {
     let permissions = Permissions::from_mode(0o711);
-    tempfile::Builder::new().prefix("lunaria-own-").permissions(permissions).tempdir_in("/tmp").unwrap()
+    tempfile::Builder::new().prefix("lunaria-own-").permissions(permissions).tempdir_in(parent).unwrap()
 }
