@@ -5,8 +5,8 @@
 
 const SOURCE_PREFIX: &str = "/lunaria/";
 
-/// Those whose name depends on the format.
-#[derive(Debug, PartialEq, Eq)]
+/// The headers that are called otherwise in each format.
+#[derive(Debug)]
 pub struct HeaderNames {
     pub source: &'static str,
     pub event_type: &'static str,
@@ -46,12 +46,12 @@ impl HeaderNames {
     pub const ALL: [&'static Self; 2] = [&Self::CLOUD_EVENTS, &Self::DEBEZIUM];
 }
 
-/// What a service's records say where they come from.
+/// The value of the source header in all records of a service.
 pub fn record_source(service: &str) -> String {
     format!("{SOURCE_PREFIX}{service}")
 }
 
-/// The service whose records say so.
+/// The inverse of [`record_source`].
 pub fn service_of_source(source: &str) -> Option<&str> {
     source.strip_prefix(SOURCE_PREFIX)
 }

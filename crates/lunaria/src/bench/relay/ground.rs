@@ -89,7 +89,7 @@ impl Ground {
     }
 
     /// Leaves the server with log segments to use again, as one that has run for a while has them. To make a new one holds up
-    /// every commit for some 60 ms. While a slot is there, it keeps them from that.
+    /// every commit for some 60 ms. A slot that is behind holds them back.
     pub(super) async fn age_log(&self) -> anyhow::Result<()> {
         let mut connection = self.connection().await?;
         for _ in 0..AGED_SEGMENTS {

@@ -165,7 +165,7 @@ struct Consuming {
 }
 
 impl Consuming {
-    /// Returns when it has its partitions: when it has read what stands there already.
+    /// Returns when it has read what stands there already, and so has its partitions.
     async fn start(brokers: &str, slot: &str, events: u32) -> anyhow::Result<Self> {
         let consumer: BaseConsumer = ClientConfig::new()
             .set("bootstrap.servers", brokers)
