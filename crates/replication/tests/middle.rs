@@ -31,11 +31,14 @@ pub(crate) async fn stand_in_the_middle(server: u16, identity: &Identity, roots:
         .with_no_client_auth();
     let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
     let port = listener.local_addr()?.port();
+    let (acceptor, connector) =
+        (TlsAcceptor::from(Arc::new(acceptor)), TlsConnector::from(Arc::new(connector)));
     tokio::spawn(async move {
-        let (client, _) = listener.accept().await?;
-        let (acceptor, connector) =
-            (TlsAcceptor::from(Arc::new(acceptor)), TlsConnector::from(Arc::new(connector)));
-        pass(client, TcpStream::connect(("127.0.0.1", server)).await?, acceptor, connector).await
+        while let Ok((client, _)) = listener.accept().await {
+            let server = TcpStream::connect(("127.0.0.1", server)).await?;
+            tokio::spawn(pass(client, server, acceptor.clone(), connector.clone()));
+        }
+        anyhow::Ok(())
     });
     Ok(port)
 }

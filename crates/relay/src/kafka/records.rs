@@ -142,7 +142,7 @@ impl Records {
         loop {
             match self.producer.topic(topic).await {
                 Err(error) if error.is_not_settled() && Instant::now() < deadline => {
-                    sleep(SETTLING_POLL).await
+                    sleep(SETTLING_POLL).await;
                 }
                 known => return Ok(known?),
             }
