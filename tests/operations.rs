@@ -86,7 +86,10 @@ async fn a_relay_is_paused_over_http_and_resumed_on_the_command_line() {
     let client = platform.client();
     let account = client.account(10_000).await;
     let relay = platform.ops_urls["relay-core"].clone();
-    assert_eq!(json(format!("{relay}/readyz")).await.0, StatusCode::OK);
+    eventually("the relay is ready", async || {
+        (json(format!("{relay}/readyz")).await.0 == StatusCode::OK).then_some(())
+    })
+    .await;
 
     for token in [None, Some("a guess of the tests")] {
         let (status, problem) = order(format!("{relay}/relays/core/pause"), token).await;

@@ -179,7 +179,7 @@ impl Platform {
         eventually("the relays have made their slots", async || {
             let mut connection = self.core_database().await;
             let count: i64 =
-                sqlx::query_scalar("select count(*) from pg_replication_slots where database = any($1)")
+                sqlx::query_scalar("select count(*) from pg_replication_slots where database = any($1) and confirmed_flush_lsn is not null")
                     .bind(&databases[..])
                     .fetch_one(&mut connection)
                     .await

@@ -281,9 +281,11 @@ async fn wait_for_slot(
     shutdown: &CancellationToken,
 ) -> anyhow::Result<()> {
     let slot = &service.database(config).slot;
-    let exists = "select exists (select from pg_replication_slots where slot_name = $1)";
+    // One that is still being made shows itself already, and would not see what is appended now.
+    let is_made = "select exists (select from pg_replication_slots
+                                  where slot_name = $1 and confirmed_flush_lsn is not null)";
     let mut told = false;
-    while !sqlx::query_scalar::<_, bool>(exists).bind(slot).fetch_one(store.pool()).await? {
+    while !sqlx::query_scalar::<_, bool>(is_made).bind(slot).fetch_one(store.pool()).await? {
         ensure!(!shutdown.is_cancelled(), "stopped while waiting for the slot {slot}");
         if !std::mem::replace(&mut told, true) {
             tracing::warn!(slot, "waiting for `lunaria relay run {}` to make its slot", service.as_str());

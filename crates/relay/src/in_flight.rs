@@ -160,7 +160,7 @@ impl InFlight {
         while let Some(Transaction { unacknowledged: 0, is_delivered, committed: Some(committed) }) =
             queue.transactions.front()
         {
-            reached = Some(committed.end_lsn);
+            reached = reached.max(Some(committed.end_lsn));
             if *is_delivered {
                 let took = now.get_or_insert_with(Timestamp::now).duration_since(committed.at);
                 self.commit_to_ack.record(took.as_secs_f64().max(0.0));
