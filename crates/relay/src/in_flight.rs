@@ -116,13 +116,15 @@ impl InFlight {
             return (self.confirm)(wal_end);
         }
         let mut queue = self.queue();
-        let nothing = Committed { end_lsn: wal_end, at: Timestamp::UNIX_EPOCH };
         match queue.transactions.back_mut() {
-            // Keep-alives that follow one another are one.
-            Some(Transaction { is_delivered: false, committed: Some(committed), .. }) => *committed = nothing,
-            _ => queue
-                .transactions
-                .push_back(Transaction { committed: Some(nothing), ..Transaction::default() }),
+            // Keep-alives that follow one another are one, also with a transaction without events.
+            Some(Transaction { is_delivered: false, committed: Some(committed), .. }) => {
+                committed.end_lsn = committed.end_lsn.max(wal_end);
+            }
+            _ => {
+                let committed = Some(Committed { end_lsn: wal_end, at: Timestamp::UNIX_EPOCH });
+                queue.transactions.push_back(Transaction { committed, ..Transaction::default() });
+            }
         }
         self.advance(queue);
     }
