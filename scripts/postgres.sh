@@ -29,7 +29,8 @@ if [ ! -d "$home" ]; then
   draft=$(mktemp -d "$cache/postgres-$version.XXXXXX")
   trap 'rm -rf "$draft"' EXIT
   echo "fetching PostgreSQL $version into $home" >&2
-  if ! output=$(mvn -q -B dependency:unpack "-Dartifact=$artifact" "-DoutputDirectory=$draft/jar" 2>&1); then
+  # There, because outside a project the plugin leaves its notes where it is called.
+  if ! output=$(cd "$draft" && mvn -q -B dependency:unpack "-Dartifact=$artifact" -DoutputDirectory="$draft/jar" 2>&1); then
     echo "$output" >&2
     exit 1
   fi
