@@ -31,7 +31,7 @@ mod survivor;
 pub use certificates::{CertificateAuthority, Identity};
 pub use error::Error;
 pub use installation::Installations;
-pub use kafka::{KafkaBroker, KafkaCluster, KafkaClusterOptions, KafkaOptions, Proxied};
+pub use kafka::{Java, KafkaBroker, KafkaCluster, KafkaClusterOptions, KafkaOptions, Proxied};
 pub use kafka_doors::{KafkaDoors, KafkaSecurity};
 pub use port::{ReservedPort, free_port};
 pub use postgres::{PostgresCluster, PostgresOptions};

@@ -11,7 +11,7 @@ use std::fs::Permissions;
 use std::io::{self, IsTerminal, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{ExitCode, ExitStatus};
 use std::time::Duration;
 
@@ -100,7 +100,7 @@ fn start(directory: &Path, with_kafka: bool) -> Result<Servers, Failure> {
     let libs = env::var_os("LUNARIA_KAFKA_LIBS");
     let libs =
         libs.ok_or("LUNARIA_KAFKA_LIBS is not set: export LUNARIA_KAFKA_LIBS=\"$(scripts/kafka.sh)\"")?;
-    let options = KafkaOptions { directory: directory.join("kafka"), port: None, libs: PathBuf::from(libs) };
+    let options = KafkaOptions::new(directory.join("kafka"), libs);
     Ok(Servers { postgres, kafka: Some(KafkaBroker::start(options)?) })
 }
 

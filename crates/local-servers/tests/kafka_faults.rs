@@ -10,7 +10,7 @@ use crate::{kafka_libs, temporary, wait_until};
 #[test]
 fn killed_and_paused_broker_comes_back_on_its_port() {
     let directory = temporary();
-    let options = KafkaOptions { directory: directory.path().join("kafka"), port: None, libs: kafka_libs() };
+    let options = KafkaOptions::new(directory.path().join("kafka"), kafka_libs());
     let mut broker = KafkaBroker::start(options).unwrap();
     let bootstrap = broker.bootstrap();
     broker.kill().unwrap();

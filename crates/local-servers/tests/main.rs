@@ -212,7 +212,7 @@ fn with_servers_stops_and_removes_everything_on_a_signal() {
 #[test]
 fn broker_starts_again_on_its_data_and_on_another_port() {
     let directory = temporary();
-    let options = KafkaOptions { directory: directory.path().join("kafka"), port: None, libs: kafka_libs() };
+    let options = KafkaOptions::new(directory.path().join("kafka"), kafka_libs());
 
     let broker = KafkaBroker::start(options.clone()).unwrap();
     let first = broker.bootstrap();
@@ -235,7 +235,7 @@ fn broker_that_outlived_its_owner_is_taken_over() {
     owner.wait().unwrap();
     kill_process(Pid::from_raw(command.parse().unwrap()).unwrap(), Signal::KILL).unwrap();
 
-    let options = KafkaOptions { directory: directory.join("kafka"), port: None, libs: kafka_libs() };
+    let options = KafkaOptions::new(directory.join("kafka"), kafka_libs());
     let broker = KafkaBroker::start(options).unwrap();
     // Only the old broker's end can have given its port free.
     assert_eq!(broker.bootstrap(), bootstrap);

@@ -118,9 +118,7 @@ impl Servers {
             PostgresOptions { directory: directory.join("postgres"), port: None, settings: Vec::new() };
         let kafka = match (options.transport, &options.kafka_libs) {
             (Transport::Embedded, _) => None,
-            (Transport::Kafka, Some(libs)) => {
-                Some(KafkaOptions { directory: directory.join("kafka"), port: None, libs: libs.clone() })
-            }
+            (Transport::Kafka, Some(libs)) => Some(KafkaOptions::new(directory.join("kafka"), libs.clone())),
             (Transport::Kafka, None) => {
                 bail!("--transport kafka needs Kafka's jars: add --kafka-libs \"$(scripts/kafka.sh)\"")
             }

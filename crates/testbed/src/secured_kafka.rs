@@ -40,7 +40,7 @@ impl SecuredKafka {
         };
         let libs = std::env::var_os("LUNARIA_KAFKA_LIBS");
         let libs = PathBuf::from(libs.expect("LUNARIA_KAFKA_LIBS is not set: run `make test`"));
-        let options = KafkaOptions { directory: directory.path().join("kafka"), port: None, libs };
+        let options = KafkaOptions::new(directory.path().join("kafka"), libs);
         let (broker, doors) = KafkaBroker::start_secured(&options, &security).unwrap();
         Self { authority, stranger, doors, broker, directory }
     }

@@ -12,7 +12,7 @@ use crate::port::ReservedPort;
 use crate::{Error, directory};
 
 /// Three of them on one machine: what one needs for its start and some hundred partitions, and not more.
-const HEAP: &str = "-Xmx256m";
+const JAVA_FLAGS: [&str; 3] = ["-Xmx256m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"];
 
 const POLL: Duration = Duration::from_millis(50);
 
@@ -61,7 +61,7 @@ impl KafkaCluster {
     pub fn start(options: &KafkaClusterOptions) -> Result<Self, Error> {
         directory::create(&options.directory)?;
         let homes = (1..=options.brokers)
-            .map(|id| Home::own(&options.directory.join(format!("broker-{id}")), &options.libs, HEAP))
+            .map(|id| Home::own(&options.directory.join(format!("broker-{id}")), &options.libs, &JAVA_FLAGS))
             .collect::<Result<Vec<_>, _>>()?;
         let ports = homes.iter().map(Ports::choose).collect::<Result<Vec<_>, _>>()?;
         prepare(&homes, &ports, &cluster_id_of(&options.directory)?)?;

@@ -25,9 +25,6 @@ pub(super) const READY_LIMIT: Duration = Duration::from_secs(60);
 
 const LADDER: [Rung; 2] = [Rung::new(Signal::TERM, 30), Rung::new(Signal::KILL, 5)];
 
-/// Flags that halve the start of a broker of this size.
-const JAVA_FLAGS: [&str; 2] = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"];
-
 /// Marks a finished format, so that one that was killed in the middle is done again.
 const FORMATTED: &str = "formatted";
 const PROPERTIES: &str = "server.properties";
@@ -36,7 +33,7 @@ const PROPERTIES: &str = "server.properties";
 pub(super) struct Home {
     directory: Directory,
     libs: PathBuf,
-    heap: &'static str,
+    java_flags: &'static [&'static str],
 }
 
 /// A broker, running or not.
@@ -50,12 +47,11 @@ pub(super) struct Node {
 }
 
 impl Home {
-    /// `heap` as Java's option says it.
-    pub(super) fn own(path: &Path, libs: &Path, heap: &'static str) -> Result<Self, Error> {
+    pub(super) fn own(path: &Path, libs: &Path, java_flags: &'static [&'static str]) -> Result<Self, Error> {
         let libs = find_jars(libs)?;
         let directory = Directory::own(path)?;
         survivor::stop_all(PROGRAM, directory.path(), &LADDER)?;
-        Ok(Self { directory, libs, heap })
+        Ok(Self { directory, libs, java_flags })
     }
 
     /// The asked port; else the one that this directory had for the same use; else any.
@@ -98,7 +94,7 @@ impl Home {
         let home = env::var_os("JAVA_HOME").map(|home| PathBuf::from(home).join("bin/java"));
         let program = home.filter(|java| java.is_file()).unwrap_or_else(|| PathBuf::from(PROGRAM));
         let mut command = Command::new(program);
-        command.current_dir(self.directory.path()).arg(self.heap).args(JAVA_FLAGS);
+        command.current_dir(self.directory.path()).args(self.java_flags);
         command.arg("-cp").arg(self.libs.join("*"));
         command
     }

@@ -13,7 +13,7 @@ mod large;
 mod latency;
 
 use anyhow::Context;
-use local_servers::{KafkaBroker, KafkaOptions};
+use local_servers::{Java, KafkaBroker, KafkaOptions};
 
 use super::Bed;
 use super::figure::Figure;
@@ -24,7 +24,9 @@ pub(super) async fn measure(bed: &Bed, options: &BenchOptions) -> anyhow::Result
     let libs = options.kafka_libs.clone();
     let libs = libs.context("bench relay needs Kafka's jars: --kafka-libs \"$(scripts/kafka.sh)\"")?;
     let directory = bed.directory.join("kafka");
-    let start = move || KafkaBroker::start(KafkaOptions { directory, port: None, libs });
+    let start = move || {
+        KafkaBroker::start(KafkaOptions { java: Java::AsKafkaStarts, ..KafkaOptions::new(directory, libs) })
+    };
     let kafka = tokio::task::spawn_blocking(start).await??;
     let measured = all(bed, options, &kafka).await;
     tokio::task::spawn_blocking(move || kafka.stop()).await??;

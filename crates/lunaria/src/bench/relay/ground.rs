@@ -102,7 +102,7 @@ impl Ground {
     }
 
     /// Waits until the slot is confirmed so far: all of it is in Kafka, acknowledged by all replicas. `look` is told
-    /// which server process is reading it.
+    /// which server process is reading it. A refill makes the slot anew: for a moment there is none.
     pub(super) async fn until_confirmed(
         &self,
         slot: &str,
@@ -112,15 +112,16 @@ impl Ground {
         let mut connection = self.connection().await?;
         let end = end.to_string();
         loop {
-            let (is_done, active_pid): (bool, Option<i32>) = sqlx::query_as(
+            let row: Option<(Option<bool>, Option<i32>)> = sqlx::query_as(
                 "select confirmed_flush_lsn >= $1::pg_lsn, active_pid from pg_replication_slots where slot_name = $2",
             )
             .bind(&end)
             .bind(slot)
-            .fetch_one(&mut connection)
+            .fetch_optional(&mut connection)
             .await?;
+            let (is_done, active_pid) = row.unwrap_or_default();
             look(active_pid.map(i32::unsigned_abs));
-            if is_done {
+            if is_done == Some(true) {
                 return Ok(());
             }
             tokio::time::sleep(POLL).await;

@@ -13,7 +13,6 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use anyhow::ensure;
 use event::NewEvent;
 use event_store::Store;
-use futures::future::try_join_all;
 use hdrhistogram::Histogram;
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -29,7 +28,8 @@ use crate::bench::append;
 use crate::bench::figure::Figure;
 
 const WRITERS: u32 = 16;
-const WARM_ROUNDS: usize = 100;
+/// Of the same load, and not counted: until then the broker's Java compiles more than it serves.
+const WARM_SECONDS: u32 = 20;
 const SAMPLE_EVERY: Duration = Duration::from_millis(50);
 const CONFIRM_LAG_LIMIT_MS: f64 = 1_000.0;
 /// What is due is written by then, or the machine cannot keep the rate.
@@ -86,17 +86,14 @@ pub(super) async fn measure(ground: &Ground, load: &Load, seconds: u32) -> anyho
     let relay = RelayChild::start(ground, load.slot, &[]).await?;
     let transactions = load.transactions_per_second * seconds;
     let store = ground.store(WRITERS, "on").await?;
-    // The topic is made, every writer has its connection, and both servers have done all of it before. Not counted.
-    let append = || async { anyhow::Ok(store.append(vec![append::event()?]).await?) };
-    for _ in 0..WARM_ROUNDS {
-        try_join_all((0..WRITERS).map(|_| append())).await?;
-    }
+    append_at_rate(&store, load, load.transactions_per_second * WARM_SECONDS).await?;
     ground.until_confirmed(load.slot, ground.log_end().await?, |_| {}).await?;
     let warm = Acknowledged::read(&relay.ops_url).await?;
     let consumer =
         Consuming::start(&ground.brokers, load.slot, transactions * load.transaction_events).await?;
     let confirm_lag = sample_confirm_lag(ground, load.slot).await?;
     let appended = append_at_rate(&store, load, transactions).await?;
+    store.pool().close().await;
     let seen = consumer.finish().await?;
     let lag = confirm_lag.finish().await?;
     let acknowledged = Acknowledged::read(&relay.ops_url).await?.since(&warm);
@@ -153,7 +150,6 @@ async fn append_at_rate(store: &Store, load: &Load, transactions: u32) -> anyhow
     while let Some(writer) = writers.join_next().await {
         took.add(writer??)?;
     }
-    store.pool().close().await;
     clock.join().map_err(|_| anyhow::anyhow!("the clock has panicked"))?;
     Ok(took)
 }
@@ -171,7 +167,7 @@ struct Consuming {
 }
 
 impl Consuming {
-    /// Returns when it has read what stands there already, and so has its partitions.
+    /// Returns when it has read what stands there already. Counts what is due from then on.
     async fn start(brokers: &str, slot: &str, events: u32) -> anyhow::Result<Self> {
         let consumer: BaseConsumer = ClientConfig::new()
             .set("bootstrap.servers", brokers)
@@ -195,20 +191,22 @@ impl Consuming {
 
 fn take(consumer: &BaseConsumer, joined: oneshot::Sender<()>, events: u32) -> anyhow::Result<Histogram<u64>> {
     let (mut histogram, mut joined) = (Histogram::new(3)?, Some(joined));
-    let mut last = Instant::now();
+    let (mut last, mut has_begun, mut counted_from) = (Instant::now(), false, u64::MAX);
     while histogram.len() < u64::from(events) {
         let Some(message) = consumer.poll(Duration::from_millis(100)) else {
             ensure!(last.elapsed() < ARRIVAL_LIMIT, "{} of {events} events arrived", histogram.len());
+            if let Some(joined) = joined.take_if(|_| has_begun) {
+                counted_from = micros();
+                let _ = joined.send(());
+            }
             continue;
         };
         let message = message?;
-        if let Some(joined) = joined.take() {
-            let _ = joined.send(());
-        }
+        has_begun = true;
         let payload = std::str::from_utf8(message.payload().unwrap_or_default())?;
         // Postgres puts the shortest keys of a jsonb first.
         let due = payload.strip_prefix(DUE).and_then(|rest| rest.split(',').next()?.parse::<u64>().ok());
-        if let Some(due) = due {
+        if let Some(due) = due.filter(|due| *due >= counted_from) {
             histogram.record(micros().saturating_sub(due))?;
             last = Instant::now();
         }
