@@ -5,6 +5,7 @@ use std::time::Duration;
 use contract::payment::{Party, PaymentSubmitted};
 use jiff::Timestamp;
 use money::Money;
+use reqwest::StatusCode;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -97,6 +98,38 @@ impl ClearingHouse {
             Ok(response) => read(response, payment.uetr).await,
             Err(error) if error.is_connect() => CallOutcome::NotSent { reason: error.to_string() },
             Err(error) => CallOutcome::Unknown { reason: error.to_string() },
+        }
+    }
+
+    /// Asks what became of a payment that was sent.
+    pub async fn enquire(&self, uetr: Uuid) -> EnquiryOutcome {
+        let request = self.client.get(format!("{}/{uetr}", self.payments_url)).timeout(self.timeout);
+        match request.send().await {
+            Ok(response) if response.status() == StatusCode::NOT_FOUND => EnquiryOutcome::NotFound,
+            Ok(response) => read(response, uetr).await.into(),
+            Err(error) => EnquiryOutcome::Unanswered { reason: error.to_string() },
+        }
+    }
+}
+
+/// What an enquiry came to.
+#[derive(Debug)]
+pub enum EnquiryOutcome {
+    Answered(Answer),
+    /// The house has never taken the payment.
+    NotFound,
+    Unanswered {
+        reason: String,
+    },
+}
+
+impl From<CallOutcome> for EnquiryOutcome {
+    fn from(outcome: CallOutcome) -> Self {
+        match outcome {
+            CallOutcome::Answered(answer) => Self::Answered(answer),
+            CallOutcome::NotSent { reason }
+            | CallOutcome::Refused { reason }
+            | CallOutcome::Unknown { reason } => Self::Unanswered { reason },
         }
     }
 }

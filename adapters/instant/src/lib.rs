@@ -8,21 +8,23 @@
 //!                                   │                          │ answer, in time or by callback
 //!                                   │ deadline: no answer      ▼
 //!                                   ▼               SubmissionAccepted | SubmissionRejected
-//!                  AttemptTimedOut, RetryScheduled … RetriesExhausted
-//!                                                              └─► ClearingStream ─► clearing.v1
+//!                  AttemptTimedOut, EnquiryStarted ═══════►    └─► ClearingStream ─► clearing.v1
+//!                                   ├─ not found: RetryScheduled ─► AttemptStarted
+//!                                   └─ no answer: EnquiryTimedOut, EnquiryScheduled … RetriesExhausted
 //! ```
 //!
-//! The attempt is an event before the call is made, with the identifiers that core has fixed. Sending the same payment again is
-//! allowed, since the house dedupes on the UETR; an attempt that is still open after a restart is an unknown outcome and times out like any
-//! other. A definite "not sent" is retried too. Nothing here touches money.
+//! The attempt is an event before the call is made, with the identifiers that core has fixed. A time-out means
+//! that the outcome is unknown: the house is asked before anything is sent again, and then under the same UETR, on which it dedupes. An
+//! attempt that is still open after a restart times out like any other. A definite "not sent" is retried at once. Nothing here touches money.
 
 /// The service's name: of its database, its topics and its handlers' source.
 pub const SERVICE: &str = "adapter-instant";
 
 mod submission_event;
 pub use submission_event::{
-    AnswerContradicted, AnswerDuplicated, AttemptNotSent, AttemptStarted, AttemptTimedOut, RetriesExhausted,
-    RetryScheduled, SubmissionAccepted, SubmissionEvent, SubmissionRejected, SubmissionRequested,
+    AnswerContradicted, AnswerDuplicated, AttemptNotSent, AttemptStarted, AttemptTimedOut, EnquiryAnswered,
+    EnquiryScheduled, EnquiryStarted, EnquiryTimedOut, RetriesExhausted, RetryScheduled, SubmissionAccepted,
+    SubmissionEvent, SubmissionRejected, SubmissionRequested,
 };
 
 mod submission;
@@ -32,7 +34,7 @@ mod submissions;
 pub use submissions::Submissions;
 
 mod clearing_house;
-pub use clearing_house::{CallOutcome, ClearingHouse};
+pub use clearing_house::{CallOutcome, ClearingHouse, EnquiryOutcome};
 
 mod courier;
 pub use courier::Courier;

@@ -6,19 +6,25 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::submission_event::{
-    AnswerContradicted, AnswerDuplicated, AttemptNotSent, AttemptStarted, AttemptTimedOut, RetriesExhausted,
-    RetryScheduled, SubmissionAccepted, SubmissionEvent, SubmissionRejected, SubmissionRequested,
+    AnswerContradicted, AnswerDuplicated, AttemptNotSent, AttemptStarted, AttemptTimedOut, EnquiryAnswered,
+    EnquiryScheduled, EnquiryStarted, EnquiryTimedOut, RetriesExhausted, RetryScheduled, SubmissionAccepted,
+    SubmissionEvent, SubmissionRejected, SubmissionRequested,
 };
 
 /// ISO 20022 `ExternalStatusReason1Code`: invalid file format.
 const INVALID_MESSAGE: &str = "FF01";
 
-/// How long to wait for an answer, and how often to send again.
+/// What an enquiry is answered with when the house knows nothing of the payment.
+const NOT_FOUND: &str = "not_found";
+
+/// How long to wait for an answer, how often to ask for it, and how often to send again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RetryPolicy {
     pub attempts_max: u32,
+    /// For each attempt.
+    pub enquiries_max: u32,
     pub answer_timeout: SignedDuration,
-    /// Before the second attempt; it doubles with each further one.
+    /// Before the second attempt or enquiry; it doubles with each further one.
     pub retry_pause: SignedDuration,
 }
 
@@ -32,6 +38,17 @@ enum Status {
     /// Sent, or about to be; unknown until an answer or the deadline.
     Sent {
         attempt: u32,
+        deadline: Deadline,
+    },
+    /// The attempt was not answered; the house is to be asked at the deadline.
+    EnquiryDue {
+        attempt: u32,
+        enquiry: u32,
+        deadline: Deadline,
+    },
+    Enquiring {
+        attempt: u32,
+        enquiry: u32,
         deadline: Deadline,
     },
     /// The tries are used up; an answer may still come.
@@ -70,12 +87,18 @@ impl Answer {
 #[derive(Debug, Clone)]
 pub enum SubmissionCommand {
     Request(PaymentSubmitted),
-    /// The deadline has fired: start the attempt that is due, or give up the one that was not answered.
+    /// The deadline has fired: start what is due, or give up what was not answered.
     Proceed {
         deadline: Deadline,
         policy: RetryPolicy,
     },
     RecordAnswer(Answer),
+    /// None: the house has never taken the payment.
+    RecordEnquiry {
+        enquiry: u32,
+        answer: Option<Answer>,
+        policy: RetryPolicy,
+    },
     RecordNotSent {
         attempt: u32,
         reason: String,
@@ -116,6 +139,14 @@ impl Aggregate for Submission {
             SubmissionEvent::RetryScheduled(event) => {
                 submission.status = Status::Waiting { attempt: event.attempt, deadline: event.deadline };
             }
+            SubmissionEvent::EnquiryStarted(EnquiryStarted { attempt, enquiry, deadline }) => {
+                let (attempt, enquiry, deadline) = (*attempt, *enquiry, *deadline);
+                submission.status = Status::Enquiring { attempt, enquiry, deadline };
+            }
+            SubmissionEvent::EnquiryScheduled(EnquiryScheduled { attempt, enquiry, deadline }) => {
+                let (attempt, enquiry, deadline) = (*attempt, *enquiry, *deadline);
+                submission.status = Status::EnquiryDue { attempt, enquiry, deadline };
+            }
             SubmissionEvent::AttemptTimedOut(_) => submission.may_be_taken = true,
             SubmissionEvent::RetriesExhausted(_) => submission.status = Status::Exhausted,
             SubmissionEvent::SubmissionAccepted(_) => submission.status = Status::Accepted,
@@ -149,6 +180,9 @@ impl Aggregate for Submission {
                 Ok(submission.proceed(deadline, policy, context))
             }
             (Some(submission), SubmissionCommand::RecordAnswer(answer)) => Ok(submission.answered(answer)),
+            (Some(submission), SubmissionCommand::RecordEnquiry { enquiry, answer, policy }) => {
+                Ok(submission.enquired(enquiry, answer, policy, context))
+            }
             (Some(submission), SubmissionCommand::RecordNotSent { attempt, reason, policy }) => {
                 Ok(submission.not_sent(attempt, reason, policy, context))
             }
@@ -160,7 +194,10 @@ impl Aggregate for Submission {
 
     fn deadline(&self) -> Option<Deadline> {
         match self.status {
-            Status::Waiting { deadline, .. } | Status::Sent { deadline, .. } => Some(deadline),
+            Status::Waiting { deadline, .. }
+            | Status::Sent { deadline, .. }
+            | Status::EnquiryDue { deadline, .. }
+            | Status::Enquiring { deadline, .. } => Some(deadline),
             Status::Exhausted | Status::Accepted | Status::Rejected { .. } => None,
         }
     }
@@ -174,9 +211,36 @@ impl Submission {
                 vec![AttemptStarted { attempt, deadline }.into()]
             }
             Status::Sent { attempt, deadline } if deadline.id == fired.id => {
-                vec![AttemptTimedOut { attempt }.into(), next_after(attempt, policy, context)]
+                vec![AttemptTimedOut { attempt }.into(), enquiry_of(attempt, 1, policy, context)]
+            }
+            Status::EnquiryDue { attempt, enquiry, deadline } if deadline.id == fired.id => {
+                vec![enquiry_of(attempt, enquiry, policy, context)]
+            }
+            Status::Enquiring { attempt, enquiry, deadline } if deadline.id == fired.id => {
+                let timed_out = EnquiryTimedOut { enquiry }.into();
+                vec![timed_out, next_enquiry_after(attempt, enquiry, policy, context)]
             }
             _ => vec![],
+        }
+    }
+
+    /// A payment that the house has never taken is sent once more, under the same identifiers: should the first one still
+    /// be on its way, the house takes one of the two.
+    fn enquired(
+        &self,
+        asked: u32,
+        answer: Option<Answer>,
+        policy: RetryPolicy,
+        context: &Context,
+    ) -> Vec<SubmissionEvent> {
+        let status = answer.as_ref().map_or(NOT_FOUND, Answer::status).to_owned();
+        let answered = EnquiryAnswered { enquiry: asked, status }.into();
+        match (&self.status, answer) {
+            (Status::Enquiring { attempt, enquiry, .. }, None) if *enquiry == asked => {
+                vec![answered, next_after(*attempt, policy, context)]
+            }
+            (_, None) => vec![],
+            (_, Some(answer)) => [vec![answered], self.answered(answer)].concat(),
         }
     }
 
@@ -230,9 +294,27 @@ fn next_after(attempt: u32, policy: RetryPolicy, context: &Context) -> Submissio
     if attempt >= policy.attempts_max {
         return RetriesExhausted { attempts: attempt }.into();
     }
-    let factor = 2_i32.saturating_pow(attempt - 1);
-    let pause = policy.retry_pause.checked_mul(factor).unwrap_or(policy.retry_pause);
-    RetryScheduled { attempt: attempt + 1, deadline: Deadline::after(pause, context) }.into()
+    RetryScheduled { attempt: attempt + 1, deadline: policy.pause_after(attempt, context) }.into()
+}
+
+fn next_enquiry_after(attempt: u32, enquiry: u32, policy: RetryPolicy, context: &Context) -> SubmissionEvent {
+    if enquiry >= policy.enquiries_max {
+        return RetriesExhausted { attempts: attempt }.into();
+    }
+    let deadline = policy.pause_after(enquiry, context);
+    EnquiryScheduled { attempt, enquiry: enquiry + 1, deadline }.into()
+}
+
+fn enquiry_of(attempt: u32, enquiry: u32, policy: RetryPolicy, context: &Context) -> SubmissionEvent {
+    EnquiryStarted { attempt, enquiry, deadline: Deadline::after(policy.answer_timeout, context) }.into()
+}
+
+impl RetryPolicy {
+    fn pause_after(self, tries: u32, context: &Context) -> Deadline {
+        let factor = 2_i32.saturating_pow(tries - 1);
+        let pause = self.retry_pause.checked_mul(factor).unwrap_or(self.retry_pause);
+        Deadline::after(pause, context)
+    }
 }
 
 #[cfg(test)]

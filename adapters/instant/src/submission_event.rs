@@ -32,6 +32,34 @@ pub struct AttemptNotSent {
     pub reason: String,
 }
 
+/// The house is asked what became of the payment; without an answer by the deadline it is asked again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnquiryStarted {
+    pub attempt: u32,
+    pub enquiry: u32,
+    pub deadline: Deadline,
+}
+
+/// What the house knows of the payment: its transaction status, or that there is none.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnquiryAnswered {
+    pub enquiry: u32,
+    pub status: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnquiryTimedOut {
+    pub enquiry: u32,
+}
+
+/// The next enquiry, at the deadline.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnquiryScheduled {
+    pub attempt: u32,
+    pub enquiry: u32,
+    pub deadline: Deadline,
+}
+
 /// The next attempt, at the deadline, with the same identifiers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RetryScheduled {
@@ -75,6 +103,10 @@ events! {
         AttemptStarted = 1,
         AttemptTimedOut = 1,
         AttemptNotSent = 1,
+        EnquiryStarted = 1,
+        EnquiryAnswered = 1,
+        EnquiryTimedOut = 1,
+        EnquiryScheduled = 1,
         RetryScheduled = 1,
         RetriesExhausted = 1,
         SubmissionAccepted = 1,

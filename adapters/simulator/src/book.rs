@@ -49,6 +49,8 @@ pub(crate) enum Claim {
     },
     /// The UETR belongs to another payment.
     Reused,
+    /// The request never came.
+    Lost,
     Down,
     Full,
 }
@@ -60,18 +62,21 @@ impl Book {
         match self.entries.entry(payment.uetr) {
             Entry::Occupied(entry) if entry.get().content_hash != payment.content_hash => Claim::Reused,
             Entry::Occupied(entry) => {
-                let occasion = Occasion { repeated: true, has_callback };
+                let occasion = Occasion::Payment { is_repeated: true, has_callback };
                 match self.faults.draw(now, occasion, roll) {
                     Some(Effect::Down) => Claim::Down,
+                    Some(Effect::LoseRequest) => Claim::Lost,
                     fault => Claim::Repeat { fault, progress: entry.get().progress.clone() },
                 }
             }
             Entry::Vacant(_) if decisions >= DECISIONS_MAX => Claim::Full,
             Entry::Vacant(entry) => {
-                let occasion = Occasion { repeated: false, has_callback };
+                let occasion = Occasion::Payment { is_repeated: false, has_callback };
                 let fault = self.faults.draw(now, occasion, roll);
-                if fault == Some(Effect::Down) {
-                    return Claim::Down;
+                match fault {
+                    Some(Effect::Down) => return Claim::Down,
+                    Some(Effect::LoseRequest) => return Claim::Lost,
+                    _ => {}
                 }
                 let (done, waiting) = watch::channel(None);
                 let progress = Progress::Deciding(waiting);
@@ -135,10 +140,12 @@ mod tests {
     }
 
     #[test]
-    fn a_house_that_is_down_remembers_nothing() {
+    fn a_house_that_is_down_or_lost_the_request_remembers_nothing() {
         let (mut book, payment) = (Book::default(), read(&sample()).unwrap());
         book.faults.order(Input::parse(br#"{"kind":"down","count":1}"#).unwrap(), NOW).unwrap();
+        book.faults.order(Input::parse(br#"{"kind":"lose_request","count":1}"#).unwrap(), NOW).unwrap();
         assert!(matches!(book.claim(&payment, NOW, || 1), Claim::Down));
+        assert!(matches!(book.claim(&payment, NOW, || 1), Claim::Lost));
         assert!(book.find(payment.uetr).is_none());
         assert!(matches!(book.claim(&payment, NOW, || 1), Claim::New { .. }));
     }

@@ -90,8 +90,8 @@ pub(crate) enum Delivery {
 impl Delivery {
     pub(crate) fn under(fault: Option<Effect>) -> Self {
         match fault {
-            None | Some(Effect::Reject { .. } | Effect::Down) => Self::Prompt,
-            Some(Effect::LoseAnswer) => Self::Lost,
+            None | Some(Effect::Reject { .. } | Effect::Down | Effect::LoseEnquiry) => Self::Prompt,
+            Some(Effect::LoseAnswer | Effect::LoseRequest) => Self::Lost,
             Some(Effect::AnswerLate { delay }) => Self::Late { delay },
             Some(Effect::Duplicate) => Self::Duplicated,
         }

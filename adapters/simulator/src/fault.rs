@@ -20,10 +20,12 @@ const DELAY_MS_MAX: u32 = 600_000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Effect {
     Reject { reason_code: ReasonCode },
+    LoseRequest,
     LoseAnswer,
     AnswerLate { delay: Duration },
     Duplicate,
     Down,
+    LoseEnquiry,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,19 +44,26 @@ pub(crate) struct Fault {
 
 /// What a fault may have to know about the request before it strikes.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Occasion {
-    /// The UETR was decided, or is being decided, already.
-    pub(crate) repeated: bool,
-    pub(crate) has_callback: bool,
+pub(crate) enum Occasion {
+    Payment {
+        /// The UETR was decided, or is being decided, already.
+        is_repeated: bool,
+        has_callback: bool,
+    },
+    Enquiry,
 }
 
 impl Effect {
     fn strikes(self, occasion: Occasion) -> bool {
+        let Occasion::Payment { is_repeated, has_callback } = occasion else {
+            return matches!(self, Self::Down | Self::LoseEnquiry);
+        };
         match self {
             // A decision is final, so a repeat cannot be rejected.
-            Self::Reject { .. } => !occasion.repeated,
-            Self::Duplicate => occasion.has_callback,
-            Self::LoseAnswer | Self::AnswerLate { .. } | Self::Down => true,
+            Self::Reject { .. } => !is_repeated,
+            Self::Duplicate => has_callback,
+            Self::LoseRequest | Self::LoseAnswer | Self::AnswerLate { .. } | Self::Down => true,
+            Self::LoseEnquiry => false,
         }
     }
 }
@@ -127,12 +136,15 @@ impl Faults {
 fn read(input: &mut Input, now: Timestamp) -> Result<(Effect, Extent, u8), Problem> {
     let effect = match input.text("kind", 1..=32)?.as_str() {
         "reject" => Effect::Reject { reason_code: read_reason_code(input)? },
+        "lose_request" => Effect::LoseRequest,
         "lose_answer" => Effect::LoseAnswer,
         "answer_late" => Effect::AnswerLate { delay: read_delay(input)? },
         "duplicate" => Effect::Duplicate,
         "down" => Effect::Down,
+        "lose_enquiry" => Effect::LoseEnquiry,
         _ => {
-            let known = "is not one of reject, lose_answer, answer_late, duplicate, down";
+            let known =
+                "is not one of reject, lose_request, lose_answer, answer_late, duplicate, down, lose_enquiry";
             return Err(input.invalid("kind", known));
         }
     };
@@ -175,10 +187,12 @@ impl Serialize for Fault {
         }
         let (kind, delay_ms, reason_code) = match self.effect {
             Effect::Reject { reason_code } => ("reject", None, Some(reason_code)),
+            Effect::LoseRequest => ("lose_request", None, None),
             Effect::LoseAnswer => ("lose_answer", None, None),
             Effect::AnswerLate { delay } => ("answer_late", Some(delay.as_millis()), None),
             Effect::Duplicate => ("duplicate", None, None),
             Effect::Down => ("down", None, None),
+            Effect::LoseEnquiry => ("lose_enquiry", None, None),
         };
         let (remaining, expires_at) = match self.extent {
             Extent::Count { remaining } => (Some(remaining), None),
@@ -201,7 +215,7 @@ mod tests {
     use crate::problem::Problem;
 
     const NOW: Timestamp = Timestamp::UNIX_EPOCH;
-    const FIRST: Occasion = Occasion { repeated: false, has_callback: true };
+    const FIRST: Occasion = Occasion::Payment { is_repeated: false, has_callback: true };
 
     fn order(faults: &mut Faults, body: &Value) -> Result<u64, Problem> {
         let input = Input::parse(body.to_string().as_bytes())?;
@@ -241,10 +255,21 @@ mod tests {
         let mut faults = Faults::default();
         order(&mut faults, &json!({ "kind": "reject", "count": 1 })).unwrap();
         order(&mut faults, &json!({ "kind": "duplicate", "count": 1 })).unwrap();
-        let repeat = Occasion { repeated: true, has_callback: false };
+        let repeat = Occasion::Payment { is_repeated: true, has_callback: false };
         assert!(faults.draw(NOW, repeat, || 1).is_none());
-        let repeat = Occasion { repeated: true, has_callback: true };
+        let repeat = Occasion::Payment { is_repeated: true, has_callback: true };
         assert!(matches!(faults.draw(NOW, repeat, || 1), Some(Effect::Duplicate)));
+    }
+
+    #[test]
+    fn an_enquiry_is_struck_by_its_own_fault_and_by_a_house_that_is_down() {
+        let mut faults = Faults::default();
+        for kind in ["lose_answer", "lose_request", "lose_enquiry", "down"] {
+            order(&mut faults, &json!({ "kind": kind, "count": 1 })).unwrap();
+        }
+        assert_eq!(faults.draw(NOW, Occasion::Enquiry, || 1), Some(Effect::LoseEnquiry));
+        assert_eq!(faults.draw(NOW, Occasion::Enquiry, || 1), Some(Effect::Down));
+        assert_eq!(faults.draw(NOW, Occasion::Enquiry, || 1), None);
     }
 
     #[test]

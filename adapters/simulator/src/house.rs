@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::book::{Book, Claim, Progress};
 use crate::callback::Callbacks;
 use crate::decision::{Decision, Delivery, decide};
-use crate::fault::Effect;
+use crate::fault::{Effect, Occasion};
 use crate::journal::Journal;
 use crate::payment::Payment;
 use crate::problem::Problem;
@@ -75,11 +75,17 @@ impl House {
 
     /// None when the UETR was never accepted. Waits for a decision under way: "unknown" about a payment that
     /// is decided a moment later would be a lie.
-    pub(crate) async fn find(&self, uetr: Uuid) -> Result<Option<Decision>, Problem> {
-        let progress = self.book().find(uetr);
-        match progress {
-            Some(progress) => decided(progress).await.map(Some),
-            None => Ok(None),
+    pub(crate) async fn find(&self, uetr: Uuid) -> Result<Option<Answer>, Problem> {
+        let (fault, progress) = {
+            let mut book = self.book();
+            let fault = book.faults.draw(Timestamp::now(), Occasion::Enquiry, || rand::random_range(1..=100));
+            (fault, book.find(uetr))
+        };
+        match (fault, progress) {
+            (Some(Effect::LoseEnquiry), _) => Ok(Some(Answer::Lost)),
+            (Some(Effect::Down), _) => Err(Problem::unavailable("down", "the house is down")),
+            (_, Some(progress)) => decided(progress).await.map(Answer::Sent).map(Some),
+            (_, None) => Ok(None),
         }
     }
 
@@ -89,7 +95,11 @@ impl House {
 
     async fn clear(&self, payment: Payment, answer_to: oneshot::Sender<Answered>, _: SemaphorePermit<'_>) {
         let (decision, fault) = match self.settle(&payment).await {
-            Ok(settled) => settled,
+            Ok(Some(settled)) => settled,
+            Ok(None) => {
+                let _ = answer_to.send(Ok(Answer::Lost));
+                return;
+            }
             Err(problem) => {
                 let _ = answer_to.send(Err(problem));
                 return;
@@ -119,9 +129,11 @@ impl House {
         }
     }
 
-    async fn settle(&self, payment: &Payment) -> Result<(Decision, Option<Effect>), Problem> {
+    /// None: the request was lost on its way.
+    async fn settle(&self, payment: &Payment) -> Result<Option<(Decision, Option<Effect>)>, Problem> {
         let claim = self.book().claim(payment, Timestamp::now(), || rand::random_range(1..=100));
         match claim {
+            Claim::Lost => Ok(None),
             Claim::Down => Err(Problem::unavailable("down", "the house is down")),
             Claim::Full => Err(Problem::unavailable("full", "the house takes no more payments")),
             Claim::Reused => Err(Problem::new(
@@ -129,7 +141,7 @@ impl House {
                 "uetr-reused",
                 "this UETR belongs to a payment with other content",
             )),
-            Claim::Repeat { fault, progress } => Ok((decided(progress).await?, fault)),
+            Claim::Repeat { fault, progress } => Ok(Some((decided(progress).await?, fault))),
             Claim::New { fault, done } => {
                 self.wait(self.answer_time).await;
                 let decided_at = Timestamp::now();
@@ -139,7 +151,7 @@ impl House {
                 appended.map_err(|_stopped| Problem::outcome_unknown())?;
                 self.book().settle(decision);
                 done.send_replace(Some(decision));
-                Ok((decision, fault))
+                Ok(Some((decision, fault)))
             }
         }
     }

@@ -33,16 +33,18 @@
 //! another payment under a known UETR is 409 `uetr-reused`. A creditor IBAN that ends in `0000` is always
 //! rejected with AC04. An IBAN's check digits are not verified.
 //!
-//! **Faults.** One at most strikes a valid `POST /payments`: the oldest whose kind fits and whose `percent` is
-//! rolled. `count` (to 1,000,000) counts strikes; `for_ms` (to an hour) ends by itself. A repeat is answered
+//! **Faults.** One at most strikes a valid `POST /payments`, or a `GET` of one: the oldest whose kind fits and whose
+//! `percent` is rolled. `count` (to 1,000,000) counts strikes; `for_ms` (to an hour) ends by itself. A repeat is answered
 //! under faults like a first payment, but cannot be rejected any more. Faults end with the process.
 //!
 //! - `reject`: decides RJCT with `reason_code`.
+//! - `lose_request`: closes the connection without a byte of an answer; nothing is decided.
 //! - `lose_answer`: decides, then closes the connection without a byte of an answer.
 //! - `answer_late`: decides, answers after `delay_ms` (to 600,000); if the sender has hung up by then and gave
 //!   a `callback_url`, the answer goes there.
 //! - `duplicate`: answers and sends the answer to the `callback_url` twice; without one it does not strike.
-//! - `down`: 503, nothing is decided.
+//! - `down`: 503, nothing is decided; to a `GET` too.
+//! - `lose_enquiry`: closes the connection of a `GET /payments/{uetr}` without a byte of an answer.
 //!
 //! A callback is `POST callback_url` with the *decision*; any 2xx is a receipt, anything else is tried again,
 //! five times in all.
@@ -190,12 +192,16 @@ async fn pay(
 
 async fn find_payment(
     State(house): State<Arc<House>>,
+    Extension(connection): Extension<Connection>,
     uetr: Result<Path<String>, PathRejection>,
 ) -> Result<Json<Decision>, Problem> {
     let uetr = uetr.ok().and_then(|Path(uetr)| parse_uetr(&uetr));
     let uetr = uetr.ok_or_else(|| Problem::invalid_field("uetr", "uetr is not a UUID"))?;
-    let decision = house.find(uetr).await?;
-    decision.map(Json).ok_or_else(|| Problem::not_found("there is no payment with this UETR"))
+    match house.find(uetr).await? {
+        Some(Answer::Sent(decision)) => Ok(Json(decision)),
+        Some(Answer::Lost) => connection.lose().await,
+        None => Err(Problem::not_found("there is no payment with this UETR")),
+    }
 }
 
 async fn read_journal(

@@ -151,7 +151,8 @@ pub(crate) fn refused(refusal: &AccountRefusal) -> Problem {
         AccountRefusal::BalanceTooLarge => Code::AmountTooLarge,
         AccountRefusal::AlreadyOpen
         | AccountRefusal::NoSuchReservation
-        | AccountRefusal::ReservationIdReused => Code::Internal,
+        | AccountRefusal::ReservationIdReused
+        | AccountRefusal::StillReserved => Code::Internal,
     };
     Problem::new(code, refusal.to_string()).at("/amount")
 }

@@ -20,6 +20,8 @@ pub enum Code {
     AccountUnknown,
     TransferUnknown,
     StreamUnknown,
+    TooLateToCancel,
+    NoApprovalAwaited,
     SelfTransfer,
     CurrencyMismatch,
     AmountNotPositive,
@@ -59,6 +61,12 @@ impl Code {
             Self::AccountUnknown => ("account-unknown", 404, "There is no such account", false),
             Self::TransferUnknown => ("transfer-unknown", 404, "There is no such transfer", false),
             Self::StreamUnknown => ("stream-unknown", 404, "There is no such external stream", false),
+            Self::TooLateToCancel => {
+                ("too-late-to-cancel", 409, "The transfer can no longer be cancelled", false)
+            }
+            Self::NoApprovalAwaited => {
+                ("no-approval-awaited", 409, "The transfer does not wait for an approval", false)
+            }
             Self::SelfTransfer => ("self-transfer", 422, "An account cannot pay itself", false),
             Self::CurrencyMismatch => ("currency-mismatch", 422, "The currencies differ", false),
             Self::AmountNotPositive => ("amount-not-positive", 422, "The amount has to be positive", false),

@@ -12,8 +12,10 @@ use event_store::UnitOfWork;
 use jiff::Timestamp;
 use money::{Currency, Money};
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use transfer::{
-    Beneficiary, FailureReason, Limits, ListFilter, RequestError, Status, Transfer, TransferRequest,
+    ApplyError, Beneficiary, FailureReason, Limits, ListFilter, RequestError, Status, Transfer,
+    TransferCommand, TransferRefusal, TransferRequest,
 };
 use uuid::Uuid;
 
@@ -28,13 +30,26 @@ const REMITTANCE_CHARS_MAX: usize = 140;
 const LIMIT_DEFAULT: u32 = 50;
 const LIMIT_MAX: u32 = 500;
 const EVENTS_MAX: u32 = 1_000;
-const STATUSES: [&str; 5] = ["pending", "processing", "requires_attention", "succeeded", "failed"];
+const REASON_CHARS_MAX: usize = 500;
+const STATUSES: [&str; 8] = [
+    "pending",
+    "awaiting_approval",
+    "processing",
+    "released",
+    "requires_attention",
+    "succeeded",
+    "failed",
+    "cancelled",
+];
 
 pub(crate) fn router() -> Router<Service> {
     Router::new()
         .route("/v1/transfers", post(create).get(list))
         .route("/v1/transfers/{id}", get(read))
         .route("/v1/transfers/{id}/events", get(events))
+        .route("/v1/transfers/{id}/cancel", post(cancel))
+        .route("/v1/transfers/{id}/approve", post(approve))
+        .route("/v1/transfers/{id}/deny", post(deny))
 }
 
 #[derive(Deserialize)]
@@ -156,6 +171,84 @@ fn refusal(error: &RequestError) -> Problem {
     }
 }
 
+/// Before it is submitted; afterwards the rail has it.
+async fn cancel(
+    State(service): State<Service>,
+    id: Result<Id, PathRejection>,
+    key: IdempotencyKey,
+) -> Result<Response, Problem> {
+    let Id(id) = id.map_err(|_| unknown())?;
+    command(&service, "POST /v1/transfers/{id}/cancel", id, key, json!({}), TransferCommand::Cancel).await
+}
+
+async fn approve(
+    State(service): State<Service>,
+    id: Result<Id, PathRejection>,
+    key: IdempotencyKey,
+) -> Result<Response, Problem> {
+    let Id(id) = id.map_err(|_| unknown())?;
+    let approve = TransferCommand::Approve { submission: service.limits.submission };
+    command(&service, "POST /v1/transfers/{id}/approve", id, key, json!({}), approve).await
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DenyTransfer {
+    reason: String,
+}
+
+async fn deny(
+    State(service): State<Service>,
+    id: Result<Id, PathRejection>,
+    key: IdempotencyKey,
+    Body { fields, content }: Body<DenyTransfer>,
+) -> Result<Response, Problem> {
+    let Id(id) = id.map_err(|_| unknown())?;
+    let reason = fields.reason.trim().to_owned();
+    if reason.is_empty() || reason.chars().count() > REASON_CHARS_MAX {
+        return Err(Problem::new(Code::InvalidField, "it has 1 to 500 characters").at("/reason"));
+    }
+    command(&service, "POST /v1/transfers/{id}/deny", id, key, content, TransferCommand::Deny { reason })
+        .await
+}
+
+/// Puts a command to a transfer that exists, once per key.
+async fn command(
+    service: &Service,
+    operation: &'static str,
+    id: Uuid,
+    key: IdempotencyKey,
+    content: Value,
+    command: TransferCommand,
+) -> Result<Response, Problem> {
+    let content = json!({ "transfer_id": id, "content": content });
+    once(&service.store, operation, key, content, move |unit| {
+        let command = command.clone();
+        Box::pin(async move {
+            match transfer::apply(unit, id, command).await {
+                Ok(_) => {
+                    let transfer = unit.state::<Transfer>(id).await?.ok_or_else(unknown)?;
+                    Ok(Answer::new(StatusCode::OK, &document(transfer))?)
+                }
+                Err(ApplyError::Store(error)) => Err(error.into()),
+                Err(ApplyError::Account(refusal)) => Ok(Answer::refusal(&refused(&refusal))?),
+                Err(ApplyError::Refused(refusal)) => Ok(Answer::refusal(&not_now(id, &refusal))?),
+            }
+        })
+    })
+    .await
+}
+
+fn not_now(id: Uuid, refusal: &TransferRefusal) -> Problem {
+    let code = match refusal {
+        TransferRefusal::NotRequested => return unknown(),
+        TransferRefusal::TooLateToCancel => Code::TooLateToCancel,
+        TransferRefusal::NoApprovalAwaited => Code::NoApprovalAwaited,
+        TransferRefusal::AlreadyRequested | TransferRefusal::OtherPayment => Code::Internal,
+    };
+    Problem::new(code, refusal.to_string()).recorded_in(id)
+}
+
 async fn read(
     State(service): State<Service>,
     id: Result<Id, PathRejection>,
@@ -257,14 +350,20 @@ fn parse_cursor(cursor: &str) -> Option<(Timestamp, Uuid)> {
 }
 
 fn document(transfer: Transfer) -> TransferDocument {
+    let is_given_back = transfer.is_given_back();
+    let unknown = || Some("outcome_unknown".to_owned());
     let (status, status_reason) = match transfer.status {
         Status::Requested => ("pending", None),
+        Status::AwaitingApproval => ("awaiting_approval", None),
+        Status::OutcomeUnknown if is_given_back => ("released", unknown()),
+        Status::OutcomeUnknown => ("processing", unknown()),
+        Status::Cancelled => ("cancelled", None),
         Status::Submitted => ("processing", None),
         Status::AttentionRequired { reason } => ("requires_attention", Some(reason)),
         Status::Succeeded => ("succeeded", None),
         Status::Failed { reason } => ("failed", Some(reason.code().to_owned())),
     };
-    let status_reason = transfer.contradiction.or(status_reason);
+    let status_reason = transfer.attention.or(status_reason);
     TransferDocument {
         transfer_id: transfer.request.transfer_id,
         status,

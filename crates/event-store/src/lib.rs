@@ -28,7 +28,7 @@ mod request;
 pub use request::{Request, RequestKey};
 
 mod scheduler;
-pub use scheduler::{Due, FireError, Scheduler, fire};
+pub use scheduler::{Due, FireError, Scheduler, fire, fire_in};
 
 mod migrate;
 pub use migrate::migrate;

@@ -15,7 +15,8 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::{Error, ExecuteError, Executed, Store};
+use crate::retry::Conflicts;
+use crate::{Error, ExecuteError, Executed, Store, UnitOfWork};
 
 /// How late a deadline of another process may be seen; one that this process sets wakes the scheduler.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
@@ -153,6 +154,30 @@ pub async fn fire<A: Aggregate>(
     }
     forget(store, due).await?;
     Ok(None)
+}
+
+/// Does what a deadline means for several aggregates in one unit of work, and again after a conflict. `work` returns whether
+/// anything still waited for the deadline.
+pub async fn fire_in(
+    store: &Store,
+    due: &Due,
+    work: impl for<'a> Fn(&'a mut UnitOfWork) -> BoxFuture<'a, Result<bool, FireError>>,
+) -> Result<(), FireError> {
+    let mut conflicts = Conflicts::default();
+    loop {
+        let now = Timestamp::now();
+        let context = Context::at_deadline(&due.deadline, due.correlation_id, store.service(), now);
+        let mut unit = store.begin(context).await?;
+        let done = match work(&mut unit).await {
+            Ok(true) => unit.commit().await.map(drop).map_err(FireError::Store),
+            Ok(false) => return Ok(forget(store, due).await?),
+            Err(error) => Err(error),
+        };
+        match done {
+            Err(FireError::Store(Error::Conflict)) if conflicts.may_retry().await => {}
+            done => return done,
+        }
+    }
 }
 
 /// The aggregate has moved on, and with it its row, unless a scheduler died in between.

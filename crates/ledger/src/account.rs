@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::account_event::{
     AccountEvent, Balances, Credited, DebitRejected, Debited, Deposited, FundsCaptured, FundsReleased,
-    FundsReserved, Opened, RejectionReason, ReservationRejected,
+    FundsReserved, LateCaptured, Opened, ReceivableBooked, RejectionReason, ReservationRejected,
 };
 use crate::{LedgerAccount, Posting};
 
@@ -25,13 +25,38 @@ pub struct Account {
 
 #[derive(Debug, Clone)]
 pub enum AccountCommand {
-    Open { id: Uuid, owner_name: Personal<String>, currency: Currency },
-    Deposit { deposit_id: Uuid, amount: Money },
-    Reserve { reservation_id: Uuid, amount: Money },
-    Release { reservation_id: Uuid },
-    Capture { reservation_id: Uuid },
-    Credit { transfer_id: Uuid, amount: Money },
-    Debit { transfer_id: Uuid, amount: Money },
+    Open {
+        id: Uuid,
+        owner_name: Personal<String>,
+        currency: Currency,
+    },
+    Deposit {
+        deposit_id: Uuid,
+        amount: Money,
+    },
+    Reserve {
+        reservation_id: Uuid,
+        amount: Money,
+    },
+    Release {
+        reservation_id: Uuid,
+    },
+    Capture {
+        reservation_id: Uuid,
+    },
+    /// The rail has paid what was held under this id, after the hold was given back.
+    CaptureLate {
+        reservation_id: Uuid,
+        amount: Money,
+    },
+    Credit {
+        transfer_id: Uuid,
+        amount: Money,
+    },
+    Debit {
+        transfer_id: Uuid,
+        amount: Money,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -48,6 +73,8 @@ pub enum AccountRefusal {
     NoSuchReservation,
     #[error("the reservation exists with another amount")]
     ReservationIdReused,
+    #[error("the reservation is still held: capture it")]
+    StillReserved,
     #[error("the account cannot hold so much")]
     BalanceTooLarge,
 }
@@ -105,6 +132,9 @@ impl Aggregate for Account {
             AccountCommand::Reserve { reservation_id, amount } => account.reserve(reservation_id, amount),
             AccountCommand::Release { reservation_id } => account.release(reservation_id),
             AccountCommand::Capture { reservation_id } => account.capture(reservation_id),
+            AccountCommand::CaptureLate { reservation_id, amount } => {
+                account.capture_late(reservation_id, amount)
+            }
             AccountCommand::Credit { transfer_id, amount } => account.credit(transfer_id, amount),
             AccountCommand::Debit { transfer_id, amount } => account.debit(transfer_id, amount),
         }
@@ -167,6 +197,22 @@ impl Account {
         };
         let postings = Posting::pair(amount, LedgerAccount::Reserved(self.id), LedgerAccount::Settlement)?;
         Ok(vec![FundsCaptured { reservation_id, amount, postings, balances }.into()])
+    }
+
+    /// The money has left already, so this is never refused for want of it.
+    fn capture_late(&self, reservation_id: Uuid, amount: Money) -> Decision {
+        self.accepts(amount)?;
+        if self.reservations.contains_key(&reservation_id) {
+            return Err(AccountRefusal::StillReserved);
+        }
+        if !self.covers(amount)? {
+            let postings = Posting::pair(amount, LedgerAccount::Suspense, LedgerAccount::Settlement)?;
+            let balances = self.balances;
+            return Ok(vec![ReceivableBooked { reservation_id, amount, postings, balances }.into()]);
+        }
+        let balances = Balances { posted: self.balances.posted.minus(amount)?, ..self.balances };
+        let postings = Posting::pair(amount, LedgerAccount::Available(self.id), LedgerAccount::Settlement)?;
+        Ok(vec![LateCaptured { reservation_id, amount, postings, balances }.into()])
     }
 
     fn credit(&self, transfer_id: Uuid, amount: Money) -> Decision {

@@ -66,6 +66,14 @@ money_event!(
     FundsCaptured, reservation_id
 );
 money_event!(
+    /// Money has left whose hold had been given back before: the rail paid late.
+    LateCaptured, reservation_id
+);
+money_event!(
+    /// The rail paid late, and the account did not cover it any more: the customer owes it, the balances are unchanged.
+    ReceivableBooked, reservation_id
+);
+money_event!(
     /// Money came in by a book transfer.
     Credited, transfer_id
 );
@@ -99,6 +107,8 @@ events! {
         ReservationRejected = 1,
         FundsReleased = 1,
         FundsCaptured = 1,
+        LateCaptured = 1,
+        ReceivableBooked = 1,
         Credited = 1,
         Debited = 1,
         DebitRejected = 1,
@@ -114,6 +124,8 @@ impl AccountEvent {
             Self::ReservationRejected(event) => event.balances,
             Self::FundsReleased(event) => event.balances,
             Self::FundsCaptured(event) => event.balances,
+            Self::LateCaptured(event) => event.balances,
+            Self::ReceivableBooked(event) => event.balances,
             Self::Credited(event) => event.balances,
             Self::Debited(event) => event.balances,
             Self::DebitRejected(event) => event.balances,
@@ -128,6 +140,8 @@ impl AccountEvent {
             Self::FundsReserved(event) => &event.postings,
             Self::FundsReleased(event) => &event.postings,
             Self::FundsCaptured(event) => &event.postings,
+            Self::LateCaptured(event) => &event.postings,
+            Self::ReceivableBooked(event) => &event.postings,
             Self::Credited(event) => &event.postings,
             Self::Debited(event) => &event.postings,
         }

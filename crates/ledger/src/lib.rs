@@ -1,7 +1,7 @@
 //! Accounts and their postings.
 //!
 //! An account is a long-lived stream. Every event that moves money carries balanced postings, counter-leg
-//! included; the internal accounts (funding, settlement, in transit) are projections of those postings and not
+//! included; the internal accounts (funding, settlement, in transit, suspense) are projections of those postings and not
 //! streams, so that none of them becomes hot.
 
 mod posting;
@@ -10,7 +10,7 @@ pub use posting::{LedgerAccount, Posting, postings_balance};
 mod account_event;
 pub use account_event::{
     AccountEvent, Balances, Credited, DebitRejected, Debited, Deposited, FundsCaptured, FundsReleased,
-    FundsReserved, Opened, RejectionReason, ReservationRejected,
+    FundsReserved, LateCaptured, Opened, ReceivableBooked, RejectionReason, ReservationRejected,
 };
 
 mod account;

@@ -20,6 +20,8 @@ pub enum LedgerAccount {
     InTransit,
     /// What the rails have paid out for us.
     Settlement,
+    /// What was paid out and is not covered by a customer's money: someone has to get it back.
+    Suspense,
     /// Where demo money comes from.
     Funding,
 }
@@ -54,6 +56,7 @@ impl fmt::Display for LedgerAccount {
             Self::Reserved(id) => write!(f, "reserved:{id}"),
             Self::InTransit => f.write_str("in-transit"),
             Self::Settlement => f.write_str("settlement"),
+            Self::Suspense => f.write_str("suspense"),
             Self::Funding => f.write_str("funding"),
         }
     }
@@ -71,6 +74,7 @@ impl TryFrom<String> for LedgerAccount {
         let account = match text.as_str() {
             "in-transit" => Some(Self::InTransit),
             "settlement" => Some(Self::Settlement),
+            "suspense" => Some(Self::Suspense),
             "funding" => Some(Self::Funding),
             other => match other.split_once(':') {
                 Some(("available", text)) => id(text).map(Self::Available),

@@ -6,6 +6,7 @@ mod ops;
 mod postgres_url;
 mod secret_files;
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::Path;
 
@@ -15,6 +16,7 @@ use config::{Environment, File, FileFormat, Value, ValueKind};
 use jiff::SignedDuration;
 use replication::SlotName;
 use serde::{Deserialize, Serialize};
+use transfer::{HoldPolicy, SubmissionPolicy, TimeoutPolicy};
 
 pub(crate) use capture::{Capture, Snapshot};
 pub(crate) use kafka::{Compression, Headers, Kafka};
@@ -73,6 +75,11 @@ pub(crate) struct Core {
     pub database: Database,
     pub reservation_limit_ms: i64,
     pub submission_limit_ms: i64,
+    pub on_timeout: HoldPolicy,
+    pub resolution_limit_ms: i64,
+    pub approval_limit_ms: i64,
+    /// In minor units, by currency.
+    pub approval_above: HashMap<String, i64>,
     /// Where the adapter reads core's external streams, when it is another process.
     pub external_url: String,
 }
@@ -86,6 +93,7 @@ pub(crate) struct Instant {
     pub public_url: String,
     pub clearing_house_url: String,
     pub attempts_max: u32,
+    pub enquiries_max: u32,
     pub answer_timeout_ms: i64,
     pub retry_pause_ms: i64,
 }
@@ -143,9 +151,13 @@ impl Config {
         };
         positive("core.reservation_limit_ms", self.core.reservation_limit_ms)?;
         positive("core.submission_limit_ms", self.core.submission_limit_ms)?;
+        positive("core.resolution_limit_ms", self.core.resolution_limit_ms)?;
+        positive("core.approval_limit_ms", self.core.approval_limit_ms)?;
+        self.approvals()?;
         positive("core.database.connections_max", self.core.database.connections_max.into())?;
         positive("instant.database.connections_max", self.instant.database.connections_max.into())?;
         positive("instant.attempts_max", self.instant.attempts_max.into())?;
+        positive("instant.enquiries_max", self.instant.enquiries_max.into())?;
         positive("instant.answer_timeout_ms", self.instant.answer_timeout_ms)?;
         positive("instant.retry_pause_ms", self.instant.retry_pause_ms)?;
         if self.transport == Transport::Kafka {
@@ -174,13 +186,34 @@ impl Config {
     pub(crate) fn limits(&self) -> transfer::Limits {
         transfer::Limits {
             reservation: SignedDuration::from_millis(self.core.reservation_limit_ms),
-            submission: SignedDuration::from_millis(self.core.submission_limit_ms),
+            submission: SubmissionPolicy {
+                answer_within: SignedDuration::from_millis(self.core.submission_limit_ms),
+                on_timeout: TimeoutPolicy {
+                    hold: self.core.on_timeout,
+                    resolve_within: SignedDuration::from_millis(self.core.resolution_limit_ms),
+                },
+            },
         }
+    }
+
+    pub(crate) fn approvals(&self) -> anyhow::Result<transfer::Approvals> {
+        let above = self.core.approval_above.iter().map(|(code, above)| {
+            // Keys from the environment come in small letters.
+            let currency =
+                code.to_uppercase().parse().with_context(|| format!("core.approval_above.{code}"))?;
+            ensure!(*above >= 0, "core.approval_above.{code} is {above}; it cannot be negative");
+            Ok((currency, *above))
+        });
+        Ok(transfer::Approvals {
+            above: above.collect::<anyhow::Result<_>>()?,
+            within: SignedDuration::from_millis(self.core.approval_limit_ms),
+        })
     }
 
     pub(crate) fn retry_policy(&self) -> instant::RetryPolicy {
         instant::RetryPolicy {
             attempts_max: self.instant.attempts_max,
+            enquiries_max: self.instant.enquiries_max,
             answer_timeout: SignedDuration::from_millis(self.instant.answer_timeout_ms),
             retry_pause: SignedDuration::from_millis(self.instant.retry_pause_ms),
         }

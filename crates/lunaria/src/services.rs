@@ -56,7 +56,7 @@ impl ServiceName {
     pub(crate) fn handlers(self, config: &Config) -> Vec<Arc<dyn Handler>> {
         match self {
             Self::Core => vec![
-                Arc::new(Reservations { limits: config.limits() }),
+                Arc::new(Reservations { limits: config.limits(), approvals: config.approvals() }),
                 Arc::new(PaymentStream),
                 Arc::new(Clearing { adapter: instant::SERVICE }),
                 Arc::new(TransferView),
@@ -116,7 +116,7 @@ pub(crate) fn instant_url(config: &Config) -> String {
 pub(crate) fn scheduler(service: ServiceName, store: Store, config: &Config) -> anyhow::Result<Scheduler> {
     let scheduler = Scheduler::new(store);
     Ok(match service {
-        ServiceName::Core => scheduler.with::<Transfer>(),
+        ServiceName::Core => transfer::install(scheduler),
         ServiceName::AdapterInstant => {
             let timeout = Duration::from_millis(config.instant.answer_timeout_ms.unsigned_abs());
             let house =

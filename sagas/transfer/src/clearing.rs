@@ -5,9 +5,8 @@ use contract::clearing::{self, ClearingEvent};
 use delivery::{HandleError, Handler, Subscription};
 use event::RecordedEvent;
 use event_store::UnitOfWork;
-use ledger::{Account, AccountCommand};
 
-use crate::{Transfer, TransferCommand, TransferEvent};
+use crate::{TransferCommand, apply};
 
 /// Listens to the adapter that whoever composes the services has chosen.
 pub struct Clearing {
@@ -26,22 +25,7 @@ impl Handler for Clearing {
 
     async fn handle(&self, event: &RecordedEvent, unit: &mut UnitOfWork) -> Result<(), HandleError> {
         let (transfer_id, command) = command(event.decode()?);
-        let events = unit.execute::<Transfer>(transfer_id, command).await?;
-        for event in events {
-            let on_account = match event {
-                TransferEvent::Captured(event) => {
-                    AccountCommand::Capture { reservation_id: event.reservation_id }
-                }
-                TransferEvent::Released(_) if event::mutants::active("skip_compensation") => continue,
-                TransferEvent::Released(event) => {
-                    AccountCommand::Release { reservation_id: event.reservation_id }
-                }
-                _ => continue,
-            };
-            let transfer = unit.state::<Transfer>(transfer_id).await?;
-            let transfer = transfer.ok_or_else(|| HandleError::Failed("the transfer is gone".to_owned()))?;
-            unit.execute::<Account>(transfer.request.from_account, on_account).await?;
-        }
+        apply(unit, transfer_id, command).await?;
         Ok(())
     }
 }

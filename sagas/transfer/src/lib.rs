@@ -3,32 +3,46 @@
 //! ```text
 //!                     Requested
 //!   book ───────────────┤├─────────────── to another bank
-//!   Succeeded | Failed   │   Requested ──► Reserved, SubmissionInitiated ──► (payment.v1)
-//!                        │       └► ReservationRejected, Failed        │
-//!                        │                                             ├─ ClearingSettled  ► Captured, Succeeded
-//!                        │                            (clearing.v1) ──►├─ ClearingRejected ► Released, Failed
-//!                        │                                             └─ ClearingUndetermined ┐
-//!                        │              deadline ► SubmissionTimedOut ─────────────────────────┴► OperatorAttentionRequired
+//!   Succeeded | Failed   │   ├─► ReservationRejected, Failed
+//!                        │   ├─ cancel ► Released, Cancelled ◄───────────────────────┐
+//!                        │   └─► Reserved ─► ApprovalRequested ─┬─ ApprovalDenied, ApprovalTimedOut ► Released, Failed
+//!                        │           │                          └─ Approved ┐
+//!                        │           └──────────────────────────────────────┴─► SubmissionInitiated ─► (payment.v1)
+//!                        │
+//!                        │                  ┌─ ClearingSettled  ► Captured, Succeeded
+//!                        │ (clearing.v1) ──►├─ ClearingRejected ► Released, Failed
+//!                        │                  └─ ClearingUndetermined ──────────────────► OperatorAttentionRequired
+//!                        │                                                                      ▲
+//!                        │ deadline ► SubmissionTimedOut: the outcome is unknown ► deadline ► ResolutionTimedOut
+//!                        │      └ release_at_deadline ► Released (provisional)
+//!                        │             ├─ ClearingRejected ► Failed
+//!                        │             └─ ClearingSettled  ► LateSettlementDetected ─┬─ LateCaptured     ► Succeeded
+//!                        │                                                          └─ ReceivableBooked ► Succeeded, and a person
 //! ```
 //!
-//! After a submission the reservation is released only on the rail's definite no: a time-out means *unknown*, and
-//! the hold stays. An answer that comes after that still ends the saga. The saga names no rail.
+//! After a submission the reservation is released only on the rail's definite no, or at the deadline of a rail whose rules
+//! demand it: a time-out means *unknown*. An answer that comes after that still ends the saga. The saga names no rail.
 
 mod transfer_event;
 pub use transfer_event::{
-    Beneficiary, Captured, ClearingContradicted, ClearingRejected, ClearingSettled, ClearingUndetermined,
-    Failed, FailureReason, OperatorAttentionRequired, Released, Requested, ReservationRejected,
-    ReservationTimedOut, Reserved, SubmissionInitiated, SubmissionTimedOut, Succeeded, TransferEvent,
+    ApprovalDenied, ApprovalRequested, ApprovalTimedOut, Approved, Beneficiary, Cancelled, Captured,
+    ClearingContradicted, ClearingRejected, ClearingSettled, ClearingUndetermined, Failed, FailureReason,
+    HoldPolicy, LateCaptured, LateSettlementDetected, OperatorAttentionRequired, ReceivableBooked, Released,
+    Requested, ReservationRejected, ReservationTimedOut, Reserved, ResolutionTimedOut, SubmissionInitiated,
+    SubmissionTimedOut, Succeeded, TimeoutPolicy, TransferEvent,
 };
 
 mod transfer;
-pub use transfer::{Limits, Status, Transfer, TransferCommand, TransferRefusal};
+pub use transfer::{Limits, Status, SubmissionPolicy, Transfer, TransferCommand, TransferRefusal};
+
+mod consequences;
+pub use consequences::{ApplyError, apply, install};
 
 mod request;
 pub use request::{RequestError, TransferRequest, request};
 
 mod reservations;
-pub use reservations::Reservations;
+pub use reservations::{Approvals, Reservations};
 
 mod clearing;
 pub use clearing::Clearing;

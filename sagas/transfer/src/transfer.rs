@@ -5,9 +5,11 @@ use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
 use crate::transfer_event::{
-    Beneficiary, Captured, ClearingContradicted, ClearingRejected, ClearingSettled, ClearingUndetermined,
-    Failed, FailureReason, OperatorAttentionRequired, Released, Requested, ReservationRejected,
-    ReservationTimedOut, Reserved, SubmissionInitiated, SubmissionTimedOut, Succeeded, TransferEvent,
+    ApprovalDenied, ApprovalRequested, ApprovalTimedOut, Approved, Beneficiary, Cancelled, Captured,
+    ClearingContradicted, ClearingRejected, ClearingSettled, ClearingUndetermined, Failed, FailureReason,
+    HoldPolicy, LateCaptured, LateSettlementDetected, OperatorAttentionRequired, ReceivableBooked, Released,
+    Requested, ReservationRejected, ReservationTimedOut, Reserved, ResolutionTimedOut, SubmissionInitiated,
+    SubmissionTimedOut, Succeeded, TimeoutPolicy, TransferEvent,
 };
 
 /// Where a transfer stands.
@@ -15,9 +17,13 @@ use crate::transfer_event::{
 pub enum Status {
     /// The account has been asked for the money; its answer is on the way.
     Requested,
+    /// The money is held; somebody has to approve.
+    AwaitingApproval,
     /// The rail has it.
     Submitted,
-    /// The outcome is unknown; a person, or a late answer, will tell.
+    /// The rail has not answered in time, and is being asked.
+    OutcomeUnknown,
+    /// A person, or a late answer, will tell.
     AttentionRequired {
         reason: String,
     },
@@ -25,6 +31,18 @@ pub enum Status {
     Failed {
         reason: FailureReason,
     },
+    Cancelled,
+}
+
+/// What became of the money on the payer's account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Hold {
+    Held,
+    /// Given back at the rail's deadline, although the rail may have paid.
+    GivenBack,
+    /// Given back although the rail has paid, as it turned out: the account has to pay, or owes.
+    Owed,
+    Ended,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,17 +50,26 @@ pub struct Transfer {
     pub request: Requested,
     pub status: Status,
     /// Why a person has to look although the transfer has ended.
-    pub contradiction: Option<String>,
+    pub attention: Option<String>,
+    hold: Hold,
     /// The rail's adapter has been asked; from then on a time-out means *unknown*.
     submitted: bool,
+    on_timeout: Option<TimeoutPolicy>,
     deadline: Option<Deadline>,
 }
 
-/// How long a transfer waits before it asks for a person.
+/// How long a transfer waits, and what follows.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     pub reservation: SignedDuration,
-    pub submission: SignedDuration,
+    pub submission: SubmissionPolicy,
+}
+
+/// What a payment is submitted under.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SubmissionPolicy {
+    pub answer_within: SignedDuration,
+    pub on_timeout: TimeoutPolicy,
 }
 
 #[derive(Debug, Clone)]
@@ -61,8 +88,17 @@ pub enum TransferCommand {
     },
     ConfirmReservation {
         reservation_id: Uuid,
-        submission_limit: SignedDuration,
+        /// For an amount that somebody has to approve: how long there is for it.
+        approve_within: Option<SignedDuration>,
+        submission: SubmissionPolicy,
     },
+    Approve {
+        submission: SubmissionPolicy,
+    },
+    Deny {
+        reason: String,
+    },
+    Cancel,
     RecordSettled {
         uetr: Uuid,
         settled_at: Timestamp,
@@ -79,6 +115,10 @@ pub enum TransferCommand {
         uetr: Uuid,
         answer: String,
     },
+    /// What the account did about a late settlement.
+    RecordLateCapture {
+        covered: bool,
+    },
     FireDeadline(Deadline),
 }
 
@@ -90,6 +130,10 @@ pub enum TransferRefusal {
     AlreadyRequested,
     #[error("the answer is about another payment")]
     OtherPayment,
+    #[error("the payment has been handed to the rail, or has ended")]
+    TooLateToCancel,
+    #[error("the transfer does not wait for an approval")]
+    NoApprovalAwaited,
 }
 
 type Decision = Result<Vec<TransferEvent>, TransferRefusal>;
@@ -102,37 +146,35 @@ impl Aggregate for Transfer {
 
     fn evolve(state: Option<Self>, event: &TransferEvent) -> Option<Self> {
         if let TransferEvent::Requested(request) = event {
-            let (request, deadline) = (request.clone(), request.deadline);
-            return Some(Self {
-                request,
-                status: Status::Requested,
-                contradiction: None,
-                submitted: false,
-                deadline,
-            });
+            return Some(Self::requested(request.clone()));
         }
         let mut transfer = state?;
         match event {
-            TransferEvent::SubmissionInitiated(event) => {
-                transfer.status = Status::Submitted;
-                transfer.submitted = true;
-                transfer.deadline = Some(event.deadline);
+            TransferEvent::ApprovalRequested(event) => {
+                transfer.wait(Status::AwaitingApproval, Some(event.deadline));
             }
+            TransferEvent::SubmissionInitiated(event) => {
+                transfer.wait(Status::Submitted, Some(event.deadline));
+                (transfer.submitted, transfer.on_timeout) = (true, event.on_timeout);
+            }
+            TransferEvent::SubmissionTimedOut(event) => transfer.wait(Status::OutcomeUnknown, event.deadline),
             TransferEvent::OperatorAttentionRequired(event) if transfer.has_ended() => {
-                transfer.contradiction = Some(event.reason.clone());
+                transfer.attention = Some(event.reason.clone());
             }
             TransferEvent::OperatorAttentionRequired(event) => {
-                transfer.status = Status::AttentionRequired { reason: event.reason.clone() };
-                transfer.deadline = None;
+                transfer.wait(Status::AttentionRequired { reason: event.reason.clone() }, None);
             }
-            TransferEvent::Succeeded(_) => {
-                transfer.status = Status::Succeeded;
-                transfer.deadline = None;
-            }
+            TransferEvent::Released(event) if event.provisional => transfer.hold = Hold::GivenBack,
+            TransferEvent::LateSettlementDetected(_) => transfer.hold = Hold::Owed,
+            TransferEvent::Captured(_)
+            | TransferEvent::Released(_)
+            | TransferEvent::LateCaptured(_)
+            | TransferEvent::ReceivableBooked(_) => transfer.hold = Hold::Ended,
+            TransferEvent::Succeeded(_) => transfer.wait(Status::Succeeded, None),
             TransferEvent::Failed(event) => {
-                transfer.status = Status::Failed { reason: event.reason.clone() };
-                transfer.deadline = None;
+                transfer.wait(Status::Failed { reason: event.reason.clone() }, None);
             }
+            TransferEvent::Cancelled(_) => transfer.wait(Status::Cancelled, None),
             _ => {}
         }
         Some(transfer)
@@ -158,10 +200,6 @@ impl Aggregate for Transfer {
     fn deadline(&self) -> Option<Deadline> {
         self.deadline
     }
-
-    fn on_deadline(deadline: Deadline) -> Option<TransferCommand> {
-        Some(TransferCommand::FireDeadline(deadline))
-    }
 }
 
 impl Transfer {
@@ -175,7 +213,29 @@ impl Transfer {
     }
 
     pub fn has_ended(&self) -> bool {
-        matches!(self.status, Status::Succeeded | Status::Failed { .. })
+        matches!(self.status, Status::Succeeded | Status::Failed { .. } | Status::Cancelled)
+    }
+
+    /// Whether the payer has the money back although the rail may have paid.
+    pub fn is_given_back(&self) -> bool {
+        self.hold == Hold::GivenBack
+    }
+
+    fn requested(request: Requested) -> Self {
+        let deadline = request.deadline;
+        Self {
+            request,
+            status: Status::Requested,
+            attention: None,
+            hold: Hold::Held,
+            submitted: false,
+            on_timeout: None,
+            deadline,
+        }
+    }
+
+    fn wait(&mut self, status: Status, deadline: Option<Deadline>) {
+        (self.status, self.deadline) = (status, deadline);
     }
 
     fn proceed(&self, command: TransferCommand, context: &Context) -> Decision {
@@ -183,9 +243,18 @@ impl Transfer {
             TransferCommand::Request(_)
             | TransferCommand::RequestRefused { .. }
             | TransferCommand::Book { .. } => Err(TransferRefusal::AlreadyRequested),
-            TransferCommand::ConfirmReservation { reservation_id, submission_limit } => {
-                Ok(self.confirm_reservation(reservation_id, submission_limit, context))
+            TransferCommand::ConfirmReservation { reservation_id, approve_within, submission } => {
+                Ok(self.confirm_reservation(reservation_id, approve_within, submission, context))
             }
+            TransferCommand::Approve { submission } => {
+                self.awaits_approval()?;
+                Ok(vec![Approved {}.into(), self.submission(submission, context)])
+            }
+            TransferCommand::Deny { reason } => {
+                self.awaits_approval()?;
+                Ok(self.given_up(ApprovalDenied { reason }.into(), FailureReason::ApprovalDenied))
+            }
+            TransferCommand::Cancel => self.cancel(),
             TransferCommand::RecordSettled { uetr, settled_at } => self.settled(uetr, settled_at),
             TransferCommand::RecordRejected { uetr, reason_code } => self.rejected(uetr, reason_code),
             TransferCommand::RecordUndetermined { uetr, attempts } => self.undetermined(uetr, attempts),
@@ -193,58 +262,76 @@ impl Transfer {
                 self.is_about(uetr)?;
                 Ok(self.contradicted(uetr, answer))
             }
-            TransferCommand::FireDeadline(deadline) => Ok(self.fire(deadline)),
+            TransferCommand::RecordLateCapture { covered } => Ok(self.late_capture(covered)),
+            TransferCommand::FireDeadline(deadline) => Ok(self.fire(deadline, context)),
         }
     }
 
+    /// Also after a person was asked for, since the answer was merely late.
     fn confirm_reservation(
         &self,
         reservation_id: Uuid,
-        limit: SignedDuration,
+        approve_within: Option<SignedDuration>,
+        submission: SubmissionPolicy,
         context: &Context,
     ) -> Vec<TransferEvent> {
-        let late = matches!(self.status, Status::AttentionRequired { .. }) && !self.submitted;
-        if self.status != Status::Requested && !late {
+        if !self.may_be_submitted() {
             return vec![];
         }
-        vec![
-            Reserved { reservation_id }.into(),
-            SubmissionInitiated {
-                uetr: self.request.uetr,
-                end_to_end_id: self.request.end_to_end_id.clone(),
-                deadline: Deadline::after(limit, context),
-            }
-            .into(),
-        ]
+        let next = match approve_within {
+            Some(limit) => ApprovalRequested { deadline: Deadline::after(limit, context) }.into(),
+            None => self.submission(submission, context),
+        };
+        vec![Reserved { reservation_id }.into(), next]
+    }
+
+    fn submission(&self, policy: SubmissionPolicy, context: &Context) -> TransferEvent {
+        SubmissionInitiated {
+            uetr: self.request.uetr,
+            end_to_end_id: self.request.end_to_end_id.clone(),
+            deadline: Deadline::after(policy.answer_within, context),
+            on_timeout: Some(policy.on_timeout),
+        }
+        .into()
+    }
+
+    /// What was never submitted, so that the hold may go.
+    fn given_up(&self, why: TransferEvent, reason: FailureReason) -> Vec<TransferEvent> {
+        vec![why, self.release(), Failed { reason }.into()]
+    }
+
+    fn cancel(&self) -> Decision {
+        match self.status {
+            Status::Cancelled => Ok(vec![]),
+            Status::AwaitingApproval => Ok(vec![self.release(), Cancelled {}.into()]),
+            _ if self.may_be_submitted() => Ok(vec![self.release(), Cancelled {}.into()]),
+            _ => Err(TransferRefusal::TooLateToCancel),
+        }
     }
 
     fn settled(&self, uetr: Uuid, settled_at: Timestamp) -> Decision {
         self.is_about(uetr)?;
-        Ok(match self.status {
-            Status::Requested | Status::Submitted | Status::AttentionRequired { .. } => vec![
-                ClearingSettled { uetr, settled_at }.into(),
-                Captured { reservation_id: self.reservation_id() }.into(),
-                Succeeded {}.into(),
-            ],
-            Status::Succeeded => vec![],
-            Status::Failed { .. } => {
-                self.contradicted(uetr, "settled after the transfer had failed".to_owned())
+        let settled = ClearingSettled { uetr, settled_at }.into();
+        let reservation_id = self.reservation_id();
+        Ok(match (&self.status, self.hold) {
+            (Status::Succeeded, _) | (_, Hold::Owed) => vec![],
+            _ if !self.is_under_way() => self.contradicted(uetr, "settled".to_owned()),
+            (_, Hold::GivenBack) => vec![settled, LateSettlementDetected { reservation_id }.into()],
+            (_, Hold::Held | Hold::Ended) => {
+                vec![settled, Captured { reservation_id }.into(), Succeeded {}.into()]
             }
         })
     }
 
     fn rejected(&self, uetr: Uuid, reason_code: String) -> Decision {
         self.is_about(uetr)?;
-        Ok(match self.status {
-            Status::Requested | Status::Submitted | Status::AttentionRequired { .. } => vec![
-                ClearingRejected { uetr, reason_code: reason_code.clone() }.into(),
-                Released { reservation_id: self.reservation_id() }.into(),
-                Failed { reason: FailureReason::RejectedByClearing { reason_code } }.into(),
-            ],
-            Status::Failed { .. } => vec![],
-            Status::Succeeded => {
-                self.contradicted(uetr, format!("rejected ({reason_code}) after it had settled"))
-            }
+        let reason = FailureReason::RejectedByClearing { reason_code: reason_code.clone() };
+        let rejected = ClearingRejected { uetr, reason_code: reason_code.clone() }.into();
+        Ok(match (&self.status, self.hold) {
+            (Status::Failed { .. }, _) => vec![],
+            (_, Hold::GivenBack) => vec![rejected, Failed { reason }.into()],
+            (_, Hold::Held) if self.is_under_way() => self.given_up(rejected, reason),
+            _ => self.contradicted(uetr, format!("rejected: {reason_code}")),
         })
     }
 
@@ -252,9 +339,10 @@ impl Transfer {
         self.is_about(uetr)?;
         let recorded = ClearingUndetermined { uetr, attempts }.into();
         Ok(match self.status {
-            Status::Requested | Status::Submitted => vec![recorded, attention(NO_OUTCOME)],
+            _ if !self.submitted => self.contradicted(uetr, "undetermined".to_owned()),
+            _ if self.has_ended() || self.hold == Hold::Owed => vec![],
             Status::AttentionRequired { .. } => vec![recorded],
-            Status::Succeeded | Status::Failed { .. } => vec![],
+            _ => vec![recorded, attention(NO_OUTCOME)],
         })
     }
 
@@ -263,19 +351,67 @@ impl Transfer {
         vec![ClearingContradicted { uetr, answer }.into(), attention(CONTRADICTED)]
     }
 
-    fn fire(&self, deadline: Deadline) -> Vec<TransferEvent> {
-        if self.deadline.is_none_or(|awaited| awaited.id != deadline.id) {
+    fn late_capture(&self, covered: bool) -> Vec<TransferEvent> {
+        let reservation_id = self.reservation_id();
+        match (self.hold, covered) {
+            (Hold::Owed, true) => vec![LateCaptured { reservation_id }.into(), Succeeded {}.into()],
+            (Hold::Owed, false) => {
+                vec![ReceivableBooked { reservation_id }.into(), Succeeded {}.into(), attention(OWED)]
+            }
+            _ => vec![],
+        }
+    }
+
+    fn fire(&self, deadline: Deadline, context: &Context) -> Vec<TransferEvent> {
+        let deadline_id = deadline.id;
+        if self.deadline.is_none_or(|awaited| awaited.id != deadline_id) {
             return vec![];
         }
         match self.status {
-            Status::Requested => {
-                vec![ReservationTimedOut { deadline_id: deadline.id }.into(), attention(NOT_RESERVED)]
+            Status::Requested => vec![ReservationTimedOut { deadline_id }.into(), attention(NOT_RESERVED)],
+            Status::AwaitingApproval => {
+                self.given_up(ApprovalTimedOut { deadline_id }.into(), FailureReason::ApprovalTimedOut)
             }
-            Status::Submitted => {
-                vec![SubmissionTimedOut { deadline_id: deadline.id }.into(), attention(NO_ANSWER)]
-            }
-            Status::AttentionRequired { .. } | Status::Succeeded | Status::Failed { .. } => vec![],
+            Status::Submitted => self.submission_timed_out(deadline_id, context),
+            Status::OutcomeUnknown => vec![ResolutionTimedOut { deadline_id }.into(), attention(NO_ANSWER)],
+            Status::AttentionRequired { .. }
+            | Status::Succeeded
+            | Status::Failed { .. }
+            | Status::Cancelled => vec![],
         }
+    }
+
+    fn submission_timed_out(&self, deadline_id: Uuid, context: &Context) -> Vec<TransferEvent> {
+        let Some(policy) = self.on_timeout else {
+            return vec![SubmissionTimedOut { deadline_id, deadline: None }.into(), attention(NO_ANSWER)];
+        };
+        let deadline = Some(Deadline::after(policy.resolve_within, context));
+        let timed_out = SubmissionTimedOut { deadline_id, deadline }.into();
+        match policy.hold {
+            HoldPolicy::HoldUntilResolved => vec![timed_out],
+            HoldPolicy::ReleaseAtDeadline => {
+                let reservation_id = self.reservation_id();
+                vec![timed_out, Released { reservation_id, provisional: true }.into()]
+            }
+        }
+    }
+
+    fn release(&self) -> TransferEvent {
+        Released { reservation_id: self.reservation_id(), provisional: false }.into()
+    }
+
+    fn may_be_submitted(&self) -> bool {
+        !self.submitted && matches!(self.status, Status::Requested | Status::AttentionRequired { .. })
+    }
+
+    /// With the rail, and without an end.
+    fn is_under_way(&self) -> bool {
+        self.submitted && !self.has_ended()
+    }
+
+    fn awaits_approval(&self) -> Result<(), TransferRefusal> {
+        let awaits = self.status == Status::AwaitingApproval;
+        if awaits { Ok(()) } else { Err(TransferRefusal::NoApprovalAwaited) }
     }
 
     fn is_about(&self, uetr: Uuid) -> Result<(), TransferRefusal> {
@@ -285,6 +421,7 @@ impl Transfer {
 
 const NOT_RESERVED: &str = "the account has not confirmed the reservation in time";
 const NO_ANSWER: &str = "the clearing has not answered in time";
+const OWED: &str = "the rail has paid after the hold was given back, and the account did not cover it";
 const CONTRADICTED: &str = "the clearing contradicts itself";
 const NO_OUTCOME: &str = "the adapter has exhausted its retries";
 

@@ -3,7 +3,7 @@
 use contract::Iban;
 use contract::payment::Party;
 use event::{Deadline, Personal, events};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use money::Money;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -23,6 +23,8 @@ pub enum Beneficiary {
 #[serde(tag = "code", rename_all = "snake_case")]
 pub enum FailureReason {
     InsufficientFunds,
+    ApprovalDenied,
+    ApprovalTimedOut,
     /// The rail refused; its ISO 20022 reason code says why.
     RejectedByClearing {
         reason_code: String,
@@ -33,6 +35,8 @@ impl FailureReason {
     pub fn code(&self) -> &'static str {
         match self {
             Self::InsufficientFunds => "insufficient_funds",
+            Self::ApprovalDenied => "approval_denied",
+            Self::ApprovalTimedOut => "approval_timed_out",
             Self::RejectedByClearing { .. } => "rejected_by_clearing",
         }
     }
@@ -71,17 +75,66 @@ pub struct ReservationTimedOut {
     pub deadline_id: Uuid,
 }
 
+/// The amount is one that somebody has to approve.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApprovalRequested {
+    pub deadline: Deadline,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Approved {}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApprovalDenied {
+    pub reason: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApprovalTimedOut {
+    pub deadline_id: Uuid,
+}
+
 /// Handed to the rail's adapter; from here on a time-out means *unknown*.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SubmissionInitiated {
     pub uetr: Uuid,
     pub end_to_end_id: String,
     pub deadline: Deadline,
+    /// Absent in what was written before there was one: such a transfer asks for a person at its deadline.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_timeout: Option<TimeoutPolicy>,
 }
 
-/// The policy's limit has passed without an answer: the outcome is unknown.
+/// What follows when the rail does not answer in time. Fixed with the submission: a setting that changes later changes
+/// nothing that is under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TimeoutPolicy {
+    pub hold: HoldPolicy,
+    /// From the time-out on; after that a person has to look.
+    pub resolve_within: SignedDuration,
+}
+
+/// What a time-out does to the hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HoldPolicy {
+    /// It stays until the outcome is known.
+    HoldUntilResolved,
+    /// The payer has the money back at once, as the rules of instant schemes demand, although the rail may have paid.
+    ReleaseAtDeadline,
+}
+
+/// The policy's limit has passed without an answer: the outcome is unknown, and is asked for until the deadline.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SubmissionTimedOut {
+    pub deadline_id: Uuid,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Deadline>,
+}
+
+/// Nobody could tell the outcome in time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResolutionTimedOut {
     pub deadline_id: Uuid,
 }
 
@@ -125,7 +178,32 @@ pub struct Captured {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Released {
     pub reservation_id: Uuid,
+    /// At the rail's deadline, with the outcome unknown.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub provisional: bool,
 }
+
+/// The rail has paid what was given back to the payer before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LateSettlementDetected {
+    pub reservation_id: Uuid,
+}
+
+/// The account has paid after all.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LateCaptured {
+    pub reservation_id: Uuid,
+}
+
+/// The account could not pay any more: the amount stands in suspense, and the customer owes it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReceivableBooked {
+    pub reservation_id: Uuid,
+}
+
+/// The customer has called it off before it was submitted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cancelled {}
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Succeeded {}
@@ -142,8 +220,13 @@ events! {
         Reserved = 1,
         ReservationRejected = 1,
         ReservationTimedOut = 1,
+        ApprovalRequested = 1,
+        Approved = 1,
+        ApprovalDenied = 1,
+        ApprovalTimedOut = 1,
         SubmissionInitiated = 1,
         SubmissionTimedOut = 1,
+        ResolutionTimedOut = 1,
         ClearingSettled = 1,
         ClearingRejected = 1,
         ClearingUndetermined = 1,
@@ -151,7 +234,11 @@ events! {
         OperatorAttentionRequired = 1,
         Captured = 1,
         Released = 1,
+        LateSettlementDetected = 1,
+        LateCaptured = 1,
+        ReceivableBooked = 1,
         Succeeded = 1,
         Failed = 1,
+        Cancelled = 1,
     }
 }

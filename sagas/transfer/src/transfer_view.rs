@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::{Requested, TransferEvent};
+use crate::{Released, Requested, TransferEvent};
 
 pub struct TransferView;
 
@@ -29,16 +29,22 @@ impl Handler for TransferView {
             TransferEvent::Requested(requested) => {
                 return Ok(insert(unit.connection(), id, &requested, event.recorded_at).await?);
             }
+            TransferEvent::ApprovalRequested(_) => ("awaiting_approval", None),
             TransferEvent::SubmissionInitiated(_) => ("processing", None),
+            TransferEvent::SubmissionTimedOut(_) => ("processing", Some("outcome_unknown".to_owned())),
+            TransferEvent::Released(Released { provisional: true, .. }) => {
+                ("released", Some("outcome_unknown".to_owned()))
+            }
             TransferEvent::OperatorAttentionRequired(event) => ("requires_attention", Some(event.reason)),
             TransferEvent::Succeeded(_) => ("succeeded", None),
             TransferEvent::Failed(event) => ("failed", Some(event.reason.code().to_owned())),
+            TransferEvent::Cancelled(_) => ("cancelled", None),
             _ => return Ok(()),
         };
         sqlx::query(
             "update transfer_view set status_reason = $3, changed_at = $4,
                      -- What has ended stays ended, also when a person has to look at it again.
-                     status = case when $2 = 'requires_attention' and status in ('succeeded', 'failed')
+                     status = case when $2 = 'requires_attention' and status in ('succeeded', 'failed', 'cancelled')
                                    then status else $2 end
                  where id = $1",
         )

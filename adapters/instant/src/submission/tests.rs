@@ -12,6 +12,7 @@ const ID: Uuid = Uuid::from_u128(0x0198_c1f2_0000_7000_8000_0000_0000_0001);
 const FIRST: Deadline = Deadline { id: ID, due_at: Timestamp::UNIX_EPOCH };
 const POLICY: RetryPolicy = RetryPolicy {
     attempts_max: 3,
+    enquiries_max: 2,
     answer_timeout: SignedDuration::from_secs(2),
     retry_pause: SignedDuration::from_secs(1),
 };
@@ -41,6 +42,15 @@ fn sent(attempt: u32) -> Vec<SubmissionEvent> {
     [requested(), vec![AttemptStarted { attempt, deadline: FIRST }.into()]].concat()
 }
 
+fn enquiring(attempt: u32, enquiry: u32) -> Vec<SubmissionEvent> {
+    let started = EnquiryStarted { attempt, enquiry, deadline: FIRST };
+    [sent(attempt), vec![AttemptTimedOut { attempt }.into(), started.into()]].concat()
+}
+
+fn enquired(enquiry: u32, answer: Option<Answer>) -> SubmissionCommand {
+    SubmissionCommand::RecordEnquiry { enquiry, answer, policy: POLICY }
+}
+
 fn proceed() -> SubmissionCommand {
     SubmissionCommand::Proceed { deadline: FIRST, policy: POLICY }
 }
@@ -60,18 +70,50 @@ fn an_attempt_is_an_event_before_anything_is_sent() {
 }
 
 #[test]
-fn an_unanswered_attempt_is_sent_again_after_a_growing_pause() {
+fn an_unanswered_attempt_is_asked_about_before_anything_is_sent_again() {
+    let then = given::<Submission>(sent(1)).when(proceed());
+    let submission = then.then_types(&["AttemptTimedOut", "EnquiryStarted"]).state().unwrap();
+    assert_eq!(submission.deadline().unwrap().due_at, Timestamp::UNIX_EPOCH + POLICY.answer_timeout);
+}
+
+#[test]
+fn a_payment_that_the_house_does_not_know_is_sent_again_after_a_growing_pause() {
     for (attempt, pause) in [(1, 1), (2, 2)] {
-        let then = given::<Submission>(sent(attempt)).when(proceed());
-        let submission = then.then_types(&["AttemptTimedOut", "RetryScheduled"]).state().unwrap();
+        let then = given::<Submission>(enquiring(attempt, 1)).when(enquired(1, None));
+        let submission = then.then_types(&["EnquiryAnswered", "RetryScheduled"]).state().unwrap();
         let due_at = Timestamp::UNIX_EPOCH + SignedDuration::from_secs(pause);
         assert_eq!(submission.deadline().unwrap().due_at, due_at);
+    }
+    let last = given::<Submission>(enquiring(3, 1)).when(enquired(1, None));
+    last.then_types(&["EnquiryAnswered", "RetriesExhausted"]);
+}
+
+#[test]
+fn an_enquiry_brings_the_final_answer() {
+    let settled = Answer::Settled { settled_at: Timestamp::UNIX_EPOCH };
+    let rejected = Answer::Rejected { reason_code: "AC04".to_owned() };
+    for (answer, ends) in [(settled, "SubmissionAccepted"), (rejected, "SubmissionRejected")] {
+        let then = given::<Submission>(enquiring(1, 1)).when(enquired(1, Some(answer)));
+        then.then_types(&["EnquiryAnswered", ends]);
     }
 }
 
 #[test]
-fn the_last_attempt_that_is_not_answered_exhausts_the_retries() {
-    given::<Submission>(sent(3)).when(proceed()).then_types(&["AttemptTimedOut", "RetriesExhausted"]);
+fn an_unanswered_enquiry_is_made_again_until_the_tries_are_used_up() {
+    let then = given::<Submission>(enquiring(1, 1)).when(proceed());
+    let events = enquiring(1, 1);
+    then.then_types(&["EnquiryTimedOut", "EnquiryScheduled"]);
+    let due = EnquiryScheduled { attempt: 1, enquiry: 2, deadline: FIRST }.into();
+    given::<Submission>([events, vec![due]].concat()).when(proceed()).then_types(&["EnquiryStarted"]);
+    given::<Submission>(enquiring(1, 2)).when(proceed()).then_types(&["EnquiryTimedOut", "RetriesExhausted"]);
+}
+
+#[test]
+fn an_answer_to_an_earlier_enquiry_counts_only_when_it_is_final() {
+    given::<Submission>(enquiring(1, 2)).when(enquired(1, None)).then_types(&[]);
+    let settled = Answer::Settled { settled_at: Timestamp::UNIX_EPOCH };
+    let then = given::<Submission>(enquiring(1, 2)).when(enquired(1, Some(settled)));
+    then.then_types(&["EnquiryAnswered", "SubmissionAccepted"]);
 }
 
 #[test]
@@ -126,11 +168,15 @@ fn a_payment_that_comes_again_is_submitted_once() {
 
 #[test]
 fn submission_events_keep_their_shape() {
-    let examples: [SubmissionEvent; 10] = [
+    let examples: [SubmissionEvent; 14] = [
         requested().remove(0),
         AttemptStarted { attempt: 1, deadline: FIRST }.into(),
         AttemptTimedOut { attempt: 1 }.into(),
         AttemptNotSent { attempt: 1, reason: "closed".to_owned() }.into(),
+        EnquiryStarted { attempt: 1, enquiry: 1, deadline: FIRST }.into(),
+        EnquiryAnswered { enquiry: 1, status: NOT_FOUND.to_owned() }.into(),
+        EnquiryTimedOut { enquiry: 1 }.into(),
+        EnquiryScheduled { attempt: 1, enquiry: 2, deadline: FIRST }.into(),
         RetryScheduled { attempt: 2, deadline: FIRST }.into(),
         RetriesExhausted { attempts: 3 }.into(),
         SubmissionAccepted { settled_at: Timestamp::UNIX_EPOCH }.into(),

@@ -79,6 +79,20 @@ fn a_hold_ends_once_by_capture_or_release() {
 }
 
 #[test]
+fn what_the_rail_paid_late_is_taken_from_the_account_or_stands_in_suspense() {
+    let late = |minor| AccountCommand::CaptureLate { reservation_id: ID, amount: dkk(minor) };
+    let covered = given::<Account>(funded(100)).when(late(60)).then_types(&["LateCaptured"]).state().unwrap();
+    assert_eq!(covered.balances, balances(40, 0));
+    let postings = Posting::pair(dkk(101), LedgerAccount::Suspense, LedgerAccount::Settlement).unwrap();
+    let (reservation_id, amount, balances) = (ID, dkk(101), balances(100, 0));
+    let owed = ReceivableBooked { reservation_id, amount, postings, balances };
+    given::<Account>(funded(100)).when(late(101)).then([owed.into()]);
+    let deposit = AccountCommand::Deposit { deposit_id: OTHER, amount: dkk(100) };
+    let held = history(&[open(), deposit, reserve(ID, 60)]);
+    given::<Account>(held).when(late(60)).then_refused(&AccountRefusal::StillReserved);
+}
+
+#[test]
 fn a_reservation_that_is_repeated_holds_the_money_once() {
     let held = given::<Account>(funded(100)).when(reserve(ID, 60)).state().unwrap();
     assert_eq!(Account::decide(Some(&held), reserve(ID, 60), &context()), Ok(vec![]));
@@ -105,13 +119,15 @@ fn account_events_keep_their_shape() {
     let moved = || Posting::pair(dkk(60), LedgerAccount::Available(ID), LedgerAccount::Reserved(ID)).unwrap();
     let (amount, at) = (dkk(60), balances(100, 60));
     let (reservation_id, transfer_id, reason) = (OTHER, OTHER, RejectionReason::InsufficientFunds);
-    let examples: [AccountEvent; 9] = [
+    let examples: [AccountEvent; 11] = [
         super::opened(ID, "Ada Lund".to_owned().into(), Currency::DKK).into(),
         Deposited { deposit_id: OTHER, amount, postings: moved(), balances: at }.into(),
         FundsReserved { reservation_id, amount, postings: moved(), balances: at }.into(),
         ReservationRejected { reservation_id, amount, reason, balances: at }.into(),
         FundsReleased { reservation_id, amount, postings: moved(), balances: at }.into(),
         FundsCaptured { reservation_id, amount, postings: moved(), balances: at }.into(),
+        LateCaptured { reservation_id, amount, postings: moved(), balances: at }.into(),
+        ReceivableBooked { reservation_id, amount, postings: moved(), balances: at }.into(),
         Credited { transfer_id, amount, postings: moved(), balances: at }.into(),
         Debited { transfer_id, amount, postings: moved(), balances: at }.into(),
         DebitRejected { transfer_id, amount, reason, balances: at }.into(),
@@ -121,14 +137,15 @@ fn account_events_keep_their_shape() {
 
 fn any_command() -> impl Strategy<Value = AccountCommand> {
     let id = (0_u128..4).prop_map(Uuid::from_u128);
-    (id, 1_i64..200, 0..6).prop_map(|(id, minor, kind)| {
+    (id, 1_i64..200, 0..7).prop_map(|(id, minor, kind)| {
         let amount = dkk(minor);
         match kind {
             0 => AccountCommand::Deposit { deposit_id: id, amount },
             1 => AccountCommand::Reserve { reservation_id: id, amount },
             2 => AccountCommand::Release { reservation_id: id },
             3 => AccountCommand::Capture { reservation_id: id },
-            4 => AccountCommand::Credit { transfer_id: id, amount },
+            4 => AccountCommand::CaptureLate { reservation_id: id, amount },
+            5 => AccountCommand::Credit { transfer_id: id, amount },
             _ => AccountCommand::Debit { transfer_id: id, amount },
         }
     })

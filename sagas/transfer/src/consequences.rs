@@ -1,0 +1,107 @@
+//! What a decision of the saga does to the payer's account: in the same transaction, so that neither can be without the
+//! other.
+
+use delivery::HandleError;
+use event_store::{ExecuteError, FireError, Scheduler, UnitOfWork, fire_in};
+use ledger::{Account, AccountCommand, AccountEvent, AccountRefusal};
+use uuid::Uuid;
+
+use crate::{Transfer, TransferCommand, TransferEvent, TransferRefusal};
+
+#[derive(Debug, thiserror::Error)]
+pub enum ApplyError {
+    #[error("{0}")]
+    Refused(TransferRefusal),
+    #[error("the account: {0}")]
+    Account(AccountRefusal),
+    #[error(transparent)]
+    Store(#[from] event_store::Error),
+}
+
+impl From<ExecuteError<TransferRefusal>> for ApplyError {
+    fn from(error: ExecuteError<TransferRefusal>) -> Self {
+        match error {
+            ExecuteError::Refused(refusal) => Self::Refused(refusal),
+            ExecuteError::Store(error) => Self::Store(error),
+        }
+    }
+}
+
+impl From<ExecuteError<AccountRefusal>> for ApplyError {
+    fn from(error: ExecuteError<AccountRefusal>) -> Self {
+        match error {
+            ExecuteError::Refused(refusal) => Self::Account(refusal),
+            ExecuteError::Store(error) => Self::Store(error),
+        }
+    }
+}
+
+impl From<ApplyError> for HandleError {
+    fn from(error: ApplyError) -> Self {
+        match error {
+            ApplyError::Store(error) => Self::Store(error),
+            refused => Self::Failed(format!("the command was refused: {refused}")),
+        }
+    }
+}
+
+impl From<ApplyError> for FireError {
+    fn from(error: ApplyError) -> Self {
+        match error {
+            ApplyError::Store(error) => Self::Store(error),
+            refused => Self::Refused(refused.to_string()),
+        }
+    }
+}
+
+/// Decides the command, and has the account do what follows from it.
+pub async fn apply(
+    unit: &mut UnitOfWork,
+    transfer_id: Uuid,
+    command: TransferCommand,
+) -> Result<Vec<TransferEvent>, ApplyError> {
+    let events = unit.execute::<Transfer>(transfer_id, command).await?;
+    let request = unit.state::<Transfer>(transfer_id).await?.map(|transfer| transfer.request);
+    let Some(request) = request else { return Ok(events) };
+    for event in &events {
+        let on_account = match event {
+            TransferEvent::Captured(event) => {
+                AccountCommand::Capture { reservation_id: event.reservation_id }
+            }
+            TransferEvent::Released(_) if event::mutants::active("skip_compensation") => continue,
+            TransferEvent::Released(event) => {
+                AccountCommand::Release { reservation_id: event.reservation_id }
+            }
+            TransferEvent::LateSettlementDetected(event) => {
+                AccountCommand::CaptureLate { reservation_id: event.reservation_id, amount: request.amount }
+            }
+            _ => continue,
+        };
+        let is_late = matches!(on_account, AccountCommand::CaptureLate { .. });
+        let done = unit.execute::<Account>(request.from_account, on_account).await?;
+        if is_late {
+            let covered = done.iter().any(|event| matches!(event, AccountEvent::LateCaptured(_)));
+            let outcome = TransferCommand::RecordLateCapture { covered };
+            unit.execute::<Transfer>(transfer_id, outcome).await?;
+        }
+    }
+    Ok(events)
+}
+
+/// Makes the scheduler fire the deadlines of transfers.
+#[must_use]
+pub fn install(scheduler: Scheduler) -> Scheduler {
+    use event::Aggregate;
+    scheduler.with_fire(Transfer::CATEGORY, |store, due| {
+        Box::pin(async move {
+            let id = due.stream.uuid().ok_or_else(|| FireError::NotAStream(due.stream.clone()))?;
+            let deadline = due.deadline;
+            fire_in(&store, &due, move |unit| {
+                Box::pin(async move {
+                    Ok(!apply(unit, id, TransferCommand::FireDeadline(deadline)).await?.is_empty())
+                })
+            })
+            .await
+        })
+    })
+}
