@@ -1,6 +1,7 @@
 //! The way of a transfer, on both transports, and every way in which it can end.
 
-use serde_json::json;
+use serde_json::{Value, json};
+use uuid::Uuid;
 
 use crate::harness::{LUNARIA, Platform, Transport, check};
 
@@ -86,12 +87,13 @@ async fn a_house_that_is_down_leaves_the_hold_and_asks_for_a_person() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_late_answer_ends_a_transfer_that_had_timed_out() {
-    let settings = &["core.submission_limit_ms=700", "instant.attempts_max=1"];
-    let platform = Platform::with(Transport::Embedded, crate::harness::LUNARIA, "", settings).await;
+async fn a_late_answer_ends_a_transfer_that_had_asked_for_a_person() {
+    let settings = &["core.submission_limit_ms=700", "instant.attempts_max=1", "instant.enquiries_max=1"];
+    let platform = Platform::with(Transport::Embedded, LUNARIA, "", settings).await;
     let client = platform.client();
     let account = client.account(1_000).await;
-    client.order_fault(json!({ "kind": "answer_late", "count": 1, "delay_ms": 2_500 })).await;
+    client.order_fault(json!({ "kind": "answer_late", "count": 1, "delay_ms": 4_000 })).await;
+    client.order_fault(json!({ "kind": "lose_enquiry", "for_ms": 600_000 })).await;
     let transfer = client.pay(account, 400).await;
     client.until(transfer, "requires_attention").await;
     assert_eq!(client.balances(account).await.1, "400");
@@ -99,6 +101,140 @@ async fn a_late_answer_ends_a_transfer_that_had_timed_out() {
     let story = client.story(transfer).await;
     assert!(story.contains(&"SubmissionTimedOut".to_owned()), "{story:?}");
     assert_eq!(client.balances(account).await, ("600".into(), "0".into(), "600".into()));
+    platform.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_not_answered_is_asked_about_and_sent_again_only_when_it_never_came() {
+    let platform = Platform::start(Transport::Embedded).await;
+    let client = platform.client();
+    let account = client.account(1_000).await;
+    for (fault, attempts, knowledge) in [("lose_answer", 1, "ACSC"), ("lose_request", 2, "not_found")] {
+        client.order_fault(json!({ "kind": fault, "count": 1 })).await;
+        // And the first enquiry is not answered either.
+        client.order_fault(json!({ "kind": "lose_enquiry", "count": 1 })).await;
+        let transfer = client.pay(account, 100).await;
+        client.until(transfer, "succeeded").await;
+        let asked =
+            ["AttemptTimedOut", "EnquiryStarted", "EnquiryTimedOut", "EnquiryScheduled", "EnquiryStarted"];
+        let story = submission(&platform, transfer).await;
+        let types: Vec<&str> = story.iter().map(|(kind, _)| kind.as_str()).collect();
+        assert_eq!(types[2..8], [&asked[..], &["EnquiryAnswered"]].concat(), "{types:?}");
+        assert_eq!(story[7].1["status"], knowledge);
+        assert_eq!(types.iter().filter(|kind| **kind == "AttemptStarted").count(), attempts);
+    }
+    assert_eq!(client.journal().await.len(), 2);
+    assert_eq!(client.balances(account).await, ("800".into(), "0".into(), "800".into()));
+    platform.stop().await;
+}
+
+/// The events of the adapter's own transfer.
+async fn submission(platform: &Platform, transfer: Uuid) -> Vec<(String, Value)> {
+    let mut connection = platform.instant.superuser_connection().await;
+    sqlx::query_as("select type, data from event where stream = $1 order by seq")
+        .bind(format!("submission-{transfer}"))
+        .fetch_all(&mut connection)
+        .await
+        .unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_the_rules_demand_it_the_hold_is_given_back_and_a_late_settlement_is_explained() {
+    let settings = &["core.submission_limit_ms=500", "core.on_timeout=release_at_deadline"];
+    let platform = Platform::with(Transport::Embedded, LUNARIA, "", settings).await;
+    let client = platform.client();
+    let (covered, spent) = (client.account(1_000).await, client.account(1_000).await);
+    client.order_fault(json!({ "kind": "answer_late", "count": 2, "delay_ms": 5_000 })).await;
+    client.order_fault(json!({ "kind": "lose_enquiry", "for_ms": 600_000 })).await;
+    let (late, owed) = (client.pay(covered, 400).await, client.pay(spent, 400).await);
+    for (account, transfer) in [(covered, late), (spent, owed)] {
+        let released = client.until(transfer, "released").await;
+        assert_eq!(released["status_reason"], "outcome_unknown");
+        assert_eq!(client.balances(account).await, ("1000".into(), "0".into(), "1000".into()));
+    }
+    // The customer has the money back, and spends it.
+    let payee = client.account(1).await;
+    let book = client.pay_to(spent, json!({ "account_id": payee }), 900).await;
+
+    let succeeded = client.until(late, "succeeded").await;
+    assert_eq!(succeeded["status_reason"], Value::Null);
+    assert_eq!(
+        client.story(late).await[3..],
+        [
+            "SubmissionTimedOut",
+            "Released",
+            "ClearingSettled",
+            "LateSettlementDetected",
+            "LateCaptured",
+            "Succeeded",
+        ]
+    );
+    assert_eq!(client.balances(covered).await, ("600".into(), "0".into(), "600".into()));
+
+    let succeeded = client.until(owed, "succeeded").await;
+    assert!(succeeded["status_reason"].as_str().unwrap().contains("did not cover it"), "{succeeded}");
+    let story = client.story(owed).await;
+    assert_eq!(
+        story[6..],
+        ["LateSettlementDetected", "ReceivableBooked", "Succeeded", "OperatorAttentionRequired"]
+    );
+    assert_eq!(client.balances(spent).await, ("100".into(), "0".into(), "100".into()));
+
+    // And one that the house refuses after the money was given back: nothing is left to do.
+    client.heal().await;
+    client.order_fault(json!({ "kind": "lose_request", "count": 1 })).await;
+    client.order_fault(json!({ "kind": "reject", "count": 1, "reason_code": "AC06" })).await;
+    let rejected = client.pay(covered, 100).await;
+    client.until(rejected, "failed").await;
+    let story = client.story(rejected).await;
+    assert_eq!(story[3..], ["SubmissionTimedOut", "Released", "ClearingRejected", "Failed"]);
+
+    settle_down(&platform, &[late, owed, book, rejected]).await;
+    platform.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_transfer_waits_for_an_approval_and_can_be_cancelled_until_then() {
+    let settings = &["core.approval_above.DKK=500", "core.approval_limit_ms=60000"];
+    let platform = Platform::with(Transport::Embedded, LUNARIA, "", settings).await;
+    let client = platform.client();
+    let account = client.account(10_000).await;
+    let post = async |transfer: Uuid, verb: &str, body: Value| {
+        let (status, answer) = client.post(&format!("/v1/transfers/{transfer}/{verb}"), body).await;
+        (status.as_u16(), answer)
+    };
+
+    let small = client.pay(account, 500).await;
+    client.until(small, "succeeded").await;
+    let (approved, denied, cancelled) =
+        (client.pay(account, 501).await, client.pay(account, 502).await, client.pay(account, 503).await);
+    for transfer in [approved, denied, cancelled] {
+        client.until(transfer, "awaiting_approval").await;
+    }
+    assert_eq!(client.balances(account).await.1, "1506");
+
+    assert_eq!(post(approved, "approve", json!({})).await.0, 200);
+    client.until(approved, "succeeded").await;
+    assert_eq!(post(denied, "deny", json!({ "reason": " " })).await.1["pointer"], "/reason");
+    assert_eq!(post(denied, "deny", json!({ "reason": "not the usual payee" })).await.1["status"], "failed");
+    assert_eq!(client.until(denied, "failed").await["status_reason"], "approval_denied");
+    assert_eq!(post(cancelled, "cancel", json!({})).await.1["status"], "cancelled");
+    assert_eq!(post(cancelled, "cancel", json!({})).await.0, 200);
+    assert_eq!(client.story(cancelled).await[3..], ["Released", "Cancelled"]);
+
+    for (transfer, verb, code) in [
+        (approved, "cancel", "too-late-to-cancel"),
+        (approved, "approve", "no-approval-awaited"),
+        (cancelled, "approve", "no-approval-awaited"),
+    ] {
+        let (status, answer) = post(transfer, verb, json!({})).await;
+        assert_eq!((status, answer["code"].as_str()), (409, Some(code)), "{verb}");
+    }
+    assert_eq!(post(Uuid::nil(), "cancel", json!({})).await.0, 404);
+    assert_eq!(client.balances(account).await, ("8999".into(), "0".into(), "8999".into()));
+    let (status, listed) = client.get("/v1/transfers?status=cancelled").await;
+    assert!(status.is_success(), "{listed}");
+    settle_down(&platform, &[small, approved, denied, cancelled]).await;
     platform.stop().await;
 }
 

@@ -25,6 +25,7 @@ pub(crate) async fn check(platform: &Platform, accepted: &[Uuid]) -> Violations 
     }
     for (what, query) in [
         ("reservations ended twice", ENDED_TWICE),
+        ("paid late without a hold that was given back before, or twice", PAID_LATE_WRONGLY),
         ("postings do not sum to zero", UNBALANCED_EVENTS),
         ("the ledger differs from the events", LEDGER_DIFFERS),
         ("balances differ from postings", BALANCES_DIFFER),
@@ -51,6 +52,14 @@ const DERIVED_TWICE: &str = "select metadata->'source'->>'id' from event where m
 const ENDED_TWICE: &str = "select data->>'reservation_id' from event
     where type in ('FundsCaptured', 'FundsReleased') and stream like 'account-%'
     group by data->>'reservation_id' having count(*) > 1";
+const PAID_LATE_WRONGLY: &str = "select late.stream || '@' || late.seq from event late
+    where late.type in ('LateCaptured', 'ReceivableBooked') and late.stream like 'account-%' and (
+        not exists (select from event released where released.stream = late.stream and released.seq < late.seq
+            and released.type = 'FundsReleased'
+            and released.data->>'reservation_id' = late.data->>'reservation_id')
+        or exists (select from event earlier where earlier.stream = late.stream and earlier.seq < late.seq
+            and earlier.type in ('LateCaptured', 'ReceivableBooked', 'FundsCaptured')
+            and earlier.data->>'reservation_id' = late.data->>'reservation_id'))";
 const UNBALANCED_EVENTS: &str = "select stream || '@' || seq from event,
         jsonb_array_elements(data->'postings') as posting
     where stream like 'account-%'
@@ -116,7 +125,7 @@ async fn empty(
 
 async fn every_transfer_has_ended(core: &mut PgConnection, accepted: &[Uuid], violations: &mut Violations) {
     let ended: Vec<(String, String)> = sqlx::query_as(
-        "select substr(stream, 10), type from event where stream like 'transfer-%' and type in ('Succeeded', 'Failed')",
+        "select substr(stream, 10), type from event where stream like 'transfer-%' and type in ('Succeeded', 'Failed', 'Cancelled')",
     )
     .fetch_all(&mut *core)
     .await
@@ -149,7 +158,7 @@ async fn journal_equals_captures(
     let captured: Vec<(String, String)> = sqlx::query_as(
         "select requested.data->>'uetr', captured.data->'amount'->>'amount' from event captured
          join event requested on requested.stream = 'transfer-' || (captured.data->>'reservation_id') and requested.seq = 1
-         where captured.type = 'FundsCaptured'",
+         where captured.type in ('FundsCaptured', 'LateCaptured', 'ReceivableBooked') and captured.stream like 'account-%'",
     )
     .fetch_all(core)
     .await

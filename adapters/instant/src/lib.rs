@@ -43,4 +43,4 @@ mod answers;
 pub use answers::router;
 
 mod clearing_stream;
-pub use clearing_stream::ClearingStream;
+pub use clearing_stream::{ClearingStream, clearing_of};

@@ -14,8 +14,10 @@ use anyhow::{Context, ensure};
 use clap::ValueEnum;
 use config::{Environment, File, FileFormat, Value, ValueKind};
 use jiff::SignedDuration;
+use money::{Currency, UnknownCurrency};
 use replication::SlotName;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use transfer::{HoldPolicy, SubmissionPolicy, TimeoutPolicy};
 
 pub(crate) use capture::{Capture, Snapshot};
@@ -79,7 +81,8 @@ pub(crate) struct Core {
     pub resolution_limit_ms: i64,
     pub approval_limit_ms: i64,
     /// In minor units, by currency.
-    pub approval_above: HashMap<String, i64>,
+    #[serde(deserialize_with = "by_currency")]
+    pub approval_above: HashMap<Currency, i64>,
     /// Where the adapter reads core's external streams, when it is another process.
     pub external_url: String,
 }
@@ -153,7 +156,9 @@ impl Config {
         positive("core.submission_limit_ms", self.core.submission_limit_ms)?;
         positive("core.resolution_limit_ms", self.core.resolution_limit_ms)?;
         positive("core.approval_limit_ms", self.core.approval_limit_ms)?;
-        self.approvals()?;
+        for (currency, above) in &self.core.approval_above {
+            ensure!(*above >= 0, "core.approval_above.{currency} is {above}; it cannot be negative");
+        }
         positive("core.database.connections_max", self.core.database.connections_max.into())?;
         positive("instant.database.connections_max", self.instant.database.connections_max.into())?;
         positive("instant.attempts_max", self.instant.attempts_max.into())?;
@@ -196,18 +201,11 @@ impl Config {
         }
     }
 
-    pub(crate) fn approvals(&self) -> anyhow::Result<transfer::Approvals> {
-        let above = self.core.approval_above.iter().map(|(code, above)| {
-            // Keys from the environment come in small letters.
-            let currency =
-                code.to_uppercase().parse().with_context(|| format!("core.approval_above.{code}"))?;
-            ensure!(*above >= 0, "core.approval_above.{code} is {above}; it cannot be negative");
-            Ok((currency, *above))
-        });
-        Ok(transfer::Approvals {
-            above: above.collect::<anyhow::Result<_>>()?,
+    pub(crate) fn approvals(&self) -> transfer::Approvals {
+        transfer::Approvals {
+            above: self.core.approval_above.clone(),
             within: SignedDuration::from_millis(self.core.approval_limit_ms),
-        })
+        }
     }
 
     pub(crate) fn retry_policy(&self) -> instant::RetryPolicy {
@@ -218,6 +216,13 @@ impl Config {
             retry_pause: SignedDuration::from_millis(self.instant.retry_pause_ms),
         }
     }
+}
+
+/// Keys from the environment come in small letters.
+fn by_currency<'de, D: Deserializer<'de>>(from: D) -> Result<HashMap<Currency, i64>, D::Error> {
+    let values: HashMap<String, i64> = HashMap::deserialize(from)?;
+    let typed = |(code, value): (String, i64)| Ok((code.to_uppercase().parse()?, value));
+    values.into_iter().map(typed).collect::<Result<_, UnknownCurrency>>().map_err(D::Error::custom)
 }
 
 fn flatten(key: String, value: &Value, into: &mut Vec<Shown>) {

@@ -5,6 +5,7 @@ use contract::clearing::{self, ClearingEvent};
 use delivery::{HandleError, Handler, Subscription};
 use event::RecordedEvent;
 use event_store::UnitOfWork;
+use uuid::Uuid;
 
 use crate::{TransferCommand, apply};
 
@@ -24,13 +25,14 @@ impl Handler for Clearing {
     }
 
     async fn handle(&self, event: &RecordedEvent, unit: &mut UnitOfWork) -> Result<(), HandleError> {
-        let (transfer_id, command) = command(event.decode()?);
+        let (transfer_id, command) = command_of(event.decode()?);
         apply(unit, transfer_id, command).await?;
         Ok(())
     }
 }
 
-fn command(event: ClearingEvent) -> (uuid::Uuid, TransferCommand) {
+/// What an answer of the rail's is to the saga, and to which.
+pub fn command_of(event: ClearingEvent) -> (Uuid, TransferCommand) {
     match event {
         ClearingEvent::PaymentSettled(event) => {
             let settled = TransferCommand::RecordSettled { uetr: event.uetr, settled_at: event.settled_at };

@@ -2,11 +2,12 @@
 //! other.
 
 use delivery::HandleError;
+use event::Aggregate;
 use event_store::{ExecuteError, FireError, Scheduler, UnitOfWork, fire_in};
 use ledger::{Account, AccountCommand, AccountEvent, AccountRefusal};
 use uuid::Uuid;
 
-use crate::{Transfer, TransferCommand, TransferEvent, TransferRefusal};
+use crate::{Requested, Transfer, TransferCommand, TransferEvent, TransferRefusal};
 
 #[derive(Debug, thiserror::Error)]
 pub enum ApplyError {
@@ -64,19 +65,7 @@ pub async fn apply(
     let request = unit.state::<Transfer>(transfer_id).await?.map(|transfer| transfer.request);
     let Some(request) = request else { return Ok(events) };
     for event in &events {
-        let on_account = match event {
-            TransferEvent::Captured(event) => {
-                AccountCommand::Capture { reservation_id: event.reservation_id }
-            }
-            TransferEvent::Released(_) if event::mutants::active("skip_compensation") => continue,
-            TransferEvent::Released(event) => {
-                AccountCommand::Release { reservation_id: event.reservation_id }
-            }
-            TransferEvent::LateSettlementDetected(event) => {
-                AccountCommand::CaptureLate { reservation_id: event.reservation_id, amount: request.amount }
-            }
-            _ => continue,
-        };
+        let Some(on_account) = on_account(&request, event) else { continue };
         let is_late = matches!(on_account, AccountCommand::CaptureLate { .. });
         let done = unit.execute::<Account>(request.from_account, on_account).await?;
         if is_late {
@@ -88,10 +77,27 @@ pub async fn apply(
     Ok(events)
 }
 
+/// What the payer's account has to do about an event; None: nothing.
+pub fn on_account(request: &Requested, event: &TransferEvent) -> Option<AccountCommand> {
+    match event {
+        TransferEvent::Captured(event) => {
+            Some(AccountCommand::Capture { reservation_id: event.reservation_id })
+        }
+        TransferEvent::Released(_) if event::mutants::active("skip_compensation") => None,
+        TransferEvent::Released(event) => {
+            Some(AccountCommand::Release { reservation_id: event.reservation_id })
+        }
+        TransferEvent::LateSettlementDetected(event) => {
+            let (reservation_id, amount) = (event.reservation_id, request.amount);
+            Some(AccountCommand::CaptureLate { reservation_id, amount })
+        }
+        _ => None,
+    }
+}
+
 /// Makes the scheduler fire the deadlines of transfers.
 #[must_use]
 pub fn install(scheduler: Scheduler) -> Scheduler {
-    use event::Aggregate;
     scheduler.with_fire(Transfer::CATEGORY, |store, due| {
         Box::pin(async move {
             let id = due.stream.uuid().ok_or_else(|| FireError::NotAStream(due.stream.clone()))?;

@@ -36,7 +36,7 @@ mod transfer;
 pub use transfer::{Limits, Status, SubmissionPolicy, Transfer, TransferCommand, TransferRefusal};
 
 mod consequences;
-pub use consequences::{ApplyError, apply, install};
+pub use consequences::{ApplyError, apply, install, on_account};
 
 mod request;
 pub use request::{RequestError, TransferRequest, request};
@@ -45,10 +45,10 @@ mod reservations;
 pub use reservations::{Approvals, Reservations};
 
 mod clearing;
-pub use clearing::Clearing;
+pub use clearing::{Clearing, command_of};
 
 mod payment_stream;
-pub use payment_stream::PaymentStream;
+pub use payment_stream::{PaymentStream, payment_of};
 
 mod transfer_view;
 pub use transfer_view::{ListFilter, TransferRow, TransferView, list};

@@ -1,0 +1,277 @@
+//! The auditor: adds up again what the events say, and compares it with the house's book. It folds no aggregate and calls no
+//! rule of the domain; a defect there cannot hide here.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use instant::SubmissionEvent;
+use jiff::Timestamp;
+use ledger::{AccountEvent, LedgerAccount, Posting};
+use transfer::{HoldPolicy, TransferEvent};
+use uuid::Uuid;
+
+use crate::world::Story;
+
+/// Everything that does not hold; empty when all is well.
+pub fn audit(story: &Story) -> Vec<String> {
+    let mut audit = Audit { story, holds: BTreeMap::new(), violations: Vec::new() };
+    audit.rest();
+    audit.ledger();
+    audit.identifiers();
+    for (id, events) in &story.transfers {
+        audit.transfer(*id, events);
+    }
+    audit.settlement();
+    audit.violations
+}
+
+/// What became of a hold, as the account's events say.
+#[derive(Default)]
+struct Hold {
+    reserved: i64,
+    released: i64,
+    captured: i64,
+    paid_late: u32,
+    captures: u32,
+    releases: u32,
+}
+
+/// What a transfer's events say.
+#[derive(Default)]
+struct Course {
+    succeeded: bool,
+    failed: bool,
+    cancelled: bool,
+    attention: bool,
+    waits_until: Option<Timestamp>,
+}
+
+impl Course {
+    fn has_ended(&self) -> bool {
+        self.succeeded || self.failed || self.cancelled
+    }
+}
+
+struct Audit<'a> {
+    story: &'a Story,
+    holds: BTreeMap<Uuid, Hold>,
+    violations: Vec<String>,
+}
+
+impl Audit<'_> {
+    fn expect(&mut self, holds: bool, what: &str, id: Uuid) {
+        if !holds {
+            self.violations.push(format!("{what}: {id}"));
+        }
+    }
+
+    fn rest(&mut self) {
+        if !self.story.came_to_rest {
+            self.violations.push("the run does not come to rest".to_owned());
+        }
+        for (id, early) in &self.story.fired_early {
+            self.violations.push(format!("a deadline fired {early:#} early: {id}"));
+        }
+    }
+
+    /// Postings sum to zero; balances are their sums; nothing that we decide overdraws; reserved is what is held.
+    fn ledger(&mut self) {
+        let mut sums: BTreeMap<String, i64> = BTreeMap::new();
+        for (id, events) in &self.story.accounts {
+            let (mut available, mut reserved) = (0, 0);
+            for event in events {
+                let postings = event.postings();
+                self.expect(sum(postings) == 0, "postings do not sum to zero", *id);
+                for posting in postings {
+                    let minor = posting.amount.minor();
+                    *sums.entry(posting.account.to_string()).or_default() += minor;
+                    match posting.account {
+                        LedgerAccount::Available(_) => available += minor,
+                        LedgerAccount::Reserved(_) => reserved += minor,
+                        _ => {}
+                    }
+                }
+                let says = event.balances();
+                let agrees = says.posted.minor() == available + reserved && says.reserved.minor() == reserved;
+                self.expect(agrees, "balances are not the sums of postings", *id);
+                self.expect(available >= 0, "an account is overdrawn", *id);
+                self.expect(reserved >= 0, "more was taken from holds than was held", *id);
+                self.hold(event);
+            }
+        }
+        let total: i64 = sums.values().sum();
+        self.expect(total == 0, "all postings do not sum to zero", Uuid::nil());
+    }
+
+    fn hold(&mut self, event: &AccountEvent) {
+        match event {
+            AccountEvent::FundsReserved(event) => {
+                self.holds.entry(event.reservation_id).or_default().reserved += event.amount.minor();
+            }
+            AccountEvent::FundsReleased(event) => {
+                let hold = self.holds.entry(event.reservation_id).or_default();
+                hold.released += event.amount.minor();
+                hold.releases += 1;
+            }
+            AccountEvent::FundsCaptured(event) => {
+                let hold = self.holds.entry(event.reservation_id).or_default();
+                hold.captured += event.amount.minor();
+                hold.captures += 1;
+            }
+            AccountEvent::LateCaptured(event) => {
+                self.holds.entry(event.reservation_id).or_default().paid_late += 1;
+            }
+            AccountEvent::ReceivableBooked(event) => {
+                self.holds.entry(event.reservation_id).or_default().paid_late += 1;
+            }
+            _ => {}
+        }
+    }
+
+    /// All attempts of a payment carry the identifiers of its request.
+    fn identifiers(&mut self) {
+        for (id, attempts) in &self.story.attempts {
+            let requested = self.story.transfers.get(id).and_then(|events| events.first());
+            let Some(TransferEvent::Requested(request)) = requested else { continue };
+            let same = attempts.iter().all(|(uetr, end_to_end_id)| {
+                *uetr == request.uetr && *end_to_end_id == request.end_to_end_id
+            });
+            self.expect(same, "attempts have other identifiers than the request", *id);
+        }
+        let mut paid = BTreeSet::new();
+        for entry in self.story.house.values().filter(|entry| entry.is_settled()) {
+            let once = paid.insert(entry.end_to_end_id.clone());
+            let id = entry.end_to_end_id.parse().unwrap_or_default();
+            self.expect(once, "the house has paid twice", id);
+        }
+    }
+
+    fn transfer(&mut self, id: Uuid, events: &[TransferEvent]) {
+        let course = course(events);
+        let Some(TransferEvent::Requested(request)) = events.first() else { return };
+        let ends = usize::from(course.succeeded) + usize::from(course.failed) + usize::from(course.cancelled);
+        self.expect(ends <= 1, "a transfer has ended in two ways", id);
+        let is_explained = course.has_ended() || course.attention;
+        self.expect(is_explained, "a transfer neither ends nor asks for a person", id);
+        self.expect(course.waits_until.is_none() || !course.has_ended(), "what has ended still waits", id);
+
+        let entry = self.story.house.get(&request.uetr);
+        let is_contradicted = entry.is_some_and(|entry| entry.is_contradicted);
+        let is_settled = entry.is_some_and(crate::house::Entry::is_settled);
+        let hold = self.holds.remove(&id).unwrap_or_default();
+        let is_closed = hold.reserved == hold.released + hold.captured;
+        if course.has_ended() {
+            self.expect(is_closed, "a transfer has ended and its hold is not what was held", id);
+        }
+        self.expect(hold.captures + hold.releases <= 1, "a hold has ended twice", id);
+        let paid = hold.captures + hold.paid_late;
+        self.expect(paid <= 1, "a payment was taken from the account twice", id);
+        self.expect(course.succeeded == (paid == 1), "success is not one payment from the account", id);
+        if is_contradicted {
+            self.asks_for_a_person_about_a_contradiction(id, &course);
+            return;
+        }
+        self.expect(!course.succeeded || is_settled, "succeeded, and the house has not paid", id);
+        self.expect(
+            !(course.failed || course.cancelled) || !is_settled,
+            "failed, and the house has paid",
+            id,
+        );
+        self.released_for_a_reason(id, events);
+        self.knows_what_the_adapter_knows(id, &course);
+    }
+
+    /// After a submission only a definite no, or the rail's own deadline rule, gives a hold back.
+    fn released_for_a_reason(&mut self, id: Uuid, events: &[TransferEvent]) {
+        let (mut submitted, mut policy, mut refused) = (false, None, false);
+        for event in events {
+            match event {
+                TransferEvent::SubmissionInitiated(event) => {
+                    (submitted, policy) = (true, event.on_timeout.map(|on_timeout| on_timeout.hold));
+                }
+                TransferEvent::ClearingRejected(_) => refused = true,
+                TransferEvent::Released(event) if submitted => {
+                    let by_rule = event.provisional && policy == Some(HoldPolicy::ReleaseAtDeadline);
+                    self.expect(refused || by_rule, "a hold was given back without a reason", id);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn asks_for_a_person_about_a_contradiction(&mut self, id: Uuid, course: &Course) {
+        let events = self.story.submissions.get(&id).into_iter().flatten();
+        let is_heard =
+            events.into_iter().any(|event| matches!(event, SubmissionEvent::AnswerContradicted(_)));
+        let is_seen = !is_heard || course.attention;
+        self.expect(is_seen, "the rail contradicts itself, and nobody is asked", id);
+    }
+
+    /// What the rail has finally said to the adapter has reached the transfer.
+    fn knows_what_the_adapter_knows(&mut self, id: Uuid, course: &Course) {
+        let events = self.story.submissions.get(&id).map_or(&[][..], Vec::as_slice);
+        let has = |is: fn(&SubmissionEvent) -> bool| events.iter().any(is);
+        if has(|event| matches!(event, SubmissionEvent::SubmissionAccepted(_))) {
+            self.expect(course.succeeded, "the adapter knows of the settlement, and core does not", id);
+        }
+        if has(|event| matches!(event, SubmissionEvent::SubmissionRejected(_))) {
+            self.expect(course.failed, "the adapter knows of the rejection, and core does not", id);
+        }
+    }
+
+    /// What has left through the rail, transfer by transfer that nobody contradicts, is what the house has paid, to the øre.
+    fn settlement(&mut self) {
+        for (id, events) in &self.story.transfers {
+            let Some(TransferEvent::Requested(request)) = events.first() else { continue };
+            let Some(entry) = self.story.house.get(&request.uetr) else { continue };
+            if !course(events).succeeded || entry.is_contradicted {
+                continue;
+            }
+            let left: i64 = self
+                .story
+                .accounts
+                .values()
+                .flatten()
+                .filter(|event| reservation(event) == Some(*id))
+                .flat_map(AccountEvent::postings)
+                .filter(|posting| posting.account == LedgerAccount::Settlement)
+                .map(|posting| posting.amount.minor())
+                .sum();
+            self.expect(left == entry.amount.minor(), "what left is not what the house has paid", *id);
+        }
+    }
+}
+
+fn course(events: &[TransferEvent]) -> Course {
+    let mut course = Course::default();
+    for event in events {
+        match event {
+            TransferEvent::Succeeded(_) => course.succeeded = true,
+            TransferEvent::Failed(_) => course.failed = true,
+            TransferEvent::Cancelled(_) => course.cancelled = true,
+            TransferEvent::OperatorAttentionRequired(_) => course.attention = true,
+            TransferEvent::SubmissionInitiated(event) => course.waits_until = Some(event.deadline.due_at),
+            TransferEvent::ApprovalRequested(event) => course.waits_until = Some(event.deadline.due_at),
+            TransferEvent::SubmissionTimedOut(event) => {
+                course.waits_until = event.deadline.map(|deadline| deadline.due_at);
+            }
+            _ => {}
+        }
+        if course.has_ended() || course.attention {
+            course.waits_until = None;
+        }
+    }
+    course
+}
+
+fn reservation(event: &AccountEvent) -> Option<Uuid> {
+    match event {
+        AccountEvent::FundsCaptured(event) => Some(event.reservation_id),
+        AccountEvent::LateCaptured(event) => Some(event.reservation_id),
+        AccountEvent::ReceivableBooked(event) => Some(event.reservation_id),
+        _ => None,
+    }
+}
+
+fn sum(postings: &[Posting]) -> i64 {
+    postings.iter().map(|posting| posting.amount.minor()).sum()
+}

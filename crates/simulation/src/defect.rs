@@ -1,0 +1,124 @@
+//! What is broken on purpose, so that each invariant is seen to notice.
+
+use ledger::{AccountCommand, AccountEvent, Balances, Debited, FundsCaptured, LedgerAccount, Posting};
+use money::Money;
+use transfer::{Failed, FailureReason, Released, Requested, TransferEvent};
+use uuid::Uuid;
+
+use crate::world::{World, dkk};
+
+/// A defect that a program could have. The world then does the wrong thing; the auditor knows nothing of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Defect {
+    /// The account is not told of a release.
+    SkipRelease,
+    /// A hold ends twice: captured, and given back.
+    CaptureAndRelease,
+    /// A time-out gives the hold back although the rail's rules do not say so.
+    ReleaseOnTimeout,
+    /// Each attempt is a payment of its own to the rail.
+    NewIdentifiers,
+    /// A time-out is taken for a no: the payment fails without the rail having said so.
+    TimeoutIsFailure,
+    /// Deadlines are not kept.
+    LoseDeadlines,
+    /// What the rail has answered does not reach core.
+    LoseAnswers,
+    /// A capture takes a little more than was held.
+    CaptureMore,
+    /// One leg of a posting is missing.
+    OneLeggedPosting,
+    /// An account pays without looking at what it has.
+    Overdraw,
+    /// A deadline fires as soon as it is set.
+    FireEarly,
+}
+
+impl Defect {
+    pub const ALL: [Self; 11] = [
+        Self::SkipRelease,
+        Self::CaptureAndRelease,
+        Self::ReleaseOnTimeout,
+        Self::NewIdentifiers,
+        Self::TimeoutIsFailure,
+        Self::LoseDeadlines,
+        Self::LoseAnswers,
+        Self::CaptureMore,
+        Self::OneLeggedPosting,
+        Self::Overdraw,
+        Self::FireEarly,
+    ];
+}
+
+impl World {
+    pub(crate) fn mistake_the_time_out(&mut self, transfer: Uuid) {
+        let reservation_id = transfer;
+        let released = Released { reservation_id, provisional: false };
+        let events: Vec<TransferEvent> = match self.defect {
+            Some(Defect::ReleaseOnTimeout) => vec![Released { provisional: true, ..released }.into()],
+            Some(Defect::TimeoutIsFailure) => {
+                let reason = FailureReason::RejectedByClearing { reason_code: "TM01".to_owned() };
+                vec![released.into(), Failed { reason }.into()]
+            }
+            _ => return,
+        };
+        let from = self.transfers.state(transfer).map(|transfer| transfer.request.from_account);
+        self.transfers.append(transfer, events);
+        if let Some(from) = from {
+            self.account(from, AccountCommand::Release { reservation_id });
+        }
+    }
+
+    /// What the account does about a decision of the saga.
+    pub(crate) fn follow(&mut self, request: &Requested, command: AccountCommand) -> Vec<AccountEvent> {
+        match (self.defect, &command) {
+            (Some(Defect::SkipRelease), AccountCommand::Release { .. }) => return vec![],
+            (Some(Defect::CaptureMore), AccountCommand::Capture { .. }) => {
+                return self.capture_more(request);
+            }
+            (Some(Defect::CaptureAndRelease), AccountCommand::Capture { reservation_id }) => {
+                let (account, reservation_id) = (request.from_account, *reservation_id);
+                let captured = self.account(account, command);
+                let again = AccountCommand::Reserve { reservation_id, amount: request.amount };
+                self.account(account, again);
+                self.account(account, AccountCommand::Release { reservation_id });
+                return captured;
+            }
+            _ => {}
+        }
+        let from = request.from_account;
+        let events = self.account(from, command);
+        if self.defect == Some(Defect::OneLeggedPosting)
+            && let Some(AccountEvent::FundsCaptured(event)) =
+                self.accounts.events.get_mut(&from).and_then(|events| events.last_mut())
+        {
+            event.postings.truncate(1);
+        }
+        events
+    }
+
+    fn capture_more(&mut self, request: &Requested) -> Vec<AccountEvent> {
+        let (from, reservation_id) = (request.from_account, request.transfer_id);
+        let Some(account) = self.accounts.state(from) else { return vec![] };
+        let amount = dkk(request.amount.minor() + 1);
+        let posted = dkk(account.balances.posted.minor() - amount.minor());
+        let reserved = dkk(account.balances.reserved.minor() - amount.minor());
+        let postings = pair(amount, LedgerAccount::Reserved(from), LedgerAccount::Settlement);
+        let balances = Balances { posted, reserved };
+        let event: AccountEvent = FundsCaptured { reservation_id, amount, postings, balances }.into();
+        self.accounts.append(from, vec![event.clone()]);
+        vec![event]
+    }
+
+    pub(crate) fn overdraw(&mut self, id: Uuid, transfer_id: Uuid, amount: Money) {
+        let Some(account) = self.accounts.state(id) else { return };
+        let posted = dkk(account.balances.posted.minor() - amount.minor());
+        let postings = pair(amount, LedgerAccount::Available(id), LedgerAccount::InTransit);
+        let balances = Balances { posted, ..account.balances };
+        self.accounts.append(id, vec![Debited { transfer_id, amount, postings, balances }.into()]);
+    }
+}
+
+fn pair(amount: Money, from: LedgerAccount, to: LedgerAccount) -> Vec<Posting> {
+    Posting::pair(amount, from, to).unwrap_or_default()
+}

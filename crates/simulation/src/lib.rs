@@ -1,0 +1,30 @@
+//! Transfers without servers: the real state machines of core and adapter, a clearing house, and a schedule of deliveries,
+//! repetitions, losses, delays and crashes that follows from a seed alone.
+//!
+//! ```text
+//! seed ─► world: customers ─► transfer, account ─► payment.v1 ─► submission ══ lost, late, twice ══► house
+//!                                     ▲                              │                               │
+//!                                     └──────── clearing.v1 ◄────────┴───────────────────────────────┘
+//!                  │
+//!                  └─► the story of what happened ─► auditor: invariants, from the raw events and the house's book alone
+//! ```
+//!
+//! What a handler does is the handlers' own code as far as it is pure ([`transfer::on_account`], [`transfer::payment_of`],
+//! [`transfer::command_of`], [`instant::clearing_of`]); the world stands in for what delivers and commits. A run that breaks an
+//! invariant names its seed, and the same seed is the same run.
+
+mod streams;
+
+mod house;
+
+mod defect;
+pub use defect::Defect;
+
+mod world;
+pub use world::{Story, run};
+
+mod auditor;
+pub use auditor::audit;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,78 @@
+//! Many seeds, none of which may break an invariant, and defects, each of which has to be seen.
+
+use std::collections::BTreeSet;
+
+use event::DomainEvent;
+
+use super::{Defect, audit, run};
+
+const SEEDS: u64 = 10_000;
+const SEEDS_OF_A_DEFECT: u64 = 50;
+
+/// `LUNARIA_SEED=n` runs one seed alone, and `LUNARIA_SEEDS=n` so many.
+fn seeds() -> std::ops::Range<u64> {
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    match number("LUNARIA_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..number("LUNARIA_SEEDS").unwrap_or(SEEDS),
+    }
+}
+
+#[test]
+fn no_seed_breaks_an_invariant() {
+    for seed in seeds() {
+        let violations = audit(&run(seed, None));
+        assert!(violations.is_empty(), "LUNARIA_SEED={seed}: {violations:#?}");
+    }
+}
+
+/// Else the seeds prove less than they seem to.
+#[test]
+fn the_seeds_together_reach_every_event() {
+    let (mut transfers, mut submissions) = (BTreeSet::new(), BTreeSet::new());
+    for seed in 0..300 {
+        let story = run(seed, None);
+        transfers.extend(story.transfers.values().flatten().map(DomainEvent::event_type));
+        submissions.extend(story.submissions.values().flatten().map(DomainEvent::event_type));
+    }
+    let missing = |types: &[(&'static str, i16)], seen: &BTreeSet<&str>| -> Vec<&'static str> {
+        types.iter().map(|(name, _)| *name).filter(|name| !seen.contains(name)).collect()
+    };
+    assert_eq!(missing(transfer::TransferEvent::TYPES, &transfers), Vec::<&str>::new());
+    assert_eq!(missing(instant::SubmissionEvent::TYPES, &submissions), Vec::<&str>::new());
+}
+
+#[test]
+fn a_seed_is_the_same_run_each_time() {
+    for seed in 0..20 {
+        let (one, other) = (run(seed, None), run(seed, None));
+        assert_eq!(one.transfers, other.transfers);
+        assert_eq!(one.accounts, other.accounts);
+        assert_eq!(one.submissions, other.submissions);
+    }
+}
+
+#[test]
+fn every_defect_is_seen() {
+    let expected = [
+        (Defect::SkipRelease, "a transfer has ended and its hold is not what was held"),
+        (Defect::CaptureAndRelease, "a hold has ended twice"),
+        (Defect::ReleaseOnTimeout, "a hold was given back without a reason"),
+        (Defect::NewIdentifiers, "attempts have other identifiers than the request"),
+        (Defect::TimeoutIsFailure, "failed, and the house has paid"),
+        (Defect::LoseDeadlines, "a transfer neither ends nor asks for a person"),
+        (Defect::LoseAnswers, "the adapter knows of the settlement, and core does not"),
+        (Defect::CaptureMore, "what left is not what the house has paid"),
+        (Defect::OneLeggedPosting, "postings do not sum to zero"),
+        (Defect::Overdraw, "an account is overdrawn"),
+        (Defect::FireEarly, "a deadline fired"),
+    ];
+    assert_eq!(expected.len(), Defect::ALL.len());
+    for (defect, violation) in expected {
+        let seen: BTreeSet<String> = (0..SEEDS_OF_A_DEFECT)
+            .flat_map(|seed| audit(&run(seed, Some(defect))))
+            .map(|violation| violation.split(": ").next().unwrap_or_default().to_owned())
+            .collect();
+        assert!(seen.iter().any(|seen| seen.starts_with(violation)), "{defect:?}: {seen:#?}");
+    }
+}

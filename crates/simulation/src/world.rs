@@ -1,0 +1,456 @@
+//! The schedule: what happens next, when, and how it goes wrong, all of it drawn from the seed.
+
+use std::collections::BTreeMap;
+
+use contract::payment::{Party, PaymentEvent, PaymentSubmitted};
+use event::{Aggregate, Context, Deadline};
+use instant::{RetryPolicy, Submission, SubmissionCommand, SubmissionEvent};
+use jiff::{SignedDuration, Timestamp};
+use ledger::{Account, AccountCommand, AccountEvent};
+use money::{Currency, Money};
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use transfer::{
+    Beneficiary, FailureReason, HoldPolicy, Requested, SubmissionPolicy, TimeoutPolicy, Transfer,
+    TransferCommand, TransferEvent,
+};
+use uuid::Uuid;
+
+use crate::defect::Defect;
+use crate::house::{Entry, House};
+use crate::streams::Streams;
+
+const ACCOUNTS: usize = 3;
+const TRANSFERS: usize = 12;
+const FUNDS: i64 = 1_000;
+const ANSWER_WITHIN: SignedDuration = SignedDuration::from_secs(10);
+/// Shorter than all tries of the adapter's together, so that each can be the first to give up.
+const RESOLVE_WITHIN: SignedDuration = SignedDuration::from_secs(15);
+const RESERVE_WITHIN: SignedDuration = SignedDuration::from_secs(5);
+const APPROVE_WITHIN: SignedDuration = SignedDuration::from_secs(8);
+const RETRIES: RetryPolicy = RetryPolicy {
+    attempts_max: 3,
+    enquiries_max: 3,
+    answer_timeout: SignedDuration::from_secs(2),
+    retry_pause: SignedDuration::from_millis(500),
+};
+/// Nothing repeats for ever: a run that goes on beyond this does not come to rest.
+const STEPS_MAX: usize = 100_000;
+
+/// All that happened, as the auditor gets it.
+pub struct Story {
+    pub accounts: BTreeMap<Uuid, Vec<AccountEvent>>,
+    pub transfers: BTreeMap<Uuid, Vec<TransferEvent>>,
+    pub submissions: BTreeMap<Uuid, Vec<SubmissionEvent>>,
+    pub house: BTreeMap<Uuid, Entry>,
+    /// The identifiers of each attempt that was made, by transfer.
+    pub attempts: BTreeMap<Uuid, Vec<(Uuid, String)>>,
+    /// Deadlines that fired and led to something, with how much too early.
+    pub fired_early: Vec<(Uuid, SignedDuration)>,
+    /// No step was left to do.
+    pub came_to_rest: bool,
+}
+
+/// What happens at a moment.
+#[derive(Clone)]
+enum Step {
+    Request { transfer: Uuid },
+    Confirm { transfer: Uuid },
+    Approve { transfer: Uuid },
+    Deny { transfer: Uuid },
+    Cancel { transfer: Uuid },
+    Spend { account: Uuid, amount: Money },
+    Submit(PaymentSubmitted),
+    Clear(contract::clearing::ClearingEvent),
+    TransferDeadline { transfer: Uuid, deadline: Deadline },
+    SubmissionDeadline { submission: Uuid, deadline: Deadline },
+    Arrive { submission: Uuid, uetr: Uuid, attempt: u32 },
+    Enquire { submission: Uuid, uetr: Uuid, enquiry: u32 },
+    Contradict { submission: Uuid, uetr: Uuid },
+    Hear { submission: Uuid, command: SubmissionCommand },
+}
+
+pub(crate) struct World {
+    random: StdRng,
+    now: Timestamp,
+    pub(crate) defect: Option<Defect>,
+    agenda: BTreeMap<(Timestamp, u64), Step>,
+    scheduled: u64,
+    ids: u64,
+    seed: u64,
+    pub(crate) accounts: Streams<Account>,
+    pub(crate) transfers: Streams<Transfer>,
+    submissions: Streams<Submission>,
+    house: House,
+    attempts: BTreeMap<Uuid, Vec<(Uuid, String)>>,
+    fired_early: Vec<(Uuid, SignedDuration)>,
+    account_ids: Vec<Uuid>,
+}
+
+/// One run: the same seed and defect, the same story.
+pub fn run(seed: u64, defect: Option<Defect>) -> Story {
+    let mut world = World {
+        random: StdRng::seed_from_u64(seed),
+        now: Timestamp::UNIX_EPOCH,
+        defect,
+        agenda: BTreeMap::new(),
+        scheduled: 0,
+        ids: 0,
+        seed,
+        accounts: Streams::default(),
+        transfers: Streams::default(),
+        submissions: Streams::default(),
+        house: House::default(),
+        attempts: BTreeMap::new(),
+        fired_early: Vec::new(),
+        account_ids: Vec::new(),
+    };
+    world.open_accounts();
+    world.plan();
+    let mut steps = 0;
+    while steps < STEPS_MAX
+        && let Some(((at, _), step)) = world.agenda.pop_first()
+    {
+        world.now = at;
+        world.perform(step);
+        steps += 1;
+    }
+    Story {
+        came_to_rest: world.agenda.is_empty(),
+        accounts: world.accounts.events,
+        transfers: world.transfers.events,
+        submissions: world.submissions.events,
+        house: world.house.book,
+        attempts: world.attempts,
+        fired_early: world.fired_early,
+    }
+}
+
+impl World {
+    fn open_accounts(&mut self) {
+        for _ in 0..ACCOUNTS {
+            let id = self.new_id();
+            let open = AccountCommand::Open {
+                id,
+                owner_name: "Ada Lund".to_owned().into(),
+                currency: Currency::DKK,
+            };
+            let deposit = AccountCommand::Deposit { deposit_id: self.new_id(), amount: dkk(FUNDS) };
+            self.account(id, open);
+            self.account(id, deposit);
+            self.account_ids.push(id);
+        }
+    }
+
+    /// Customers ask within half a minute, and some of them change their minds or spend what they have.
+    fn plan(&mut self) {
+        for _ in 0..TRANSFERS {
+            let transfer = self.new_id();
+            let at = self.millis(0..30_000);
+            self.after(at, Step::Request { transfer });
+            if self.chance(10) {
+                let later = self.millis(0..10_000);
+                self.after(at + later, Step::Cancel { transfer });
+            }
+            let account = self.an_account();
+            let amount = dkk(self.random.random_range(1..FUNDS / 2));
+            let at = self.millis(0..60_000);
+            self.after(at, Step::Spend { account, amount });
+        }
+    }
+
+    fn perform(&mut self, step: Step) {
+        match step {
+            Step::Request { transfer } => self.request(transfer),
+            Step::Confirm { transfer } => self.confirm(transfer),
+            Step::Approve { transfer } => {
+                let submission = self.submission_policy(transfer);
+                self.transfer(transfer, TransferCommand::Approve { submission });
+            }
+            Step::Deny { transfer } => {
+                self.transfer(transfer, TransferCommand::Deny { reason: "no".to_owned() });
+            }
+            Step::Cancel { transfer } => self.transfer(transfer, TransferCommand::Cancel),
+            Step::Spend { account, amount } => {
+                let transfer_id = self.new_id();
+                self.account(account, AccountCommand::Debit { transfer_id, amount });
+                if self.defect == Some(Defect::Overdraw) {
+                    self.overdraw(account, transfer_id, amount);
+                }
+            }
+            Step::Submit(payment) => {
+                self.submission(payment.payment_id, SubmissionCommand::Request(payment));
+            }
+            Step::Clear(event) => {
+                let (transfer, command) = transfer::command_of(event);
+                self.transfer(transfer, command);
+            }
+            Step::TransferDeadline { transfer, deadline } => self.fire_transfer(transfer, deadline),
+            Step::SubmissionDeadline { submission, deadline } => {
+                let early = deadline.due_at.duration_since(self.now);
+                let proceed = SubmissionCommand::Proceed { deadline, policy: RETRIES };
+                if self.submission(submission, proceed) && early > SignedDuration::ZERO {
+                    self.fired_early.push((submission, early));
+                }
+            }
+            Step::Arrive { submission, uetr, attempt } => self.arrive(submission, uetr, attempt),
+            Step::Enquire { submission, uetr, enquiry } => {
+                let answer = self.house.find(uetr);
+                let command = SubmissionCommand::RecordEnquiry { enquiry, answer, policy: RETRIES };
+                self.send_back(submission, command);
+            }
+            Step::Contradict { submission, uetr } => {
+                if let Some(answer) = self.house.contradict(uetr, self.now) {
+                    self.after(
+                        SignedDuration::ZERO,
+                        Step::Hear { submission, command: SubmissionCommand::RecordAnswer(answer) },
+                    );
+                }
+            }
+            Step::Hear { submission, command } => {
+                self.submission(submission, command);
+            }
+        }
+    }
+
+    fn request(&mut self, transfer: Uuid) {
+        let from = self.an_account();
+        let amount = dkk(self.random.random_range(1..FUNDS));
+        let context = self.context();
+        let deadline = Some(Deadline::after(RESERVE_WITHIN, &context));
+        let request = Requested {
+            transfer_id: transfer,
+            from_account: from,
+            to: Beneficiary::Bank { iban: party().iban, name: party().name },
+            amount,
+            remittance: None,
+            debtor: party(),
+            uetr: self.new_id(),
+            end_to_end_id: transfer.simple().to_string(),
+            deadline,
+        };
+        let reserve = AccountCommand::Reserve { reservation_id: transfer, amount };
+        let events = self.account(from, reserve);
+        if events.iter().any(|event| matches!(event, AccountEvent::ReservationRejected(_))) {
+            let reason = FailureReason::InsufficientFunds;
+            let request = Requested { deadline: None, ..request };
+            self.transfer(transfer, TransferCommand::RequestRefused { request, reason });
+            return;
+        }
+        self.transfer(transfer, TransferCommand::Request(request));
+        // Now and then the saga hears of its reservation too late.
+        let limit = if self.chance(5) { 8_000 } else { 1_000 };
+        self.deliver(limit, &Step::Confirm { transfer });
+    }
+
+    fn confirm(&mut self, transfer: Uuid) {
+        // From the id, so that a repetition decides alike.
+        let needs_approval = transfer.as_u128().is_multiple_of(5);
+        let submission = self.submission_policy(transfer);
+        let approve_within = needs_approval.then_some(APPROVE_WITHIN);
+        let confirm =
+            TransferCommand::ConfirmReservation { reservation_id: transfer, approve_within, submission };
+        self.transfer(transfer, confirm);
+        if needs_approval {
+            let step = match self.random.random_range(0..10) {
+                0 => None,
+                1 | 2 => Some(Step::Deny { transfer }),
+                _ => Some(Step::Approve { transfer }),
+            };
+            if let Some(step) = step {
+                self.deliver(10_000, &step);
+            }
+        }
+    }
+
+    fn submission_policy(&self, transfer: Uuid) -> SubmissionPolicy {
+        let is_instant = transfer.as_u128().is_multiple_of(2);
+        let hold = if is_instant { HoldPolicy::ReleaseAtDeadline } else { HoldPolicy::HoldUntilResolved };
+        let on_timeout = TimeoutPolicy { hold, resolve_within: RESOLVE_WITHIN };
+        SubmissionPolicy { answer_within: ANSWER_WITHIN, on_timeout }
+    }
+
+    fn fire_transfer(&mut self, transfer: Uuid, deadline: Deadline) {
+        let early = deadline.due_at.duration_since(self.now);
+        let before = self.transfers.events.get(&transfer).map_or(0, Vec::len);
+        self.transfer(transfer, TransferCommand::FireDeadline(deadline));
+        let decided = self.transfers.events[&transfer][before..].to_vec();
+        if !decided.is_empty() && early > SignedDuration::ZERO {
+            self.fired_early.push((transfer, early));
+        }
+        let timed_out = decided.iter().any(|event| matches!(event, TransferEvent::SubmissionTimedOut(_)));
+        let given_back = decided.iter().any(|event| matches!(event, TransferEvent::Released(_)));
+        if timed_out && !given_back {
+            self.mistake_the_time_out(transfer);
+        }
+    }
+
+    /// A payment that has reached the house. Its answer may be lost, late or doubled.
+    fn arrive(&mut self, submission: Uuid, uetr: Uuid, attempt: u32) {
+        let Some(payment) = self.submissions.state(submission).map(|submission| submission.payment) else {
+            return;
+        };
+        if self.chance(5) {
+            let (reason, policy) = ("the house is closed".to_owned(), RETRIES);
+            self.send_back(submission, SubmissionCommand::RecordNotSent { attempt, reason, policy });
+            return;
+        }
+        let is_rejected = self.chance(15);
+        let answer = self.house.receive(uetr, &payment.end_to_end_id, payment.amount, is_rejected, self.now);
+        self.send_back(submission, SubmissionCommand::RecordAnswer(answer.clone()));
+        if self.chance(10) {
+            self.send_back(submission, SubmissionCommand::RecordAnswer(answer));
+        }
+        if self.chance(2) {
+            let later = self.millis(0..120_000);
+            self.after(later, Step::Contradict { submission, uetr });
+        }
+    }
+
+    fn send_back(&mut self, submission: Uuid, command: SubmissionCommand) {
+        // The adapter is down, the connection is gone, the answer sits in a queue: all of it looks alike from here.
+        if self.chance(25) {
+            return;
+        }
+        let limit = if self.chance(20) { 90_000 } else { 1_500 };
+        let later = self.millis(0..limit);
+        self.after(later, Step::Hear { submission, command });
+    }
+
+    /// Decides, commits, and plans what follows. A refusal is for whoever asked.
+    fn transfer(&mut self, id: Uuid, command: TransferCommand) {
+        let context = self.context();
+        let before = self.transfers.state(id).and_then(|transfer| transfer.deadline());
+        let Ok(mut events) = self.transfers.execute(id, command, &context) else { return };
+        let Some(state) = self.transfers.state(id) else { return };
+        for event in events.clone() {
+            let Some(on_account) = transfer::on_account(&state.request, &event) else { continue };
+            let is_late = matches!(on_account, AccountCommand::CaptureLate { .. });
+            let done = self.follow(&state.request, on_account);
+            if is_late {
+                let covered = done.iter().any(|event| matches!(event, AccountEvent::LateCaptured(_)));
+                let outcome = TransferCommand::RecordLateCapture { covered };
+                events.extend(self.transfers.execute(id, outcome, &context).unwrap_or_default());
+            }
+        }
+        for event in &events {
+            if let Some(PaymentEvent::PaymentSubmitted(payment)) = transfer::payment_of(&state.request, event)
+            {
+                self.deliver(1_000, &Step::Submit(payment));
+            }
+        }
+        let after = self.transfers.state(id).and_then(|transfer| transfer.deadline());
+        if let Some(deadline) = after.filter(|_| after != before) {
+            self.keep(deadline, &Step::TransferDeadline { transfer: id, deadline });
+        }
+    }
+
+    pub(crate) fn account(&mut self, id: Uuid, command: AccountCommand) -> Vec<AccountEvent> {
+        let context = self.context();
+        self.accounts.execute(id, command, &context).unwrap_or_default()
+    }
+
+    /// Returns whether anything came of the command.
+    fn submission(&mut self, id: Uuid, command: SubmissionCommand) -> bool {
+        let context = self.context();
+        let before = self.submissions.state(id).and_then(|submission| submission.deadline());
+        let Ok(events) = self.submissions.execute(id, command, &context) else { return false };
+        let Some(state) = self.submissions.state(id) else { return false };
+        for event in &events {
+            match event {
+                SubmissionEvent::AttemptStarted(started) => self.send(&state.payment, started.attempt),
+                SubmissionEvent::EnquiryStarted(started) if !self.chance(25) => {
+                    let (submission, uetr) = (id, state.payment.uetr);
+                    let later = self.millis(0..1_000);
+                    self.after(later, Step::Enquire { submission, uetr, enquiry: started.enquiry });
+                }
+                _ => {}
+            }
+            if let Some(event) = instant::clearing_of(&state.payment, event.clone())
+                && self.defect != Some(Defect::LoseAnswers)
+            {
+                self.deliver(1_000, &Step::Clear(event));
+            }
+        }
+        let after = state.deadline();
+        if let Some(deadline) = after.filter(|_| after != before) {
+            self.keep(deadline, &Step::SubmissionDeadline { submission: id, deadline });
+        }
+        !events.is_empty()
+    }
+
+    /// A request may be lost, and may arrive when the adapter has long given it up.
+    fn send(&mut self, payment: &PaymentSubmitted, attempt: u32) {
+        let is_other = self.defect == Some(Defect::NewIdentifiers) && attempt > 1;
+        let uetr = if is_other { self.new_id() } else { payment.uetr };
+        let submission = payment.payment_id;
+        self.attempts.entry(submission).or_default().push((uetr, payment.end_to_end_id.clone()));
+        if self.chance(20) {
+            return;
+        }
+        let limit = if self.chance(10) { 30_000 } else { 1_000 };
+        let later = self.millis(0..limit);
+        self.after(later, Step::Arrive { submission, uetr, attempt });
+    }
+
+    /// At least once, and a repetition comes later.
+    fn deliver(&mut self, limit_ms: i64, step: &Step) {
+        let at = self.millis(0..limit_ms);
+        self.after(at, step.clone());
+        if self.chance(10) {
+            let later = self.millis(0..5_000);
+            self.after(at + later, step.clone());
+        }
+    }
+
+    /// The scheduler fires a deadline a little late, and now and then twice.
+    fn keep(&mut self, deadline: Deadline, step: &Step) {
+        match self.defect {
+            Some(Defect::LoseDeadlines) => return,
+            Some(Defect::FireEarly) => return self.after(SignedDuration::ZERO, step.clone()),
+            _ => {}
+        }
+        let wait = deadline.due_at.duration_since(self.now) + self.millis(0..200);
+        self.after(wait, step.clone());
+        if self.chance(10) {
+            let later = self.millis(0..5_000);
+            self.after(wait + later, step.clone());
+        }
+    }
+
+    fn after(&mut self, wait: SignedDuration, step: Step) {
+        self.scheduled += 1;
+        self.agenda.insert((self.now + wait, self.scheduled), step);
+    }
+
+    /// Its ids follow from the seed.
+    fn context(&mut self) -> Context {
+        let cause = Deadline { id: self.new_id(), due_at: self.now };
+        Context::at_deadline(&cause, cause.id, "simulation", self.now)
+    }
+
+    fn new_id(&mut self) -> Uuid {
+        self.ids += 1;
+        event::derived_id(Uuid::from_u64_pair(self.seed, self.ids), "simulation", 0)
+    }
+
+    fn an_account(&mut self) -> Uuid {
+        self.account_ids[self.random.random_range(0..ACCOUNTS)]
+    }
+
+    fn chance(&mut self, percent: u32) -> bool {
+        self.random.random_range(0..100) < percent
+    }
+
+    fn millis(&mut self, range: std::ops::Range<i64>) -> SignedDuration {
+        SignedDuration::from_millis(self.random.random_range(range))
+    }
+}
+
+pub(crate) fn dkk(minor: i64) -> Money {
+    Money::new(minor, Currency::DKK)
+}
+
+fn party() -> Party {
+    Party { iban: contract::Iban::of_account(Uuid::nil()).into(), name: "Ada Lund".to_owned().into() }
+}
