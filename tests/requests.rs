@@ -66,6 +66,24 @@ async fn a_refusal_stays_a_refusal_for_its_key() {
     platform.stop().await;
 }
 
+/// The payer's part of it is decided before the payee refuses.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_leaves_nothing_of_what_was_decided_before_it() {
+    let platform = Platform::start(Transport::Embedded).await;
+    let client = platform.client();
+    let (payer, full) = (client.account(100).await, client.account(i64::MAX).await);
+    let body = transfer(payer, json!({ "account_id": full }), 1);
+    for _ in 0..2 {
+        let response = client.send("/v1/transfers", "too-much", &body).await.unwrap();
+        let (status, answer): (_, Value) = (response.status(), response.json().await.unwrap());
+        assert_eq!((status.as_u16(), &answer["code"]), (422, &json!("amount-too-large")));
+    }
+    assert_eq!(client.balances(payer).await, ("100".into(), "0".into(), "100".into()));
+    client.pay_to(payer, json!({ "account_id": client.account(1).await }), 1).await;
+    assert_eq!(client.balances(payer).await.0, "99");
+    platform.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn wrong_requests_get_a_clear_error_and_leave_nothing() {
     let platform = Platform::start(Transport::Embedded).await;

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::clearing_house::AnswerMessage;
 use crate::{Submission, SubmissionCommand};
 
-/// A submission has two events an attempt, and few attempts.
+/// A submission has a few events an attempt and enquiry, and few of both.
 const EVENTS_MAX: u32 = 1_000;
 
 /// The house's UETR is not the stream's id; the URL that it was given carries it: `/answers/{payment_id}`.

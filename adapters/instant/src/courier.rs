@@ -23,7 +23,7 @@ const RECORD_TRIES_MAX: u32 = 10;
 #[derive(Debug)]
 enum Call {
     Pay { attempt: u32 },
-    Enquire { enquiry: u32 },
+    Enquire { attempt: u32, enquiry: u32 },
 }
 
 #[derive(Clone)]
@@ -56,7 +56,9 @@ impl Courier {
         let Some(executed) = fire::<Submission>(&store, &due, proceed).await? else { return Ok(()) };
         let call = executed.events.iter().find_map(|event| match event {
             SubmissionEvent::AttemptStarted(started) => Some(Call::Pay { attempt: started.attempt }),
-            SubmissionEvent::EnquiryStarted(started) => Some(Call::Enquire { enquiry: started.enquiry }),
+            SubmissionEvent::EnquiryStarted(started) => {
+                Some(Call::Enquire { attempt: started.attempt, enquiry: started.enquiry })
+            }
             _ => None,
         });
         if let (Some(call), Some(submission)) = (call, executed.state) {
@@ -90,12 +92,12 @@ impl Courier {
                     None
                 }
             },
-            Call::Enquire { enquiry } => match self.house.enquire(submission.payment.uetr).await {
+            Call::Enquire { attempt, enquiry } => match self.house.enquire(submission.payment.uetr).await {
                 EnquiryOutcome::Answered(answer) => {
-                    Some(SubmissionCommand::RecordEnquiry { enquiry, answer: Some(answer), policy })
+                    Some(SubmissionCommand::RecordEnquiry { attempt, enquiry, answer: Some(answer), policy })
                 }
                 EnquiryOutcome::NotFound => {
-                    Some(SubmissionCommand::RecordEnquiry { enquiry, answer: None, policy })
+                    Some(SubmissionCommand::RecordEnquiry { attempt, enquiry, answer: None, policy })
                 }
                 EnquiryOutcome::Unanswered { reason } => {
                     unanswered(reason);

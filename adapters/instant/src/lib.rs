@@ -15,7 +15,7 @@
 //!
 //! The attempt is an event before the call is made, with the identifiers that core has fixed. A time-out means
 //! that the outcome is unknown: the house is asked before anything is sent again, and then under the same UETR, on which it dedupes. An
-//! attempt that is still open after a restart times out like any other. A definite "not sent" is retried at once. Nothing here touches money.
+//! attempt that is still open after a restart times out like any other. A definite "not sent" is sent again after a pause. Nothing here touches money.
 
 /// The service's name: of its database, its topics and its handlers' source.
 pub const SERVICE: &str = "adapter-instant";

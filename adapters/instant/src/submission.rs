@@ -14,6 +14,9 @@ use crate::submission_event::{
 /// ISO 20022 `ExternalStatusReason1Code`: invalid file format.
 const INVALID_MESSAGE: &str = "FF01";
 
+/// However often it has doubled.
+const PAUSE_MAX: SignedDuration = SignedDuration::from_mins(1);
+
 /// What an enquiry is answered with when the house knows nothing of the payment.
 const NOT_FOUND: &str = "not_found";
 
@@ -95,6 +98,7 @@ pub enum SubmissionCommand {
     RecordAnswer(Answer),
     /// None: the house has never taken the payment.
     RecordEnquiry {
+        attempt: u32,
         enquiry: u32,
         answer: Option<Answer>,
         policy: RetryPolicy,
@@ -180,8 +184,8 @@ impl Aggregate for Submission {
                 Ok(submission.proceed(deadline, policy, context))
             }
             (Some(submission), SubmissionCommand::RecordAnswer(answer)) => Ok(submission.answered(answer)),
-            (Some(submission), SubmissionCommand::RecordEnquiry { enquiry, answer, policy }) => {
-                Ok(submission.enquired(enquiry, answer, policy, context))
+            (Some(submission), SubmissionCommand::RecordEnquiry { attempt, enquiry, answer, policy }) => {
+                Ok(submission.enquired((attempt, enquiry), answer, policy, context))
             }
             (Some(submission), SubmissionCommand::RecordNotSent { attempt, reason, policy }) => {
                 Ok(submission.not_sent(attempt, reason, policy, context))
@@ -228,15 +232,15 @@ impl Submission {
     /// be on its way, the house takes one of the two.
     fn enquired(
         &self,
-        asked: u32,
+        asked: (u32, u32),
         answer: Option<Answer>,
         policy: RetryPolicy,
         context: &Context,
     ) -> Vec<SubmissionEvent> {
         let status = answer.as_ref().map_or(NOT_FOUND, Answer::status).to_owned();
-        let answered = EnquiryAnswered { enquiry: asked, status }.into();
+        let answered = EnquiryAnswered { enquiry: asked.1, status }.into();
         match (&self.status, answer) {
-            (Status::Enquiring { attempt, enquiry, .. }, None) if *enquiry == asked => {
+            (Status::Enquiring { attempt, enquiry, .. }, None) if (*attempt, *enquiry) == asked => {
                 vec![answered, next_after(*attempt, policy, context)]
             }
             (_, None) => vec![],
@@ -312,8 +316,8 @@ fn enquiry_of(attempt: u32, enquiry: u32, policy: RetryPolicy, context: &Context
 impl RetryPolicy {
     fn pause_after(self, tries: u32, context: &Context) -> Deadline {
         let factor = 2_i32.saturating_pow(tries - 1);
-        let pause = self.retry_pause.checked_mul(factor).unwrap_or(self.retry_pause);
-        Deadline::after(pause, context)
+        let pause = self.retry_pause.checked_mul(factor).unwrap_or(PAUSE_MAX);
+        Deadline::after(pause.min(PAUSE_MAX.max(self.retry_pause)), context)
     }
 }
 

@@ -66,7 +66,7 @@ async fn open(
         return Err(Problem::new(Code::InvalidField, NAME_RULE).at("/owner_name"));
     }
     let currency = fields.currency;
-    once(&service.store, "POST /v1/accounts", key, content, move |unit| {
+    once(&service.group, "POST /v1/accounts", key, content, move |unit| {
         Box::pin(open_in(unit, name.clone(), currency))
     })
     .await
@@ -95,7 +95,7 @@ async fn deposit(
     // The same key for another account is another request.
     let content = serde_json::json!({ "account_id": id, "body": content });
     let amount = fields.amount;
-    once(&service.store, "POST /v1/accounts/{id}/deposits", key, content, move |unit| {
+    once(&service.group, "POST /v1/accounts/{id}/deposits", key, content, move |unit| {
         Box::pin(deposit_in(unit, id, amount))
     })
     .await

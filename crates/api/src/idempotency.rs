@@ -4,6 +4,7 @@
 //! first one's answer, byte for byte; one that comes while the first is under way waits for it. A refusal is an answer. What fails
 //! before the commit leaves nothing and may be tried again with the same key.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::FromRequestParts;
@@ -11,7 +12,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use event::{Actor, Context};
-use event_store::{Error, Request, RequestKey, Store, StreamSeq, UnitOfWork};
+use event_store::{Error, Group, Request, RequestKey, Store, StreamSeq, UnitOfWork};
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 use serde_json::Value;
@@ -59,16 +60,23 @@ impl<S: Sync> FromRequestParts<S> for IdempotencyKey {
 pub(crate) struct Answer {
     status: StatusCode,
     body: String,
+    /// Nothing is left of what was decided before the refusal was found.
+    is_without_effect: bool,
 }
 
 impl Answer {
     pub(crate) fn new(status: StatusCode, body: &impl serde::Serialize) -> Result<Self, Problem> {
         let body = serde_json::to_string(body)
             .map_err(|_| Problem::new(Code::Internal, "the answer cannot be written"))?;
-        Ok(Self { status, body })
+        Ok(Self { status, body, is_without_effect: false })
     }
 
     pub(crate) fn refusal(problem: &Problem) -> Result<Self, Problem> {
+        Ok(Self { is_without_effect: true, ..Self::new(problem.status(), problem)? })
+    }
+
+    /// A refusal that the domain remembers: its events stay.
+    pub(crate) fn recorded_refusal(problem: &Problem) -> Result<Self, Problem> {
         Self::new(problem.status(), problem)
     }
 }
@@ -93,35 +101,65 @@ impl From<Problem> for Undecided {
 
 /// Decides a request within a unit of work, as often as conflicts make it necessary.
 pub(crate) trait Decide:
-    for<'a> Fn(&'a mut UnitOfWork) -> BoxFuture<'a, Result<Answer, Undecided>> + Sync
+    for<'a> Fn(&'a mut UnitOfWork) -> BoxFuture<'a, Result<Answer, Undecided>> + Send + Sync + 'static
 {
 }
 
-impl<F> Decide for F where F: for<'a> Fn(&'a mut UnitOfWork) -> BoxFuture<'a, Result<Answer, Undecided>> + Sync
-{}
+impl<F> Decide for F where
+    F: for<'a> Fn(&'a mut UnitOfWork) -> BoxFuture<'a, Result<Answer, Undecided>> + Send + Sync + 'static
+{
+}
+
+/// A request as it is decided: once in a group with others, and again, alone, after a conflict.
+struct Asked<D> {
+    key: RequestKey,
+    id: Uuid,
+    at: Timestamp,
+    content: Value,
+    decide: D,
+}
 
 /// Decides once per key. `decide` is rerun after a conflict and must leave its traces in the unit of work alone.
 pub(crate) async fn once(
-    store: &Store,
+    group: &Group,
     operation: &'static str,
     key: IdempotencyKey,
     content: Value,
     decide: impl Decide,
 ) -> Result<Response, Problem> {
     let key = RequestKey { principal: PRINCIPAL.to_owned(), operation, key: key.0 };
-    let (id, now) = (Uuid::now_v7(), Timestamp::now());
+    let asked = Arc::new(Asked { key, id: Uuid::now_v7(), at: Timestamp::now(), content, decide });
+    let (context, together) = (Arc::clone(&asked), Arc::clone(&asked));
+    let done = group.try_run(
+        move || context.context(),
+        Some(asked.key.clone()),
+        move |unit| {
+            let asked = Arc::clone(&together);
+            Box::pin(async move { asked.answer(unit).await })
+        },
+    );
+    let done = done.await;
+    match done {
+        // A fault of the database may be another one's.
+        None | Some(Err(Undecided::Store(_))) => alone(group.store(), &asked).await,
+        Some(done) => finish(done),
+    }
+}
+
+async fn alone(store: &Store, asked: &Asked<impl Decide>) -> Result<Response, Problem> {
     for tried in 1..=TRIES_MAX {
-        let context = Context::for_request(id, Actor(PRINCIPAL.to_owned()), now);
-        let mut unit = store.begin(context).await?;
-        if let Some(earlier) = unit.find_request(&key).await? {
-            return replay(&earlier, &content);
+        let mut unit = store.begin(asked.context()).await?;
+        if let Some(earlier) = unit.find_request(&asked.key).await? {
+            return replay(&earlier, &asked.content);
         }
-        match attempt(unit, &key, id, now, &content, &decide).await {
-            Ok(Some((answer, written))) => return Ok(respond(answer.status, answer.body, &written)),
-            // A rival with the same key was first: its answer is ours.
-            Ok(None) | Err(Undecided::Store(Error::Conflict)) => {}
-            Err(Undecided::Store(error)) => return Err(error.into()),
-            Err(Undecided::Problem(problem)) => return Err(problem),
+        unit.begin_part();
+        let done = match asked.answer(&mut unit).await {
+            Ok(answer) => unit.commit().await.map(|written| (answer, written)).map_err(Undecided::Store),
+            Err(undecided) => Err(undecided),
+        };
+        // The streams have moved on; or a rival with the same key was first, and its answer is ours.
+        if !matches!(done, Err(Undecided::Store(Error::Conflict))) {
+            return finish(done);
         }
         let pause = PAUSE_MAX.min(Duration::from_micros(500) * tried);
         tokio::time::sleep(rand::random_range(Duration::ZERO..=pause)).await;
@@ -129,28 +167,36 @@ pub(crate) async fn once(
     Err(Error::Conflict.into())
 }
 
-async fn attempt(
-    mut unit: UnitOfWork,
-    key: &RequestKey,
-    id: Uuid,
-    now: Timestamp,
-    content: &Value,
-    decide: &impl Decide,
-) -> Result<Option<(Answer, Vec<StreamSeq>)>, Undecided> {
-    let answer = decide(&mut unit).await?;
-    let request = Request {
-        id,
-        content: content.clone(),
-        status: answer.status.as_u16(),
-        answer: answer.body.clone(),
-        accepted_at: now,
-    };
-    let is_first = event::mutants::active("forget_requests") || unit.record_request(key, &request).await?;
-    if !is_first {
-        return Ok(None);
+fn finish(done: Result<(Answer, Vec<StreamSeq>), Undecided>) -> Result<Response, Problem> {
+    match done {
+        Ok((answer, written)) => Ok(respond(answer.status, answer.body, &written)),
+        Err(Undecided::Store(error)) => Err(error.into()),
+        Err(Undecided::Problem(problem)) => Err(problem),
     }
-    let written = unit.commit().await?;
-    Ok(Some((answer, written)))
+}
+
+impl<D: Decide> Asked<D> {
+    fn context(&self) -> Context {
+        Context::for_request(self.id, Actor(PRINCIPAL.to_owned()), self.at)
+    }
+
+    /// Decides, and records the answer.
+    async fn answer(&self, unit: &mut UnitOfWork) -> Result<Answer, Undecided> {
+        let answer = (self.decide)(unit).await?;
+        if answer.is_without_effect {
+            unit.take_back();
+        }
+        let request = Request {
+            id: self.id,
+            content: self.content.clone(),
+            status: answer.status.as_u16(),
+            answer: answer.body.clone(),
+            accepted_at: self.at,
+        };
+        let is_first =
+            event::mutants::active("forget_requests") || unit.record_request(self.key.clone(), request);
+        if is_first { Ok(answer) } else { Err(Undecided::Store(Error::Conflict)) }
+    }
 }
 
 fn replay(earlier: &Request, content: &Value) -> Result<Response, Problem> {

@@ -3,7 +3,7 @@
 use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;
-use event_store::Store;
+use event_store::{Group, Store};
 use transfer::Limits;
 use uuid::Uuid;
 
@@ -11,6 +11,8 @@ use uuid::Uuid;
 #[derive(Clone)]
 pub struct Service {
     pub store: Store,
+    /// What is asked at the same time is committed together.
+    pub group: Group,
     pub limits: Limits,
 }
 

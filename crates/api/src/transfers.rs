@@ -92,7 +92,7 @@ async fn create(
 ) -> Result<Response, Problem> {
     let request = checked(fields)?;
     let limits = service.limits;
-    once(&service.store, "POST /v1/transfers", key, content, move |unit| {
+    once(&service.group, "POST /v1/transfers", key, content, move |unit| {
         Box::pin(create_in(unit, request.clone(), limits))
     })
     .await
@@ -152,7 +152,7 @@ fn answer(transfer: Transfer) -> Result<Answer, Undecided> {
         let problem =
             Problem::new(Code::InsufficientFunds, "the available balance is smaller than the amount")
                 .recorded_in(transfer.request.transfer_id);
-        return Ok(Answer::refusal(&problem)?);
+        return Ok(Answer::recorded_refusal(&problem)?);
     }
     Ok(Answer::new(StatusCode::CREATED, &document(transfer))?)
 }
@@ -222,7 +222,7 @@ async fn command(
     command: TransferCommand,
 ) -> Result<Response, Problem> {
     let content = json!({ "transfer_id": id, "content": content });
-    once(&service.store, operation, key, content, move |unit| {
+    once(&service.group, operation, key, content, move |unit| {
         let command = command.clone();
         Box::pin(async move {
             match transfer::apply(unit, id, command).await {

@@ -3,6 +3,7 @@
 //! ```text
 //! Store::execute(id, command)    load → decide → append, rerun on a conflict      one aggregate
 //! Store::begin() → UnitOfWork    several aggregates, projections, external events, one append, one commit
+//! Group                          units of work that wait at the same time, in one append and one commit
 //! Scheduler                      fires the deadlines that aggregates wait for
 //! ```
 //!
@@ -23,6 +24,9 @@ mod retry;
 
 mod unit_of_work;
 pub use unit_of_work::UnitOfWork;
+
+mod group;
+pub use group::{Group, Work};
 
 mod request;
 pub use request::{Request, RequestKey};

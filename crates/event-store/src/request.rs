@@ -1,14 +1,17 @@
 //! Idempotent requests: one key, one effect, one answer.
 
+use std::collections::HashSet;
+
 use jiff::Timestamp;
 use serde_json::Value;
+use sqlx::PgConnection;
 use sqlx::types::Json;
 use uuid::Uuid;
 
 use crate::{Error, UnitOfWork};
 
 /// Whose request it is, for what, under which key.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestKey {
     pub principal: String,
     pub operation: &'static str,
@@ -48,27 +51,68 @@ impl UnitOfWork {
             accepted_at: accepted_at.to_jiff(),
         }))
     }
+}
 
-    /// Records the request and its answer beside the events that follow from it.
-    ///
-    /// Waits for a rival with the same key that has not committed yet. False when the rival was first: then this
-    /// unit must be dropped and the rival's answer given.
-    pub async fn record_request(&mut self, key: &RequestKey, request: &Request) -> Result<bool, Error> {
-        let status = i16::try_from(request.status).unwrap_or_default();
-        let inserted = sqlx::query(
-            "insert into request (principal, operation, key, id, content, status, answer, accepted_at)
-             values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict (principal, operation, key) do nothing",
+impl UnitOfWork {
+    /// Which of these keys have an answer already.
+    pub(crate) async fn answered(&mut self, keys: &[&RequestKey]) -> Result<HashSet<RequestKey>, Error> {
+        let rows: Vec<(String, String, String)> = sqlx::query_as(
+            "select request.principal, request.operation, request.key
+             from unnest($1::text[], $2::text[], $3::text[]) as asked (principal, operation, key)
+             join request using (principal, operation, key)",
         )
-        .bind(&key.principal)
-        .bind(key.operation)
-        .bind(&key.key)
-        .bind(request.id)
-        .bind(Json(&request.content))
-        .bind(status)
-        .bind(&request.answer)
-        .bind(jiff_sqlx::Timestamp::from(request.accepted_at))
-        .execute(self.connection())
+        .bind(keys.iter().map(|key| key.principal.as_str()).collect::<Vec<_>>())
+        .bind(keys.iter().map(|key| key.operation).collect::<Vec<_>>())
+        .bind(keys.iter().map(|key| key.key.as_str()).collect::<Vec<_>>())
+        // Planned each time: a plan of the table's first minutes would scan it for ever.
+        .persistent(false)
+        .fetch_all(self.connection())
         .await?;
-        Ok(inserted.rows_affected() == 1)
+        let is = |asked: &RequestKey| {
+            rows.iter().any(|(principal, operation, key)| {
+                (principal, operation.as_str(), key) == (&asked.principal, asked.operation, &asked.key)
+            })
+        };
+        Ok(keys.iter().filter(|key| is(key)).map(|key| (*key).clone()).collect())
     }
+}
+
+/// In one statement. A conflict when another one has a key already: its answer stands.
+pub(crate) async fn insert_requests(
+    connection: &mut PgConnection,
+    requests: &[(RequestKey, Request)],
+) -> Result<(), Error> {
+    if requests.is_empty() {
+        return Ok(());
+    }
+    // In one order everywhere, so that two units never wait for each other's keys.
+    let mut requests: Vec<_> = requests.iter().collect();
+    requests.sort_by(|(a, _), (b, _)| a.cmp(b));
+    let column =
+        |of: fn(&RequestKey) -> &str| -> Vec<&str> { requests.iter().map(|(key, _)| of(key)).collect() };
+    let ids: Vec<Uuid> = requests.iter().map(|(_, request)| request.id).collect();
+    let contents: Vec<Json<&Value>> = requests.iter().map(|(_, request)| Json(&request.content)).collect();
+    let statuses: Vec<i16> =
+        requests.iter().map(|(_, request)| i16::try_from(request.status).unwrap_or_default()).collect();
+    let answers: Vec<&str> = requests.iter().map(|(_, request)| request.answer.as_str()).collect();
+    let times: Vec<jiff_sqlx::Timestamp> =
+        requests.iter().map(|(_, request)| jiff_sqlx::Timestamp::from(request.accepted_at)).collect();
+    let inserted = sqlx::query(
+        "insert into request (principal, operation, key, id, content, status, answer, accepted_at)
+         select * from unnest($1::text[], $2::text[], $3::text[], $4::uuid[], $5::jsonb[], $6::smallint[], $7::text[],
+             $8::timestamptz[])
+         on conflict (principal, operation, key) do nothing",
+    )
+    .bind(column(|key| &key.principal))
+    .bind(column(|key| key.operation))
+    .bind(column(|key| &key.key))
+    .bind(ids)
+    .bind(contents)
+    .bind(statuses)
+    .bind(answers)
+    .bind(times)
+    .execute(connection)
+    .await?;
+    let all = u64::try_from(requests.len()).unwrap_or(u64::MAX);
+    if inserted.rows_affected() == all { Ok(()) } else { Err(Error::Conflict) }
 }

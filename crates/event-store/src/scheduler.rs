@@ -170,7 +170,11 @@ pub async fn fire_in(
         let mut unit = store.begin(context).await?;
         let done = match work(&mut unit).await {
             Ok(true) => unit.commit().await.map(drop).map_err(FireError::Store),
-            Ok(false) => return Ok(forget(store, due).await?),
+            Ok(false) => {
+                // Its connection is wanted.
+                drop(unit);
+                return Ok(forget(store, due).await?);
+            }
             Err(error) => Err(error),
         };
         match done {

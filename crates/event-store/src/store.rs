@@ -74,6 +74,12 @@ impl Store {
         Ok(UnitOfWork::new(self.clone(), self.pool.begin().await?, context))
     }
 
+    /// The same, for a unit that others wait behind: it is not to wait for a lock for long.
+    pub(crate) async fn begin_impatient(&self, context: Context) -> Result<UnitOfWork, Error> {
+        let begin = "begin; set local lock_timeout = '250ms'";
+        Ok(UnitOfWork::new(self.clone(), self.pool.begin_with(begin).await?, context))
+    }
+
     /// Appends events at the places that they state, in one transaction: all of them, or none and a conflict. False when
     /// an earlier try had appended them. `execute` is for aggregates; this is for whoever makes events otherwise.
     pub async fn append(&self, mut events: Vec<NewEvent>) -> Result<bool, Error> {
@@ -132,7 +138,7 @@ impl Store {
         } else {
             let mut unit = UnitOfWork::joining(self.clone(), connection, context).await?;
             unit.move_deadline::<A>(&stream, deadline_before, deadline, context.correlation_id);
-            unit.push(rows);
+            unit.append(rows);
             unit.commit().await?;
         }
         Ok(Executed { events, state, seq })

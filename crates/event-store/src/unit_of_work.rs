@@ -1,15 +1,18 @@
-//! What has to happen together: several aggregates, external events, projections and a cursor, in one transaction.
+//! What has to happen together: several aggregates, external events, projections, a request and a cursor, in one
+//! transaction.
 
 use std::any::Any;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use event::{Aggregate, Context, Deadline, DomainEvent, NewEvent, RecordedEvent, Seq, Source, StreamName};
+use jiff::Timestamp;
 use sqlx::pool::PoolConnection;
 use sqlx::{PgConnection, Postgres, Transaction};
 use uuid::Uuid;
 
 use crate::append::append_in;
 use crate::read::{last_seq_in, load_in};
+use crate::request::{Request, RequestKey, insert_requests};
 use crate::store::new_event;
 use crate::{Error, ExecuteError, Store, StreamSeq};
 
@@ -21,14 +24,34 @@ pub struct UnitOfWork {
     loaded: HashMap<StreamName, Loaded>,
     pending: Vec<NewEvent>,
     deadlines: HashMap<StreamName, MovedDeadline>,
+    requests: Vec<(RequestKey, Request)>,
+    /// States of an earlier unit of work, which may be out of date.
+    known: HashMap<StreamName, Loaded>,
+    /// Those of them that were used. The append notices when one that it writes to has moved on; the others are checked.
+    assumed: HashMap<StreamName, Seq>,
+    /// What to put back when the part that is being decided falls out.
+    part: Option<Part>,
+    /// Streams that earlier parts have written to, and that nobody has seen yet.
+    written: HashSet<StreamName>,
 }
 
-struct Loaded {
+pub(crate) struct Loaded {
     /// `Option<A>`, or `()` for an external stream.
     state: Box<dyn Any + Send + Sync>,
     seq: Seq,
 }
 
+/// What the unit was before a part of it: one of several that are decided one after the other.
+struct Part {
+    pending: usize,
+    requests: usize,
+    loaded: HashMap<StreamName, Option<Loaded>>,
+    deadlines: HashMap<StreamName, Option<MovedDeadline>>,
+    /// It has seen a state that may be out of date, or that may never be committed.
+    is_uncertain: bool,
+}
+
+#[derive(Clone, Copy)]
 struct MovedDeadline {
     category: &'static str,
     deadline: Option<Deadline>,
@@ -44,6 +67,11 @@ impl UnitOfWork {
             loaded: HashMap::new(),
             pending: Vec::new(),
             deadlines: HashMap::new(),
+            requests: Vec::new(),
+            known: HashMap::new(),
+            assumed: HashMap::new(),
+            part: None,
+            written: HashSet::new(),
         }
     }
 
@@ -90,6 +118,7 @@ impl UnitOfWork {
     ) -> Result<Vec<A::Event>, ExecuteError<A::Refusal>> {
         let stream = A::stream(id);
         let (state, seq) = self.take::<A>(&stream).await?;
+        self.keep_for_undo(&stream, || Some(Loaded { state: Box::new(state.clone()), seq }));
         let decided = A::decide(state.as_ref(), command, &self.context);
         let events = match decided {
             Ok(events) => events,
@@ -119,6 +148,13 @@ impl UnitOfWork {
         Ok(state)
     }
 
+    /// Says that nothing stands in an aggregate's stream, so that it need not be read: its id has just been made. Should it be
+    /// otherwise, the append is a conflict.
+    pub fn expect_new<A: Aggregate>(&mut self, id: Uuid) {
+        let nothing = || Loaded { state: Box::new(None::<A>), seq: Seq::ZERO };
+        self.loaded.entry(A::stream(id)).or_insert_with(nothing);
+    }
+
     /// Appends an event that follows from `source` to an external stream of this service.
     pub async fn append_external(
         &mut self,
@@ -126,8 +162,10 @@ impl UnitOfWork {
         event: &impl DomainEvent,
         source: &RecordedEvent,
     ) -> Result<(), Error> {
-        let last = match self.loaded.get(&stream) {
-            Some(loaded) => loaded.seq,
+        let before = self.loaded.get(&stream).map(|loaded| loaded.seq);
+        self.keep_for_undo(&stream, || before.map(|seq| Loaded { state: Box::new(()), seq }));
+        let last = match before {
+            Some(seq) => seq,
             None => last_seq_in(&mut self.transaction, &stream).await?,
         };
         let mut row = new_event(&stream, last.next(), event, &self.context)?;
@@ -142,9 +180,35 @@ impl UnitOfWork {
         Ok(())
     }
 
+    /// Appends events that were made otherwise than by an aggregate, at the places that they state: of streams that nothing
+    /// else in this unit is about.
+    pub fn append(&mut self, events: Vec<NewEvent>) {
+        self.pending.extend(events);
+    }
+
+    /// Records a request and its answer beside the events that follow from it.
+    ///
+    /// The commit waits for a rival with the same key that has not committed yet, and is a conflict when the rival was first:
+    /// then the rival's answer is to be given. False when this unit has the key already.
+    pub fn record_request(&mut self, key: RequestKey, request: Request) -> bool {
+        let is_first = self.requests.iter().all(|(earlier, _)| *earlier != key);
+        if is_first {
+            self.requests.push((key, request));
+        }
+        is_first
+    }
+
     /// Appends, moves the deadlines, commits. Returns the last place of each stream that was written.
-    pub async fn commit(mut self) -> Result<Vec<StreamSeq>, Error> {
+    pub async fn commit(self) -> Result<Vec<StreamSeq>, Error> {
+        Ok(self.commit_all().await?.0)
+    }
+
+    /// The same, and the states as they are then.
+    pub(crate) async fn commit_all(mut self) -> Result<(Vec<StreamSeq>, HashMap<StreamName, Loaded>), Error> {
         self.pending.sort_by(|a, b| (&a.stream, a.seq).cmp(&(&b.stream, b.seq)));
+        let written = last_places(&self.pending);
+        insert_requests(&mut self.transaction, &self.requests).await?;
+        self.check_assumed(&written).await?;
         if !self.pending.is_empty() {
             append_in(&mut self.transaction, &self.pending).await?;
         }
@@ -153,18 +217,100 @@ impl UnitOfWork {
         if deadline_set {
             self.store.deadline_set().notify_waiters();
         }
-        let mut written: Vec<StreamSeq> = Vec::new();
-        for event in self.pending {
-            match written.last_mut() {
-                Some(last) if last.stream == event.stream => last.seq = event.seq,
-                _ => written.push(StreamSeq { stream: event.stream, seq: event.seq }),
-            }
+        let mut states = self.known;
+        states.extend(self.loaded);
+        states.retain(|_, loaded| loaded.seq > Seq::ZERO);
+        // A stream that has just begun is one of many, and seldom soon needed again.
+        for event in self.pending.iter().filter(|event| event.seq == Seq::FIRST) {
+            states.remove(&event.stream);
         }
-        Ok(written)
+        Ok((written, states))
     }
 
-    pub(crate) fn push(&mut self, events: Vec<NewEvent>) {
-        self.pending.extend(events);
+    pub(crate) async fn server_started(&mut self) -> Result<Timestamp, Error> {
+        let started: jiff_sqlx::Timestamp =
+            sqlx::query_scalar("select pg_postmaster_start_time()").fetch_one(&mut *self.transaction).await?;
+        Ok(started.to_jiff())
+    }
+
+    /// Gives the unit states that an earlier one has left.
+    pub(crate) fn know(&mut self, states: HashMap<StreamName, Loaded>) {
+        self.known = states;
+    }
+
+    /// What is decided from here on can be taken back, without what was decided before.
+    pub fn begin_part(&mut self) {
+        self.part = Some(Part {
+            pending: self.pending.len(),
+            requests: self.requests.len(),
+            loaded: HashMap::new(),
+            deadlines: HashMap::new(),
+            is_uncertain: false,
+        });
+    }
+
+    /// Takes back what the part has decided so far; it goes on with nothing.
+    pub fn take_back(&mut self) {
+        let is_uncertain = self.undo_part();
+        self.begin_part();
+        if let Some(part) = &mut self.part {
+            part.is_uncertain = is_uncertain;
+        }
+    }
+
+    /// Returns what the part has written.
+    pub(crate) fn end_part(&mut self) -> Vec<StreamSeq> {
+        let from = self.part.take().map_or(0, |part| part.pending);
+        let mut written: Vec<&NewEvent> = self.pending[from..].iter().collect();
+        written.sort_by(|a, b| (&a.stream, a.seq).cmp(&(&b.stream, b.seq)));
+        let places = last_places(written);
+        self.written.extend(places.iter().map(|at| at.stream.clone()));
+        places
+    }
+
+    /// Returns whether the part has seen what may not be so: then its failure says nothing.
+    pub(crate) fn undo_part(&mut self) -> bool {
+        let Some(part) = self.part.take() else { return false };
+        self.pending.truncate(part.pending);
+        self.requests.truncate(part.requests);
+        for (stream, loaded) in part.loaded {
+            put_back(&mut self.loaded, stream, loaded);
+        }
+        for (stream, deadline) in part.deadlines {
+            put_back(&mut self.deadlines, stream, deadline);
+        }
+        part.is_uncertain
+    }
+
+    fn keep_for_undo(&mut self, stream: &StreamName, loaded: impl FnOnce() -> Option<Loaded>) {
+        if let Some(part) = &mut self.part
+            && !part.loaded.contains_key(stream)
+        {
+            part.loaded.insert(stream.clone(), loaded());
+        }
+    }
+
+    /// A state of an earlier unit that was only read has to be that of now.
+    async fn check_assumed(&mut self, written: &[StreamSeq]) -> Result<(), Error> {
+        for at in written {
+            self.assumed.remove(&at.stream);
+        }
+        if self.assumed.is_empty() {
+            return Ok(());
+        }
+        let streams: Vec<&str> = self.assumed.keys().map(StreamName::as_str).collect();
+        let seqs: Vec<i64> = self.assumed.values().map(|seq| seq.get()).collect();
+        // Planned each time: a plan of the table's first minutes would scan it for ever.
+        let has_moved: bool = sqlx::query_scalar(
+            "select exists (select from unnest($1::text[], $2::bigint[]) as assumed (stream, seq)
+                 join event on event.stream = assumed.stream and event.seq = assumed.seq + 1)",
+        )
+        .bind(streams)
+        .bind(seqs)
+        .persistent(false)
+        .fetch_one(&mut *self.transaction)
+        .await?;
+        if has_moved { Err(Error::Conflict) } else { Ok(()) }
     }
 
     pub(crate) fn move_deadline<A: Aggregate>(
@@ -176,48 +322,102 @@ impl UnitOfWork {
     ) {
         if before != deadline {
             let moved = MovedDeadline { category: A::CATEGORY, deadline, correlation_id };
-            self.deadlines.insert(stream.clone(), moved);
+            let earlier = self.deadlines.insert(stream.clone(), moved);
+            if let Some(part) = &mut self.part {
+                part.deadlines.entry(stream.clone()).or_insert(earlier);
+            }
         }
     }
 
     async fn write_deadlines(&mut self) -> Result<bool, Error> {
-        let mut moved: Vec<_> = std::mem::take(&mut self.deadlines).into_iter().collect();
-        // In one order everywhere, so that two units never wait for each other's rows.
-        moved.sort_by(|(a, _), (b, _)| a.cmp(b));
-        let mut any_set = false;
-        for (stream, MovedDeadline { category, deadline, correlation_id }) in moved {
-            let query = match deadline {
-                None => sqlx::query("delete from deadline where stream = $1").bind(stream.as_str()),
-                Some(Deadline { id, due_at }) => {
-                    any_set = true;
-                    sqlx::query(
-                        "insert into deadline (stream, category, id, due_at, correlation_id, next_at)
-                         values ($1, $2, $3, $4, $5, $4)
-                         on conflict (stream) do update set id = excluded.id, due_at = excluded.due_at,
-                             correlation_id = excluded.correlation_id, next_at = excluded.next_at, attempts = 0",
-                    )
-                    .bind(stream.as_str())
-                    .bind(category)
-                    .bind(id)
-                    .bind(jiff_sqlx::Timestamp::from(due_at))
-                    .bind(correlation_id)
-                }
-            };
-            query.execute(&mut *self.transaction).await?;
+        let moved: Vec<_> = std::mem::take(&mut self.deadlines).into_iter().collect();
+        // Of streams that this unit has just written to, so that no other one waits for any of these rows.
+        let over: Vec<&str> = moved
+            .iter()
+            .filter(|(_, moved)| moved.deadline.is_none())
+            .map(|(stream, _)| stream.as_str())
+            .collect();
+        if !over.is_empty() {
+            sqlx::query("delete from deadline where stream = any($1)")
+                .bind(over)
+                .persistent(false)
+                .execute(&mut *self.transaction)
+                .await?;
         }
-        Ok(any_set)
+        let set: Vec<(&str, MovedDeadline, Deadline)> = moved
+            .iter()
+            .filter_map(|(stream, moved)| Some((stream.as_str(), *moved, moved.deadline?)))
+            .collect();
+        if set.is_empty() {
+            return Ok(false);
+        }
+        let due: Vec<jiff_sqlx::Timestamp> =
+            set.iter().map(|(_, _, deadline)| jiff_sqlx::Timestamp::from(deadline.due_at)).collect();
+        sqlx::query(
+            "insert into deadline (stream, category, id, due_at, correlation_id, next_at)
+             select stream, category, id, due_at, correlation_id, due_at
+             from unnest($1::text[], $2::text[], $3::uuid[], $4::timestamptz[], $5::uuid[])
+                 as moved (stream, category, id, due_at, correlation_id)
+             on conflict (stream) do update set id = excluded.id, due_at = excluded.due_at,
+                 correlation_id = excluded.correlation_id, next_at = excluded.next_at, attempts = 0",
+        )
+        .bind(set.iter().map(|(stream, ..)| *stream).collect::<Vec<_>>())
+        .bind(set.iter().map(|(_, moved, _)| moved.category).collect::<Vec<_>>())
+        .bind(set.iter().map(|(.., deadline)| deadline.id).collect::<Vec<_>>())
+        .bind(due)
+        .bind(set.iter().map(|(_, moved, _)| moved.correlation_id).collect::<Vec<_>>())
+        .execute(&mut *self.transaction)
+        .await?;
+        Ok(true)
     }
 
     async fn take<A: Aggregate>(&mut self, stream: &StreamName) -> Result<(Option<A>, Seq), Error> {
-        let Some(loaded) = self.loaded.remove(stream) else {
-            return load_in(&mut self.transaction, stream).await;
-        };
-        let state =
-            loaded.state.downcast::<Option<A>>().map_err(|_| Error::WrongAggregate(stream.clone()))?;
-        Ok((*state, loaded.seq))
+        if let Some(loaded) = self.loaded.remove(stream) {
+            let state = loaded.state.downcast().map_err(|_| Error::WrongAggregate(stream.clone()))?;
+            self.note_uncertain(stream);
+            return Ok((*state, loaded.seq));
+        }
+        let known = self.known.remove(stream).and_then(|known| {
+            let state: Option<A> = *known.state.downcast::<Option<A>>().ok()?;
+            // That there was nothing is not worth knowing.
+            Some((Some(state?), known.seq))
+        });
+        match known {
+            Some((state, seq)) => {
+                self.assumed.insert(stream.clone(), seq);
+                self.note_uncertain(stream);
+                Ok((state, seq))
+            }
+            None => load_in(&mut self.transaction, stream).await,
+        }
+    }
+
+    fn note_uncertain(&mut self, stream: &StreamName) {
+        if let Some(part) = &mut self.part {
+            part.is_uncertain |= self.assumed.contains_key(stream) || self.written.contains(stream);
+        }
     }
 
     fn put<A: Aggregate>(&mut self, stream: StreamName, state: Option<A>, seq: Seq) {
         self.loaded.insert(stream, Loaded { state: Box::new(state), seq });
     }
+}
+
+/// Of events that are sorted by stream and seq.
+fn last_places<'a>(events: impl IntoIterator<Item = &'a NewEvent>) -> Vec<StreamSeq> {
+    let mut last: Vec<StreamSeq> = Vec::new();
+    for event in events {
+        match last.last_mut() {
+            Some(last) if last.stream == event.stream => last.seq = event.seq,
+            _ => last.push(StreamSeq { stream: event.stream.clone(), seq: event.seq }),
+        }
+    }
+    last
+}
+
+fn put_back<T>(into: &mut HashMap<StreamName, T>, stream: StreamName, earlier: Option<T>) {
+    match earlier {
+        Some(earlier) => into.insert(stream, earlier),
+        None => into.remove(&stream),
+    };
 }

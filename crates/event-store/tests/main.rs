@@ -15,5 +15,6 @@ mod rights;
 mod execute;
 // Several streams, a deadline and a projection in one transaction.
 mod deadline;
+mod group;
 mod request;
 mod unit_of_work;

@@ -59,6 +59,12 @@ impl Context {
         Self { now, actor, correlation_id, causation: cause, traceparent: None, ids: Ids::fresh() }
     }
 
+    /// For work that decides nothing itself.
+    pub fn at_rest(service: &str) -> Self {
+        let cause = Causation { kind: CausationKind::Event, id: Uuid::nil() };
+        Self::because_of(cause, Uuid::nil(), Actor::service(service, "group"), Timestamp::UNIX_EPOCH)
+    }
+
     /// The next id of this decision.
     pub fn new_id(&self) -> Uuid {
         self.ids.next()

@@ -3,7 +3,10 @@
 mod append;
 mod append_long;
 mod figure;
+mod pgbench;
+mod program;
 mod relay;
+mod transfers;
 mod usage;
 
 use anyhow::Context;
@@ -26,6 +29,7 @@ pub(crate) async fn run(options: BenchOptions) -> anyhow::Result<()> {
     let measured = match options.what {
         Bench::Append => append::measure(&bed, &options).await,
         Bench::Relay => relay::measure(&bed, &options).await,
+        Bench::Transfers => transfers::measure(&bed, &options).await,
     };
     tokio::task::spawn_blocking(move || bed.stop()).await??;
     figure::print(&measured?, options.json)

@@ -276,4 +276,5 @@ pub(crate) struct BenchOptions {
 pub(crate) enum Bench {
     Append,
     Relay,
+    Transfers,
 }

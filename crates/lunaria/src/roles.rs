@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use axum::Router;
 use delivery::{ConsumerConfig, Engine, consume};
-use event_store::Store;
+use event_store::{Group, Store};
 use futures::future::join_all;
 use relay::{OpenKafka, Phase};
 use tokio::io::AsyncReadExt;
@@ -251,7 +251,8 @@ fn start_handlers(
 }
 
 fn core_router(store: &Store, config: &Config, readiness: &api::Readiness) -> Router {
-    let service = api::Service { store: store.clone(), limits: config.limits() };
+    let group = Group::new(store.clone());
+    let service = api::Service { store: store.clone(), group, limits: config.limits() };
     api::router(service, readiness.clone())
 }
 

@@ -12,6 +12,7 @@ use crate::{Beneficiary, FailureReason, Limits, Requested, Transfer, TransferCom
 /// What a customer asks for.
 #[derive(Debug, Clone)]
 pub struct TransferRequest {
+    /// Made for this request.
     pub transfer_id: Uuid,
     pub from_account: Uuid,
     pub to: Beneficiary,
@@ -45,6 +46,7 @@ pub async fn request(
     request: TransferRequest,
     limits: Limits,
 ) -> Result<Transfer, RequestError> {
+    unit.expect_new::<Transfer>(request.transfer_id);
     let from = unit.state::<Account>(request.from_account).await?.ok_or(RequestError::UnknownFromAccount)?;
     let command = match request.to {
         Beneficiary::Account { account_id } => book(unit, &request, account_id, &from).await?,

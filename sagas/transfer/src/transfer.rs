@@ -55,6 +55,10 @@ pub struct Transfer {
     /// The rail's adapter has been asked; from then on a time-out means *unknown*.
     submitted: bool,
     on_timeout: Option<TimeoutPolicy>,
+    /// The adapter has given up asking.
+    undetermined: bool,
+    /// The rail has said something that cannot be: nothing goes on by itself from there.
+    contradicted: bool,
     deadline: Option<Deadline>,
 }
 
@@ -157,6 +161,8 @@ impl Aggregate for Transfer {
                 transfer.wait(Status::Submitted, Some(event.deadline));
                 (transfer.submitted, transfer.on_timeout) = (true, event.on_timeout);
             }
+            TransferEvent::ClearingUndetermined(_) => transfer.undetermined = true,
+            TransferEvent::ClearingContradicted(_) => transfer.contradicted = true,
             TransferEvent::SubmissionTimedOut(event) => transfer.wait(Status::OutcomeUnknown, event.deadline),
             TransferEvent::OperatorAttentionRequired(event) if transfer.has_ended() => {
                 transfer.attention = Some(event.reason.clone());
@@ -230,6 +236,8 @@ impl Transfer {
             hold: Hold::Held,
             submitted: false,
             on_timeout: None,
+            undetermined: false,
+            contradicted: false,
             deadline,
         }
     }
@@ -342,6 +350,8 @@ impl Transfer {
             _ if !self.submitted => self.contradicted(uetr, "undetermined".to_owned()),
             _ if self.has_ended() || self.hold == Hold::Owed => vec![],
             Status::AttentionRequired { .. } => vec![recorded],
+            // The rail's deadline rule is still to come.
+            Status::Submitted if self.releases_at_deadline() => vec![recorded],
             _ => vec![recorded, attention(NO_OUTCOME)],
         })
     }
@@ -385,15 +395,19 @@ impl Transfer {
         let Some(policy) = self.on_timeout else {
             return vec![SubmissionTimedOut { deadline_id, deadline: None }.into(), attention(NO_ANSWER)];
         };
-        let deadline = Some(Deadline::after(policy.resolve_within, context));
-        let timed_out = SubmissionTimedOut { deadline_id, deadline }.into();
-        match policy.hold {
-            HoldPolicy::HoldUntilResolved => vec![timed_out],
-            HoldPolicy::ReleaseAtDeadline => {
-                let reservation_id = self.reservation_id();
-                vec![timed_out, Released { reservation_id, provisional: true }.into()]
-            }
+        let deadline = (!self.undetermined).then(|| Deadline::after(policy.resolve_within, context));
+        let mut events = vec![SubmissionTimedOut { deadline_id, deadline }.into()];
+        if self.releases_at_deadline() {
+            events.push(Released { reservation_id: self.reservation_id(), provisional: true }.into());
         }
+        if self.undetermined {
+            events.push(attention(NO_OUTCOME));
+        }
+        events
+    }
+
+    fn releases_at_deadline(&self) -> bool {
+        self.on_timeout.is_some_and(|policy| policy.hold == HoldPolicy::ReleaseAtDeadline)
     }
 
     fn release(&self) -> TransferEvent {
@@ -401,7 +415,8 @@ impl Transfer {
     }
 
     fn may_be_submitted(&self) -> bool {
-        !self.submitted && matches!(self.status, Status::Requested | Status::AttentionRequired { .. })
+        let is_before = matches!(self.status, Status::Requested | Status::AttentionRequired { .. });
+        is_before && !self.submitted && !self.contradicted
     }
 
     /// With the rail, and without an end.

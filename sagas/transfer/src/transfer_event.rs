@@ -124,7 +124,7 @@ pub enum HoldPolicy {
     ReleaseAtDeadline,
 }
 
-/// The policy's limit has passed without an answer: the outcome is unknown, and is asked for until the deadline.
+/// The policy's limit has passed without an answer: the outcome is unknown, and is waited for until the deadline.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SubmissionTimedOut {
     pub deadline_id: Uuid,
@@ -164,7 +164,7 @@ pub struct ClearingContradicted {
     pub answer: String,
 }
 
-/// A person has to find out and decide. The hold stays.
+/// A person has to find out and decide. The hold stays as it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OperatorAttentionRequired {
     pub reason: String,

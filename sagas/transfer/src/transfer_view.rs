@@ -45,7 +45,8 @@ impl Handler for TransferView {
             "update transfer_view set status_reason = $3, changed_at = $4,
                      -- What has ended stays ended, also when a person has to look at it again.
                      status = case when $2 = 'requires_attention' and status in ('succeeded', 'failed', 'cancelled')
-                                   then status else $2 end
+                                   then status else $2 end,
+                     needs_attention = $2 = 'requires_attention'
                  where id = $1",
         )
         .bind(id)
@@ -108,7 +109,7 @@ pub async fn list(store: &Store, filter: &ListFilter) -> Result<Vec<TransferRow>
     let rows: Vec<Row> = sqlx::query_as(
         "select id, status, status_reason, from_account, amount, currency, requested_at, changed_at
          from transfer_view
-         where ($1::text is null or status = $1) and ($2::uuid is null or from_account = $2)
+         where ($1::text is null or status = $1 or $1 = 'requires_attention' and needs_attention) and ($2::uuid is null or from_account = $2)
            and ($3::timestamptz is null or (requested_at, id) < ($3, $4))
          order by requested_at desc, id desc limit $5",
     )

@@ -1,30 +1,36 @@
-//! Appends of one event by 16 writers: bare insert (the floor), `append_event` in SQL, and through the crate.
+//! Appends of one event by 16 writers: bare insert (the floor), `append_event` in SQL, and through the crate; and by 64 whose
+//! units of work share their appends.
 
 use std::borrow::Cow;
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
-use event::{Actor, CausationKind, Metadata, NewEvent, Seq, StreamName};
-use event_store::{APPLICATION_ROLE, Passwords, Store};
+use anyhow::Context as _;
+use event::{Actor, CausationKind, Context, Metadata, NewEvent, Seq, StreamName};
+use event_store::{APPLICATION_ROLE, Group, Passwords, Store};
+use futures::future::try_join_all;
 use serde_json::value::RawValue;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, PgConnection};
-use tokio::process::Command;
 use uuid::Uuid;
 
 use super::figure::Figure;
+use super::pgbench::pgbench;
 use super::{Bed, DATABASE, append_long};
 use crate::cli::BenchOptions;
 
 const WRITERS: u32 = 16;
+const GROUPED_WRITERS: u32 = 64;
 /// About 300 bytes, as a payment's event has.
-const DATA: &str = r#"{"reservation_id":"0198c1f2-0000-7000-8000-000000000002","amount":{"amount":"12500","currency":"DKK"},"postings":[{"account":"available","amount":{"amount":"-12500","currency":"DKK"}},{"account":"reserved","amount":{"amount":"12500","currency":"DKK"}}]}"#;
-const METADATA: &str =
+pub(super) const DATA: &str = r#"{"reservation_id":"0198c1f2-0000-7000-8000-000000000002","amount":{"amount":"12500","currency":"DKK"},"postings":[{"account":"available","amount":{"amount":"-12500","currency":"DKK"}},{"account":"reserved","amount":{"amount":"12500","currency":"DKK"}}]}"#;
+pub(super) const METADATA: &str =
     r#"{"actor":"customer:0198c1f2-0000-7000-8000-000000000002","causation_kind":"request"}"#;
 
+/// As the event table, without its rules.
+pub(super) const BARE_TABLE: &str = "create table bench_event (position bigint not null generated always as identity,
+        stream text collate \"C\" not null, seq bigint not null, id uuid not null unique, type text not null,
+        version smallint not null, data jsonb not null, correlation_id uuid not null, causation_id uuid not null,
+        metadata jsonb not null, recorded_at timestamptz not null, primary key (stream, seq));
+    grant select, insert on bench_event to lunaria_app";
 const BARE_INSERT: &str = "insert into bench_event (stream, seq, id, type, version, data, correlation_id, causation_id, metadata, recorded_at)
 values ('account-' || gen_random_uuid(), 1, gen_random_uuid(), 'FundsReserved', 1, '{DATA}', gen_random_uuid(), gen_random_uuid(), '{METADATA}', clock_timestamp());";
 const APPEND_EVENT: &str = "select append_event('account-' || gen_random_uuid(), 1, gen_random_uuid(), 'FundsReserved', 1::smallint, '{DATA}', gen_random_uuid(), gen_random_uuid(), '{METADATA}');";
@@ -33,77 +39,31 @@ const ROUNDS: u32 = 3;
 pub(super) async fn measure(bed: &Bed, options: &BenchOptions) -> anyhow::Result<Vec<Figure>> {
     let (superuser, passwords) = bed.provision().await?;
     let mut connection = PgConnection::connect_with(&superuser).await?;
-    sqlx::raw_sql(
-        "create table bench_event (position bigint not null generated always as identity, stream text collate \"C\" not null,
-             seq bigint not null, id uuid not null unique, type text not null, version smallint not null,
-             data jsonb not null, correlation_id uuid not null, causation_id uuid not null,
-             metadata jsonb not null, recorded_at timestamptz not null, primary key (stream, seq));
-         grant insert on bench_event to lunaria_app",
-    )
-    .execute(&mut connection)
-    .await?;
+    sqlx::raw_sql(BARE_TABLE).execute(&mut connection).await?;
     let application = superuser.clone().username(APPLICATION_ROLE).password(&passwords.application);
     let seconds = options.seconds;
     // In turn, so that a noisy minute does not fall on one of them alone; the best of each.
-    let (mut floor, mut in_sql, mut in_crate) = (0.0, 0.0, 0.0);
+    let (mut floor, mut in_sql, mut in_crate, mut in_groups) = (0.0, 0.0, 0.0, 0.0);
+    let by_pgbench = async |script| {
+        pgbench(bed, &application, &passwords.application, &filled(script), WRITERS, seconds).await
+    };
     for _ in 0..ROUNDS {
-        floor =
-            f64::max(floor, pgbench(bed, &application, &passwords.application, BARE_INSERT, seconds).await?);
-        in_sql = f64::max(
-            in_sql,
-            pgbench(bed, &application, &passwords.application, APPEND_EVENT, seconds).await?,
-        );
+        floor = f64::max(floor, by_pgbench(BARE_INSERT).await?);
+        in_sql = f64::max(in_sql, by_pgbench(APPEND_EVENT).await?);
         in_crate = f64::max(in_crate, through_crate(&store(&application, &passwords).await?, seconds).await?);
+        in_groups = f64::max(in_groups, grouped(&store(&application, &passwords).await?, seconds).await?);
     }
     let figure =
         |measure, value| Figure { bench: "append", measure, value, unit: "appends/s", floor: Some(floor) };
-    let mut figures = vec![figure("append.sql", in_sql), figure("append.crate", in_crate)];
+    let mut figures = vec![
+        figure("append.sql", in_sql),
+        figure("append.crate", in_crate),
+        figure("append.grouped", in_groups),
+    ];
     if options.long {
         figures.push(append_long::measure(bed, options).await?);
     }
     Ok(figures)
-}
-
-async fn pgbench(
-    bed: &Bed,
-    application: &PgConnectOptions,
-    password: &str,
-    script: &str,
-    seconds: u32,
-) -> anyhow::Result<f64> {
-    let file = bed.directory.join("bench.sql");
-    tokio::fs::write(&file, script.replace("{DATA}", DATA).replace("{METADATA}", METADATA)).await?;
-    let output = Command::new(pgbench_program()?)
-        .args(["-n", "-M", "prepared", "-j", "2", "-h", "127.0.0.1", "-U", APPLICATION_ROLE])
-        .args([
-            "-c",
-            &WRITERS.to_string(),
-            "-T",
-            &seconds.to_string(),
-            "-p",
-            &application.get_port().to_string(),
-        ])
-        .arg("-f")
-        .arg(&file)
-        .arg(DATABASE)
-        .env("PGPASSWORD", password)
-        .output()
-        .await
-        .context("pgbench did not start")?;
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let rate = text.lines().find_map(|line| line.strip_prefix("tps = ")?.split(' ').next()?.parse().ok());
-    rate.with_context(|| format!("pgbench: {}{text}", String::from_utf8_lossy(&output.stderr)))
-}
-
-/// Beside the server's other programs, as Debian has it, or on the path.
-fn pgbench_program() -> anyhow::Result<PathBuf> {
-    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
-    let mut programs: Vec<PathBuf> = versions
-        .map(|version| version.path().join("bin/pgbench"))
-        .filter(|program| program.exists())
-        .collect();
-    programs.sort();
-    Ok(programs.pop().unwrap_or_else(|| PathBuf::from("pgbench")))
 }
 
 /// As the roles connect.
@@ -119,27 +79,52 @@ pub(super) async fn store(application: &PgConnectOptions, passwords: &Passwords)
 
 /// New streams with UUIDv7 in their names, as the API makes them.
 pub(super) async fn through_crate(store: &Store, seconds: u32) -> anyhow::Result<f64> {
-    let (done, appended) = (Arc::new(std::sync::atomic::AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
-    let mut writers = tokio::task::JoinSet::new();
-    for _ in 0..WRITERS {
-        let (store, done, appended) = (store.clone(), Arc::clone(&done), Arc::clone(&appended));
-        writers.spawn(async move {
-            while !done.load(Ordering::Relaxed) {
-                store.append(vec![event()?]).await?;
-                appended.fetch_add(1, Ordering::Relaxed);
-            }
-            anyhow::Ok(())
-        });
-    }
-    let start = Instant::now();
-    tokio::time::sleep(Duration::from_secs(seconds.into())).await;
-    let rate = rate(appended.load(Ordering::Relaxed), start.elapsed());
-    done.store(true, Ordering::Relaxed);
-    while let Some(writer) = writers.join_next().await {
-        writer??;
-    }
+    let rate = counted(WRITERS, seconds, || async { Ok(store.append(vec![event()?]).await?) }).await?;
     store.pool().close().await;
     Ok(rate)
+}
+
+/// Units of work of one event that share their appends.
+async fn grouped(store: &Store, seconds: u32) -> anyhow::Result<f64> {
+    let group = Group::new(store.clone());
+    let append = || async {
+        let event = event()?;
+        let done = group.try_run(
+            || Context::at_rest("bench"),
+            None,
+            move |unit| {
+                unit.append(vec![event.clone()]);
+                Box::pin(async { Ok::<_, event_store::Error>(()) })
+            },
+        );
+        Ok(done.await.context("a group was not committed")??)
+    };
+    let rate = counted(GROUPED_WRITERS, seconds, append).await?;
+    store.pool().close().await;
+    Ok(rate)
+}
+
+/// How often a second so many writers get it done.
+pub(super) async fn counted<T, F: Future<Output = anyhow::Result<T>>>(
+    writers: u32,
+    seconds: u32,
+    once: impl Fn() -> F,
+) -> anyhow::Result<f64> {
+    let (start, limit) = (Instant::now(), Duration::from_secs(seconds.into()));
+    let writer = || async {
+        let mut done = 0_u64;
+        while start.elapsed() < limit {
+            once().await?;
+            done += 1;
+        }
+        anyhow::Ok(done)
+    };
+    let done = try_join_all((0..writers).map(|_| writer())).await?;
+    Ok(rate(done.into_iter().sum(), start.elapsed()))
+}
+
+fn filled(script: &str) -> String {
+    script.replace("{DATA}", DATA).replace("{METADATA}", METADATA)
 }
 
 pub(super) fn event() -> anyhow::Result<NewEvent> {

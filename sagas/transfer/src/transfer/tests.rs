@@ -155,6 +155,28 @@ fn a_time_out_of_before_there_was_a_policy_asks_for_a_person_at_once() {
         .then_types(&["SubmissionTimedOut", "OperatorAttentionRequired"]);
 }
 
+#[test]
+fn when_the_adapter_gives_up_the_deadline_rule_is_still_kept() {
+    let undetermined = TransferCommand::RecordUndetermined { uetr: UETR, attempts: 5 };
+    let submitted = submitted_under(HoldPolicy::ReleaseAtDeadline);
+    let then = given::<Transfer>(submitted.clone()).when(undetermined).then_types(&["ClearingUndetermined"]);
+    assert!(then.state().unwrap().deadline().is_some());
+    let given_up = [submitted, vec![ClearingUndetermined { uetr: UETR, attempts: 5 }.into()]].concat();
+    let then = given::<Transfer>(given_up).when(time_out());
+    then.then_types(&["SubmissionTimedOut", "Released", "OperatorAttentionRequired"]);
+}
+
+#[test]
+fn an_answer_about_what_was_never_submitted_stops_it() {
+    let contradicted = ClearingContradicted { uetr: UETR, answer: "settled".to_owned() };
+    let history = vec![requested().into(), contradicted.into(), attention(CONTRADICTED)];
+    let submission = policy(HoldPolicy::HoldUntilResolved);
+    let confirm =
+        TransferCommand::ConfirmReservation { reservation_id: ID, approve_within: None, submission };
+    given::<Transfer>(history.clone()).when(confirm).then_types(&[]);
+    given::<Transfer>(history).when(TransferCommand::Cancel).then_refused(&TransferRefusal::TooLateToCancel);
+}
+
 /// The histories that lead to each state, by its name.
 fn states() -> Vec<(&'static str, Vec<TransferEvent>)> {
     let succeeded = [submitted(), vec![Captured { reservation_id: ID }.into(), Succeeded {}.into()]].concat();

@@ -1,21 +1,18 @@
-//! The relay under test: this program once more, as its users run it, so that CPU and memory are its own.
+//! The relay under test.
 
-use std::process::Stdio;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use event_store::{APPLICATION_ROLE, RELAY_ROLE};
-use rustix::process::{Pid, Signal, kill_process};
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, Command};
 
 use super::ground::Ground;
+use crate::bench::program::Program;
 
 const POLL: Duration = Duration::from_millis(5);
 const START_LIMIT: Duration = Duration::from_secs(30);
 
 pub(super) struct RelayChild {
-    child: Child,
+    program: Program,
     pub(super) pid: u32,
     pub(super) ops_url: String,
 }
@@ -23,7 +20,7 @@ pub(super) struct RelayChild {
 impl RelayChild {
     /// Returns as soon as its process runs; until it reads the slot it may have a refill to do.
     pub(super) async fn spawn(ground: &Ground, slot: &str, further: &[&str]) -> anyhow::Result<Self> {
-        let settings = [
+        let mut settings = vec![
             "transport=kafka".to_owned(),
             format!("core.database.database_url={}", ground.url(APPLICATION_ROLE)),
             format!("core.database.relay_url={}", ground.url(RELAY_ROLE)),
@@ -32,26 +29,9 @@ impl RelayChild {
             format!("kafka.prefix={slot}."),
             "ops.listen=127.0.0.1:0".to_owned(),
         ];
-        let mut child = Command::new(std::env::current_exe()?)
-            .args(["--log", "warn"])
-            .args(
-                settings
-                    .iter()
-                    .map(String::as_str)
-                    .chain(further.iter().copied())
-                    .flat_map(|it| ["--set", it]),
-            )
-            .args(["relay", "run", "core"])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()?;
-        let pid = child.id().context("the relay has ended")?;
-        let output = child.stdout.take().context("the relay has no output")?;
-        let line = BufReader::new(output).lines().next_line().await?.context("the relay did not start")?;
-        let ops_url =
-            line.strip_prefix("listening ops ").context("the relay says something else")?.to_owned();
-        Ok(Self { child, pid, ops_url })
+        settings.extend(further.iter().map(|&setting| setting.to_owned()));
+        let program = Program::spawn(&settings, &["relay", "run", "core"], "ops").await?;
+        Ok(Self { pid: program.pid, ops_url: program.url.clone(), program })
     }
 
     /// Returns as soon as it reads the slot.
@@ -69,15 +49,8 @@ impl RelayChild {
         Ok(line.with_context(|| format!("the relay exports no {counter}"))?.parse()?)
     }
 
-    /// As an operator ends it.
-    pub(super) async fn stop(mut self) -> anyhow::Result<()> {
-        let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw).context("no pid")?;
-        kill_process(pid, Signal::INT)?;
-        let status = self.child.wait().await?;
-        if !status.success() {
-            bail!("the relay ended with {status}");
-        }
-        Ok(())
+    pub(super) async fn stop(self) -> anyhow::Result<()> {
+        self.program.stop().await.context("the relay")
     }
 }
 
