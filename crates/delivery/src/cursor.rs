@@ -32,12 +32,15 @@ pub(crate) async fn places(
 ) -> Result<HashMap<String, Place>, sqlx::Error> {
     let streams: Vec<&str> = asked.iter().map(|(stream, _)| *stream).collect();
     let seqs: Vec<i64> = asked.iter().map(|(_, seq)| seq.get()).collect();
+    // Row by row: a join that was planned while the table was small reads all of the handler's cursors, each time.
     let rows: Vec<(String, i64, bool, bool)> = sqlx::query_as(
-        "select asked.stream, coalesce(cursor.seq, 0), parked.stream is not null,
-                exists (select from event where event.stream = asked.stream and event.seq = asked.seq)
-         from unnest($3::text[], $4::bigint[]) as asked (stream, seq)
-         left join cursor on cursor.handler = $1 and cursor.source = $2 and cursor.stream = asked.stream
-         left join parked on parked.handler = $1 and parked.source = $2 and parked.stream = asked.stream",
+        "select asked.stream,
+                coalesce((select seq from cursor
+                          where handler = $1 and source = $2 and cursor.stream = asked.stream), 0),
+                (select true from parked
+                 where handler = $1 and source = $2 and parked.stream = asked.stream limit 1) is not null,
+                (select true from event where event.stream = asked.stream and event.seq = asked.seq) is not null
+         from unnest($3::text[], $4::bigint[]) as asked (stream, seq)",
     )
     .bind(identity.handler)
     .bind(identity.source)
@@ -66,9 +69,9 @@ pub(crate) async fn advance(
              select $1, $2, stream, after from step where before = 0 order by stream
              on conflict do nothing returning 1
          ), moved as (
-             update cursor set seq = step.after from step
-             where cursor.handler = $1 and cursor.source = $2 and cursor.stream = step.stream
-               and step.before > 0 and cursor.seq = step.before
+             update cursor set seq = ($5::bigint[])[array_position($3::text[], stream)]
+             where handler = $1 and source = $2 and stream = any($3::text[])
+               and seq = nullif(($4::bigint[])[array_position($3::text[], stream)], 0)
              returning 1
          )
          select 1 from started union all select 1 from moved",

@@ -38,6 +38,7 @@ const MANY: u32 = 64;
 const WARM_SECONDS: u32 = 2;
 const EXTERNAL_PER_CLIENT: u32 = 40;
 const EXTERNAL_LIMIT: Duration = Duration::from_secs(120);
+const REST_LIMIT: Duration = Duration::from_secs(120);
 /// The count is work for the server too.
 const POLL: Duration = Duration::from_millis(100);
 const OTHER_BANK: &str = "DE89370400440532013000";
@@ -79,10 +80,14 @@ pub(super) async fn measure(bed: &Bed, options: &BenchOptions) -> anyhow::Result
         let n = turn.fetch_add(1, Ordering::Relaxed);
         platform.book(accounts[1 + n % (ACCOUNTS - 1)], hot)
     };
+    until_at_rest(&mut connection).await?;
     counted(FEW, WARM_SECONDS, cold).await?;
     let few = counted(FEW, options.seconds, cold).await?;
+    until_at_rest(&mut connection).await?;
     let many = counted(MANY, options.seconds, cold).await?;
+    until_at_rest(&mut connection).await?;
     let over_one = counted(MANY, options.seconds, to_hot).await?;
+    until_at_rest(&mut connection).await?;
     let external = platform.external(&mut connection, &accounts).await?;
     platform.stop().await?;
     let figure =
@@ -183,6 +188,24 @@ impl Platform {
         self.serve.stop().await.context("the platform")?;
         self.house.stop().await.context("the clearing house")
     }
+}
+
+/// The handlers have done what there was to do.
+async fn until_at_rest(connection: &mut PgConnection) -> anyhow::Result<()> {
+    let start = Instant::now();
+    // What they do is read from the log once more.
+    for _ in 0..2 {
+        let end: String =
+            sqlx::query_scalar("select pg_current_wal_lsn()::text").fetch_one(&mut *connection).await?;
+        let is_done = "select (select bool_and(confirmed_flush_lsn >= $1::pg_lsn) from pg_replication_slots
+                               where database = current_database())
+                           and not exists (select from handler where behind)";
+        while !sqlx::query_scalar::<_, bool>(is_done).bind(&end).fetch_one(&mut *connection).await? {
+            ensure!(start.elapsed() < REST_LIMIT, "the handlers do not come to rest within two minutes");
+            tokio::time::sleep(POLL).await;
+        }
+    }
+    Ok(())
 }
 
 async fn open_accounts(store: &Store) -> anyhow::Result<Vec<Uuid>> {
