@@ -4,7 +4,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use instant::SubmissionEvent;
-use jiff::Timestamp;
 use ledger::{AccountEvent, LedgerAccount, Posting};
 use transfer::{HoldPolicy, TransferEvent};
 use uuid::Uuid;
@@ -21,6 +20,9 @@ pub fn audit(story: &Story) -> Vec<String> {
         audit.transfer(*id, events);
     }
     audit.settlement();
+    for id in std::mem::take(&mut audit.holds).into_keys() {
+        audit.expect(false, "a hold belongs to no transfer", id);
+    }
     audit.violations
 }
 
@@ -41,8 +43,12 @@ struct Course {
     succeeded: bool,
     failed: bool,
     cancelled: bool,
+    /// Since it was submitted, if it was.
     attention: bool,
-    waits_until: Option<Timestamp>,
+    contradicted: bool,
+    released: bool,
+    /// With the rail, under its deadline rule, and without the rail's answer.
+    waits_by_rule: bool,
 }
 
 impl Course {
@@ -67,6 +73,9 @@ impl Audit<'_> {
     fn rest(&mut self) {
         if !self.story.came_to_rest {
             self.violations.push("the run does not come to rest".to_owned());
+        }
+        for id in &self.story.refused {
+            self.violations.push(format!("an account refused what the saga had decided: {id}"));
         }
         for (id, early) in &self.story.fired_early {
             self.violations.push(format!("a deadline fired {early:#} early: {id}"));
@@ -152,16 +161,18 @@ impl Audit<'_> {
         self.expect(ends <= 1, "a transfer has ended in two ways", id);
         let is_explained = course.has_ended() || course.attention;
         self.expect(is_explained, "a transfer neither ends nor asks for a person", id);
-        self.expect(course.waits_until.is_none() || !course.has_ended(), "what has ended still waits", id);
 
         let entry = self.story.house.get(&request.uetr);
         let is_contradicted = entry.is_some_and(|entry| entry.is_contradicted);
         let is_settled = entry.is_some_and(crate::house::Entry::is_settled);
         let hold = self.holds.remove(&id).unwrap_or_default();
-        let is_closed = hold.reserved == hold.released + hold.captured;
-        if course.has_ended() {
-            self.expect(is_closed, "a transfer has ended and its hold is not what was held", id);
+        let left = hold.reserved - hold.released - hold.captured;
+        if course.has_ended() || course.released {
+            self.expect(left == 0, "a transfer has ended and its hold is not what was held", id);
+        } else {
+            self.expect(left == hold.reserved, "a hold was touched while the outcome is open", id);
         }
+        self.expect(!course.waits_by_rule, "the rail's deadline rule was not kept", id);
         self.expect(hold.captures + hold.releases <= 1, "a hold has ended twice", id);
         let paid = hold.captures + hold.paid_late;
         self.expect(paid <= 1, "a payment was taken from the account twice", id);
@@ -202,7 +213,7 @@ impl Audit<'_> {
         let events = self.story.submissions.get(&id).into_iter().flatten();
         let is_heard =
             events.into_iter().any(|event| matches!(event, SubmissionEvent::AnswerContradicted(_)));
-        let is_seen = !is_heard || course.attention;
+        let is_seen = !is_heard || course.contradicted;
         self.expect(is_seen, "the rail contradicts itself, and nobody is asked", id);
     }
 
@@ -249,15 +260,17 @@ fn course(events: &[TransferEvent]) -> Course {
             TransferEvent::Failed(_) => course.failed = true,
             TransferEvent::Cancelled(_) => course.cancelled = true,
             TransferEvent::OperatorAttentionRequired(_) => course.attention = true,
-            TransferEvent::SubmissionInitiated(event) => course.waits_until = Some(event.deadline.due_at),
-            TransferEvent::ApprovalRequested(event) => course.waits_until = Some(event.deadline.due_at),
-            TransferEvent::SubmissionTimedOut(event) => {
-                course.waits_until = event.deadline.map(|deadline| deadline.due_at);
+            TransferEvent::SubmissionInitiated(event) => {
+                course.attention = false;
+                let hold = event.on_timeout.map(|on_timeout| on_timeout.hold);
+                course.waits_by_rule = hold == Some(HoldPolicy::ReleaseAtDeadline);
             }
+            TransferEvent::ClearingContradicted(_) => course.contradicted = true,
+            TransferEvent::ClearingSettled(_) | TransferEvent::ClearingRejected(_) => {
+                course.waits_by_rule = false;
+            }
+            TransferEvent::Released(_) => (course.released, course.waits_by_rule) = (true, false),
             _ => {}
-        }
-        if course.has_ended() || course.attention {
-            course.waits_until = None;
         }
     }
     course

@@ -2,7 +2,9 @@
 
 use ledger::{AccountCommand, AccountEvent, Balances, Debited, FundsCaptured, LedgerAccount, Posting};
 use money::Money;
-use transfer::{Failed, FailureReason, Released, Requested, TransferEvent};
+use transfer::{
+    Captured, Failed, FailureReason, OperatorAttentionRequired, Released, Requested, Succeeded, TransferEvent,
+};
 use uuid::Uuid;
 
 use crate::world::{World, dkk};
@@ -20,7 +22,7 @@ pub enum Defect {
     NewIdentifiers,
     /// A time-out is taken for a no: the payment fails without the rail having said so.
     TimeoutIsFailure,
-    /// Deadlines are not kept.
+    /// The deadlines of transfers are not kept.
     LoseDeadlines,
     /// What the rail has answered does not reach core.
     LoseAnswers,
@@ -32,10 +34,16 @@ pub enum Defect {
     Overdraw,
     /// A deadline fires as soon as it is set.
     FireEarly,
+    /// Once the adapter has given up, the rail's deadline rule is forgotten.
+    ForgetTheRule,
+    /// A transfer succeeds by the time-out alone.
+    TimeoutIsSuccess,
+    /// A payment is taken from the account once more.
+    CaptureTwice,
 }
 
 impl Defect {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 14] = [
         Self::SkipRelease,
         Self::CaptureAndRelease,
         Self::ReleaseOnTimeout,
@@ -47,6 +55,9 @@ impl Defect {
         Self::OneLeggedPosting,
         Self::Overdraw,
         Self::FireEarly,
+        Self::ForgetTheRule,
+        Self::TimeoutIsSuccess,
+        Self::CaptureTwice,
     ];
 }
 
@@ -60,12 +71,26 @@ impl World {
                 let reason = FailureReason::RejectedByClearing { reason_code: "TM01".to_owned() };
                 vec![released.into(), Failed { reason }.into()]
             }
+            Some(Defect::TimeoutIsSuccess) => {
+                vec![Captured { reservation_id }.into(), Succeeded {}.into()]
+            }
             _ => return,
         };
+        let is_capture = self.defect == Some(Defect::TimeoutIsSuccess);
         let from = self.transfers.state(transfer).map(|transfer| transfer.request.from_account);
         self.transfers.append(transfer, events);
         if let Some(from) = from {
-            self.account(from, AccountCommand::Release { reservation_id });
+            let release = AccountCommand::Release { reservation_id };
+            let capture = AccountCommand::Capture { reservation_id };
+            self.account(from, if is_capture { capture } else { release });
+        }
+    }
+
+    /// As if nothing was to come any more.
+    pub(crate) fn forget_the_rule(&mut self, transfer: Uuid) {
+        if self.defect == Some(Defect::ForgetTheRule) {
+            let reason = "the adapter has given up".to_owned();
+            self.transfers.append(transfer, vec![OperatorAttentionRequired { reason }.into()]);
         }
     }
 
@@ -75,6 +100,13 @@ impl World {
             (Some(Defect::SkipRelease), AccountCommand::Release { .. }) => return vec![],
             (Some(Defect::CaptureMore), AccountCommand::Capture { .. }) => {
                 return self.capture_more(request);
+            }
+            (Some(Defect::CaptureTwice), AccountCommand::Capture { reservation_id }) => {
+                let amount = request.amount;
+                let again = AccountCommand::CaptureLate { reservation_id: *reservation_id, amount };
+                let captured = self.account(request.from_account, command);
+                self.account(request.from_account, again);
+                return captured;
             }
             (Some(Defect::CaptureAndRelease), AccountCommand::Capture { reservation_id }) => {
                 let (account, reservation_id) = (request.from_account, *reservation_id);

@@ -1,12 +1,12 @@
 //! Transfers without servers: the real state machines of core and adapter, a clearing house, and a schedule of deliveries,
-//! repetitions, losses, delays and crashes that follows from a seed alone.
+//! repetitions, losses, delays and outages that follows from a seed alone.
 //!
 //! ```text
 //! seed ─► world: customers ─► transfer, account ─► payment.v1 ─► submission ══ lost, late, twice ══► house
 //!                                     ▲                              │                               │
 //!                                     └──────── clearing.v1 ◄────────┴───────────────────────────────┘
 //!                  │
-//!                  └─► the story of what happened ─► auditor: invariants, from the raw events and the house's book alone
+//!                  └─► the story of what happened ─► auditor: invariants, from the raw events, the house's book and what was sent
 //! ```
 //!
 //! What a handler does is the handlers' own code as far as it is pure ([`transfer::on_account`], [`transfer::payment_of`],

@@ -66,8 +66,17 @@ fn every_defect_is_seen() {
         (Defect::OneLeggedPosting, "postings do not sum to zero"),
         (Defect::Overdraw, "an account is overdrawn"),
         (Defect::FireEarly, "a deadline fired"),
+        (Defect::ForgetTheRule, "the rail's deadline rule was not kept"),
+        (Defect::TimeoutIsSuccess, "succeeded, and the house has not paid"),
+        (Defect::CaptureTwice, "a payment was taken from the account twice"),
+        (Defect::NewIdentifiers, "the house has paid twice"),
+        (Defect::LoseAnswers, "the adapter knows of the rejection, and core does not"),
+        (Defect::LoseAnswers, "the rail contradicts itself, and nobody is asked"),
+        (Defect::CaptureMore, "more was taken from holds than was held"),
     ];
-    assert_eq!(expected.len(), Defect::ALL.len());
+    for defect in Defect::ALL {
+        assert!(expected.iter().any(|(expected, _)| *expected == defect), "{defect:?}");
+    }
     for (defect, violation) in expected {
         let seen: BTreeSet<String> = (0..SEEDS_OF_A_DEFECT)
             .flat_map(|seed| audit(&run(seed, Some(defect))))

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use contract::clearing::ClearingEvent;
 use contract::payment::{Party, PaymentEvent, PaymentSubmitted};
 use event::{Aggregate, Context, Deadline};
 use instant::{RetryPolicy, Submission, SubmissionCommand, SubmissionEvent};
@@ -23,7 +24,8 @@ use crate::streams::Streams;
 const ACCOUNTS: usize = 3;
 const TRANSFERS: usize = 12;
 const FUNDS: i64 = 1_000;
-const ANSWER_WITHIN: SignedDuration = SignedDuration::from_secs(10);
+/// Now before, now after the adapter has given up.
+const ANSWER_WITHIN: SignedDuration = SignedDuration::from_secs(20);
 /// Shorter than all tries of the adapter's together, so that each can be the first to give up.
 const RESOLVE_WITHIN: SignedDuration = SignedDuration::from_secs(15);
 const RESERVE_WITHIN: SignedDuration = SignedDuration::from_secs(5);
@@ -45,6 +47,8 @@ pub struct Story {
     pub house: BTreeMap<Uuid, Entry>,
     /// The identifiers of each attempt that was made, by transfer.
     pub attempts: BTreeMap<Uuid, Vec<(Uuid, String)>>,
+    /// What an account has refused although the saga had decided it.
+    pub refused: Vec<Uuid>,
     /// Deadlines that fired and led to something, with how much too early.
     pub fired_early: Vec<(Uuid, SignedDuration)>,
     /// No step was left to do.
@@ -61,11 +65,11 @@ enum Step {
     Cancel { transfer: Uuid },
     Spend { account: Uuid, amount: Money },
     Submit(PaymentSubmitted),
-    Clear(contract::clearing::ClearingEvent),
+    Clear(ClearingEvent),
     TransferDeadline { transfer: Uuid, deadline: Deadline },
     SubmissionDeadline { submission: Uuid, deadline: Deadline },
     Arrive { submission: Uuid, uetr: Uuid, attempt: u32 },
-    Enquire { submission: Uuid, uetr: Uuid, enquiry: u32 },
+    Enquire { submission: Uuid, uetr: Uuid, attempt: u32, enquiry: u32 },
     Contradict { submission: Uuid, uetr: Uuid },
     Hear { submission: Uuid, command: SubmissionCommand },
 }
@@ -83,6 +87,7 @@ pub(crate) struct World {
     submissions: Streams<Submission>,
     house: House,
     attempts: BTreeMap<Uuid, Vec<(Uuid, String)>>,
+    refused: Vec<Uuid>,
     fired_early: Vec<(Uuid, SignedDuration)>,
     account_ids: Vec<Uuid>,
 }
@@ -102,6 +107,7 @@ pub fn run(seed: u64, defect: Option<Defect>) -> Story {
         submissions: Streams::default(),
         house: House::default(),
         attempts: BTreeMap::new(),
+        refused: Vec::new(),
         fired_early: Vec::new(),
         account_ids: Vec::new(),
     };
@@ -122,6 +128,7 @@ pub fn run(seed: u64, defect: Option<Defect>) -> Story {
         submissions: world.submissions.events,
         house: world.house.book,
         attempts: world.attempts,
+        refused: world.refused,
         fired_early: world.fired_early,
     }
 }
@@ -182,8 +189,12 @@ impl World {
                 self.submission(payment.payment_id, SubmissionCommand::Request(payment));
             }
             Step::Clear(event) => {
+                let gives_up = matches!(event, ClearingEvent::PaymentOutcomeUnknown(_));
                 let (transfer, command) = transfer::command_of(event);
                 self.transfer(transfer, command);
+                if gives_up {
+                    self.forget_the_rule(transfer);
+                }
             }
             Step::TransferDeadline { transfer, deadline } => self.fire_transfer(transfer, deadline),
             Step::SubmissionDeadline { submission, deadline } => {
@@ -194,9 +205,9 @@ impl World {
                 }
             }
             Step::Arrive { submission, uetr, attempt } => self.arrive(submission, uetr, attempt),
-            Step::Enquire { submission, uetr, enquiry } => {
+            Step::Enquire { submission, uetr, attempt, enquiry } => {
                 let answer = self.house.find(uetr);
-                let command = SubmissionCommand::RecordEnquiry { enquiry, answer, policy: RETRIES };
+                let command = SubmissionCommand::RecordEnquiry { attempt, enquiry, answer, policy: RETRIES };
                 self.send_back(submission, command);
             }
             Step::Contradict { submission, uetr } => {
@@ -290,9 +301,15 @@ impl World {
         let Some(payment) = self.submissions.state(submission).map(|submission| submission.payment) else {
             return;
         };
+        let policy = RETRIES;
         if self.chance(5) {
-            let (reason, policy) = ("the house is closed".to_owned(), RETRIES);
+            let reason = "the house is closed".to_owned();
             self.send_back(submission, SubmissionCommand::RecordNotSent { attempt, reason, policy });
+            return;
+        }
+        if self.chance(3) {
+            let reason = "the house does not read it".to_owned();
+            self.send_back(submission, SubmissionCommand::RecordRefused { attempt, reason, policy });
             return;
         }
         let is_rejected = self.chance(15);
@@ -327,6 +344,9 @@ impl World {
             let Some(on_account) = transfer::on_account(&state.request, &event) else { continue };
             let is_late = matches!(on_account, AccountCommand::CaptureLate { .. });
             let done = self.follow(&state.request, on_account);
+            if done.is_empty() && self.defect.is_none() {
+                self.refused.push(id);
+            }
             if is_late {
                 let covered = done.iter().any(|event| matches!(event, AccountEvent::LateCaptured(_)));
                 let outcome = TransferCommand::RecordLateCapture { covered };
@@ -362,7 +382,8 @@ impl World {
                 SubmissionEvent::EnquiryStarted(started) if !self.chance(25) => {
                     let (submission, uetr) = (id, state.payment.uetr);
                     let later = self.millis(0..1_000);
-                    self.after(later, Step::Enquire { submission, uetr, enquiry: started.enquiry });
+                    let (attempt, enquiry) = (started.attempt, started.enquiry);
+                    self.after(later, Step::Enquire { submission, uetr, attempt, enquiry });
                 }
                 _ => {}
             }
@@ -406,11 +427,13 @@ impl World {
     /// The scheduler fires a deadline a little late, and now and then twice.
     fn keep(&mut self, deadline: Deadline, step: &Step) {
         match self.defect {
-            Some(Defect::LoseDeadlines) => return,
+            Some(Defect::LoseDeadlines) if matches!(step, Step::TransferDeadline { .. }) => return,
             Some(Defect::FireEarly) => return self.after(SignedDuration::ZERO, step.clone()),
             _ => {}
         }
-        let wait = deadline.due_at.duration_since(self.now) + self.millis(0..200);
+        // Now and then no scheduler runs for a while.
+        let limit = if self.chance(3) { 20_000 } else { 200 };
+        let wait = deadline.due_at.duration_since(self.now) + self.millis(0..limit);
         self.after(wait, step.clone());
         if self.chance(10) {
             let later = self.millis(0..5_000);
