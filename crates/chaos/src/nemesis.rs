@@ -27,7 +27,7 @@ const STANDBY_EVERY: u32 = 4;
 const UNPREPARED_EVERY: u32 = 2;
 /// More than there are duplicates in Kafka, which hide as many that are under way.
 const UNDER_WAY_MIN: u64 = 200;
-const UNDER_WAY_LIMIT: Duration = Duration::from_secs(3);
+const UNDER_WAY_LIMIT: Duration = Duration::from_secs(6);
 /// A broker that died is noticed after 3 s.
 const ELECTION_LIMIT: Duration = Duration::from_secs(15);
 
@@ -238,7 +238,8 @@ async fn until_under_way(run: &mut Run) {
     for proxy in &run.site.broker_proxies {
         proxy.hold_upstream().await;
     }
-    let enough = run.witness.events() + UNDER_WAY_MIN;
+    // What was sent twice counts among the records, and would hide as many that are under way.
+    let enough = run.witness.events().max(run.sampler.records().await) + UNDER_WAY_MIN;
     run.within(UNDER_WAY_LIMIT, |run| run.witness.events() >= enough).await;
 }
 
