@@ -11,7 +11,7 @@
 //! notices it for streams that it writes to, and the commit looks after those that were only read. What fails on a state that is
 //! remembered, or not committed yet, is decided again, alone, on the state of now.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use event::{Context, StreamName};
@@ -143,12 +143,11 @@ async fn lead(store: Store, mut jobs: mpsc::Receiver<Job>) {
 /// Takes whom it has answered out of those who wait. Returns the states as they are then.
 async fn commit_together(store: &Store, memory: Memory, waiting: &mut Vec<Job>) -> Result<Memory, Error> {
     let mut unit = store.begin_impatient(Context::at_rest(store.service())).await?;
-    let server = unit.server_started().await?;
+    let keys: Vec<&RequestKey> = waiting.iter().filter_map(|job| job.key.as_ref()).collect();
+    let (server, answered) = unit.server_and_answered(&keys).await?;
     if memory.server == Some(server) {
         unit.know(memory.states);
     }
-    let keys: Vec<&RequestKey> = waiting.iter().filter_map(|job| job.key.as_ref()).collect();
-    let answered = if keys.is_empty() { HashSet::new() } else { unit.answered(&keys).await? };
     waiting.retain(|job| job.key.as_ref().is_none_or(|key| !answered.contains(key)));
     let mut decided = Vec::with_capacity(waiting.len());
     let mut left = Vec::with_capacity(waiting.len());

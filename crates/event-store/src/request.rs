@@ -54,26 +54,27 @@ impl UnitOfWork {
 }
 
 impl UnitOfWork {
-    /// Which of these keys have an answer already.
-    pub(crate) async fn answered(&mut self, keys: &[&RequestKey]) -> Result<HashSet<RequestKey>, Error> {
-        let rows: Vec<(String, String, String)> = sqlx::query_as(
-            "select request.principal, request.operation, request.key
-             from unnest($1::text[], $2::text[], $3::text[]) as asked (principal, operation, key)
-             join request using (principal, operation, key)",
+    /// When the server was started, and which of these keys have an answer already.
+    pub(crate) async fn server_and_answered(
+        &mut self,
+        keys: &[&RequestKey],
+    ) -> Result<(Timestamp, HashSet<RequestKey>), Error> {
+        let (started, answered): (jiff_sqlx::Timestamp, Vec<i64>) = sqlx::query_as(
+            "select pg_postmaster_start_time(), array(
+                 select n from unnest($1::text[], $2::text[], $3::text[])
+                     with ordinality as asked (principal, operation, key, n)
+                 where exists (select from request where request.principal = asked.principal
+                     and request.operation = asked.operation and request.key = asked.key))",
         )
         .bind(keys.iter().map(|key| key.principal.as_str()).collect::<Vec<_>>())
         .bind(keys.iter().map(|key| key.operation).collect::<Vec<_>>())
         .bind(keys.iter().map(|key| key.key.as_str()).collect::<Vec<_>>())
         // Planned each time: a plan of the table's first minutes would scan it for ever.
         .persistent(false)
-        .fetch_all(self.connection())
+        .fetch_one(self.connection())
         .await?;
-        let is = |asked: &RequestKey| {
-            rows.iter().any(|(principal, operation, key)| {
-                (principal, operation.as_str(), key) == (&asked.principal, asked.operation, &asked.key)
-            })
-        };
-        Ok(keys.iter().filter(|key| is(key)).map(|key| (*key).clone()).collect())
+        let answered = answered.iter().filter_map(|n| keys.get(usize::try_from(n - 1).ok()?));
+        Ok((started.to_jiff(), answered.map(|key| (*key).clone()).collect()))
     }
 }
 

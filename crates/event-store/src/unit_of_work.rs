@@ -5,7 +5,6 @@ use std::any::Any;
 use std::collections::{HashMap, HashSet};
 
 use event::{Aggregate, Context, Deadline, DomainEvent, NewEvent, RecordedEvent, Seq, Source, StreamName};
-use jiff::Timestamp;
 use sqlx::pool::PoolConnection;
 use sqlx::{PgConnection, Postgres, Transaction};
 use uuid::Uuid;
@@ -225,12 +224,6 @@ impl UnitOfWork {
             states.remove(&event.stream);
         }
         Ok((written, states))
-    }
-
-    pub(crate) async fn server_started(&mut self) -> Result<Timestamp, Error> {
-        let started: jiff_sqlx::Timestamp =
-            sqlx::query_scalar("select pg_postmaster_start_time()").fetch_one(&mut *self.transaction).await?;
-        Ok(started.to_jiff())
     }
 
     /// Gives the unit states that an earlier one has left.
