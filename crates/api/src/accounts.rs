@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use event::Personal;
+use event::{Aggregate, Personal};
 use event_store::{ExecuteError, UnitOfWork};
 use ledger::{Account, AccountCommand, AccountRefusal, Balances};
 use money::{Currency, Money};
@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::body::{Body, NAME_RULE, is_name};
-use crate::idempotency::{Answer, IdempotencyKey, Undecided, once};
+use crate::idempotency::{Answer, IdempotencyKey, Operation, Undecided, once};
 use crate::service::{Id, Service};
 use crate::{Code, Problem};
 
@@ -66,10 +66,8 @@ async fn open(
         return Err(Problem::new(Code::InvalidField, NAME_RULE).at("/owner_name"));
     }
     let currency = fields.currency;
-    once(&service.group, "POST /v1/accounts", key, content, move |unit| {
-        Box::pin(open_in(unit, name.clone(), currency))
-    })
-    .await
+    let operation = Operation { name: "POST /v1/accounts", key, content, reads: Vec::new() };
+    once(&service.group, operation, move |unit| Box::pin(open_in(unit, name.clone(), currency))).await
 }
 
 async fn open_in(unit: &mut UnitOfWork, name: String, currency: Currency) -> Result<Answer, Undecided> {
@@ -95,10 +93,9 @@ async fn deposit(
     // The same key for another account is another request.
     let content = serde_json::json!({ "account_id": id, "body": content });
     let amount = fields.amount;
-    once(&service.group, "POST /v1/accounts/{id}/deposits", key, content, move |unit| {
-        Box::pin(deposit_in(unit, id, amount))
-    })
-    .await
+    let reads = vec![Account::stream(id)];
+    let operation = Operation { name: "POST /v1/accounts/{id}/deposits", key, content, reads };
+    once(&service.group, operation, move |unit| Box::pin(deposit_in(unit, id, amount))).await
 }
 
 async fn deposit_in(unit: &mut UnitOfWork, id: Uuid, amount: Money) -> Result<Answer, Undecided> {

@@ -11,8 +11,8 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use event::{Actor, Context};
-use event_store::{Error, Group, Request, RequestKey, Store, StreamSeq, UnitOfWork};
+use event::{Actor, Context, StreamName};
+use event_store::{Ahead, Error, Group, Request, RequestKey, Store, StreamSeq, UnitOfWork};
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 use serde_json::Value;
@@ -119,20 +119,28 @@ struct Asked<D> {
     decide: D,
 }
 
+/// What is asked for.
+pub(crate) struct Operation {
+    pub(crate) name: &'static str,
+    pub(crate) key: IdempotencyKey,
+    pub(crate) content: Value,
+    /// The aggregates that it is going to look at.
+    pub(crate) reads: Vec<StreamName>,
+}
+
 /// Decides once per key. `decide` is rerun after a conflict and must leave its traces in the unit of work alone.
 pub(crate) async fn once(
     group: &Group,
-    operation: &'static str,
-    key: IdempotencyKey,
-    content: Value,
+    Operation { name: operation, key, content, reads }: Operation,
     decide: impl Decide,
 ) -> Result<Response, Problem> {
     let key = RequestKey { principal: PRINCIPAL.to_owned(), operation, key: key.0 };
+    let ahead = Ahead { key: Some(key.clone()), reads };
     let asked = Arc::new(Asked { key, id: Uuid::now_v7(), at: Timestamp::now(), content, decide });
     let (context, together) = (Arc::clone(&asked), Arc::clone(&asked));
     let done = group.try_run(
         move || context.context(),
-        Some(asked.key.clone()),
+        ahead,
         move |unit| {
             let asked = Arc::clone(&together);
             Box::pin(async move { asked.answer(unit).await })

@@ -10,6 +10,7 @@ use contract::Iban;
 use event::{Aggregate, Personal, RecordedEvent, Seq};
 use event_store::UnitOfWork;
 use jiff::Timestamp;
+use ledger::Account;
 use money::{Currency, Money};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -21,7 +22,7 @@ use uuid::Uuid;
 
 use crate::accounts::refused;
 use crate::body::{Body, NAME_RULE, is_name};
-use crate::idempotency::{Answer, IdempotencyKey, Undecided, once};
+use crate::idempotency::{Answer, IdempotencyKey, Operation, Undecided, once};
 use crate::service::{Id, Service};
 use crate::{Code, Problem};
 
@@ -92,10 +93,12 @@ async fn create(
 ) -> Result<Response, Problem> {
     let request = checked(fields)?;
     let limits = service.limits;
-    once(&service.group, "POST /v1/transfers", key, content, move |unit| {
-        Box::pin(create_in(unit, request.clone(), limits))
-    })
-    .await
+    let mut reads = vec![Account::stream(request.from_account)];
+    if let Beneficiary::Account { account_id } = request.to {
+        reads.push(Account::stream(account_id));
+    }
+    let operation = Operation { name: "POST /v1/transfers", key, content, reads };
+    once(&service.group, operation, move |unit| Box::pin(create_in(unit, request.clone(), limits))).await
 }
 
 async fn create_in(
@@ -215,14 +218,15 @@ async fn deny(
 /// Puts a command to a transfer that exists, once per key.
 async fn command(
     service: &Service,
-    operation: &'static str,
+    name: &'static str,
     id: Uuid,
     key: IdempotencyKey,
     content: Value,
     command: TransferCommand,
 ) -> Result<Response, Problem> {
     let content = json!({ "transfer_id": id, "content": content });
-    once(&service.group, operation, key, content, move |unit| {
+    let operation = Operation { name, key, content, reads: vec![Transfer::stream(id)] };
+    once(&service.group, operation, move |unit| {
         let command = command.clone();
         Box::pin(async move {
             match transfer::apply(unit, id, command).await {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use event::{RecordedEvent, Seq, StreamName};
+use event_store::StreamSeq;
 use futures::StreamExt;
 
 use crate::backoff::{conflict_pause, pause};
@@ -13,6 +14,9 @@ use crate::{HistoryError, Stopped, parked};
 
 const EVENTS_A_PAGE: u32 = 200;
 const STREAMS_A_PAGE: u32 = 500;
+const READS_AT_ONCE: usize = 4;
+/// Events whose effects share a transaction.
+const BATCH_EVENTS_MAX: usize = 200;
 const RETRY_INTERVAL: Duration = Duration::from_millis(200);
 
 impl Engine {
@@ -44,17 +48,37 @@ impl Engine {
                     self.insist(|| self.history.streams(category, after.as_ref(), STREAMS_A_PAGE)).await?;
                 let Some(last) = page.last() else { break };
                 after = Some(last.stream.clone());
-                let ends: Vec<(&str, Seq)> = page.iter().map(|at| (at.stream.as_str(), at.seq)).collect();
-                let places = self.places_now(&ends).await?;
-                let missed = page
-                    .into_iter()
-                    .filter(|at| places.get(at.stream.as_str()).is_none_or(|place| place.seq < at.seq));
-                let mut running = futures::stream::iter(missed)
-                    .map(async |at| self.catch_up_stream(&at.stream).await)
-                    .buffer_unordered(self.handler.concurrency());
-                while let Some(done) = running.next().await {
-                    done?;
-                }
+                self.catch_up_to(&page).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The same for these streams, to these ends: what is short of many streams at once, what is long stream by stream.
+    async fn catch_up_to(&self, ends: &[StreamSeq]) -> Result<(), Stopped> {
+        let asked: Vec<(&str, Seq)> = ends.iter().map(|at| (at.stream.as_str(), at.seq)).collect();
+        let places = self.places_now(&asked).await?;
+        let place = |stream: &StreamName| places.get(stream.as_str()).copied().unwrap_or_default().seq;
+        let missed: Vec<(StreamName, Seq)> = ends
+            .iter()
+            .filter(|at| place(&at.stream) < at.seq)
+            .map(|at| (at.stream.clone(), place(&at.stream)))
+            .collect();
+        let mut pages = futures::stream::iter(missed)
+            .map(async |(stream, after)| self.page(&stream, after).await)
+            .buffered(READS_AT_ONCE);
+        let mut batch = Vec::new();
+        while let Some(page) = pages.next().await {
+            batch.extend(page?);
+            if batch.len() >= BATCH_EVENTS_MAX {
+                self.settle(&batch, Parked::Waits).await?;
+                batch.clear();
+            }
+        }
+        self.settle(&batch, Parked::Waits).await?;
+        for at in ends {
+            if at.seq.get() - place(&at.stream).get() > i64::from(EVENTS_A_PAGE) {
+                self.catch_up_stream(&at.stream).await?;
             }
         }
         Ok(())

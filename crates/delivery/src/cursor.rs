@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 
 use event::{Seq, StreamName};
+use serde_json::Value;
 use sqlx::PgConnection;
+use sqlx::types::Json;
 
 use crate::identity::Identity;
 
@@ -52,36 +54,57 @@ pub(crate) async fn places(
     Ok(rows.into_iter().map(place).collect())
 }
 
-/// Moves the cursors by compare-and-set. False when one of them stands elsewhere: another consumer was here.
+/// What came of moving cursors. What it says besides yes, no, yes is to be rolled back.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Moved {
+    /// No: one of them stands elsewhere. Another consumer was here, or events are missing.
+    pub(crate) all: bool,
+    /// One of the streams waits at a parked event.
+    pub(crate) waits: bool,
+    /// The events that were moved to can be read here, or are not of this database.
+    pub(crate) visible: bool,
+}
+
+/// Moves the cursors by compare-and-set.
+///
+/// An upsert, since that probes the index row by row; an update that was planned on an empty table reads all of the handler's
+/// cursors, each time.
 pub(crate) async fn advance(
     connection: &mut PgConnection,
     identity: Identity<'_>,
     steps: &[Step<'_>],
-) -> Result<bool, sqlx::Error> {
+    is_own: bool,
+) -> Result<Moved, sqlx::Error> {
     let streams: Vec<&str> = steps.iter().map(|step| step.stream.as_str()).collect();
-    let froms: Vec<i64> = steps.iter().map(|step| step.from.get()).collect();
+    // An object, which is searched by its key: an upsert sees no column of what it selects from but the table's own.
+    let froms: serde_json::Map<String, Value> =
+        steps.iter().map(|step| (step.stream.to_string(), step.from.get().into())).collect();
     let tos: Vec<i64> = steps.iter().map(|step| step.to.get()).collect();
-    let moved = sqlx::query(
-        "with step as (
-             select * from unnest($3::text[], $4::bigint[], $5::bigint[]) as step (stream, before, after)
-         ), started as (
+    // A row without an xmax is new, which is right only when nothing of its stream was handled before.
+    let (moved, waits, visible): (i64, bool, bool) = sqlx::query_as(
+        "with moved as (
              insert into cursor (handler, source, stream, seq)
-             select $1, $2, stream, after from step where before = 0 order by stream
-             on conflict do nothing returning 1
-         ), moved as (
-             update cursor set seq = ($5::bigint[])[array_position($3::text[], stream)]
-             where handler = $1 and source = $2 and stream = any($3::text[])
-               and seq = nullif(($4::bigint[])[array_position($3::text[], stream)], 0)
-             returning 1
+             select $1, $2, stream, after from unnest($3::text[], $5::bigint[]) as step (stream, after)
+             order by stream
+             on conflict (handler, source, stream) do update set seq = excluded.seq
+                 where cursor.seq = ($4::jsonb ->> cursor.stream)::bigint
+             returning (xmax = 0) = (($4::jsonb ->> stream)::bigint = 0) as as_expected
          )
-         select 1 from started union all select 1 from moved",
+         select (select count(*) from moved where as_expected),
+                exists (select from unnest($3::text[]) as step (stream)
+                        where (select true from parked
+                               where handler = $1 and source = $2 and parked.stream = step.stream limit 1)),
+                not ($6 and exists (select from unnest($3::text[], $5::bigint[]) as step (stream, after)
+                        where (select true from event
+                               where event.stream = step.stream and event.seq = step.after) is null))",
     )
     .bind(identity.handler)
     .bind(identity.source)
     .bind(streams)
-    .bind(froms)
+    .bind(Json(froms))
     .bind(tos)
-    .fetch_all(connection)
+    .bind(is_own)
+    .fetch_one(connection)
     .await?;
-    Ok(moved.len() == steps.len())
+    Ok(Moved { all: usize::try_from(moved) == Ok(steps.len()), waits, visible })
 }

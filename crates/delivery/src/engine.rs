@@ -7,10 +7,11 @@ use event::{Context, RecordedEvent, Seq, StreamName};
 use event_store::{Store, UnitOfWork};
 use futures::future::BoxFuture;
 use jiff::Timestamp;
+use sqlx::PgConnection;
 use tokio_util::sync::CancellationToken;
 
 use crate::backoff::{ATTEMPTS_MAX, CONFLICTS_MAX, conflict_pause, pause};
-use crate::cursor::{self, Place, Step};
+use crate::cursor::{self, Moved, Place, Step};
 use crate::identity::Identity;
 use crate::parked::Blame;
 use crate::unhandled::{HandlerMeters, Unhandled};
@@ -36,6 +37,15 @@ pub struct Engine {
 pub(crate) enum Parked {
     Waits,
     IsRetried,
+}
+
+/// How an attempt knows where the cursors stand.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Start {
+    /// Just before its events, with nothing parked, and aggregates as they are remembered: as is usual. The compare-and-set and
+    /// the append prove it; whatever fails is tried again as below.
+    Assumed,
+    Read,
 }
 
 /// Why an attempt has not settled its events.
@@ -108,8 +118,12 @@ impl Engine {
     ) -> BoxFuture<'a, Result<(), Stopped>> {
         Box::pin(async move {
             let mut tries = Tries::default();
+            let is_usual = parked == Parked::Waits && !event::mutants::active("cursor_outside_transaction");
+            if is_usual && self.attempt(events, parked, Start::Assumed).await.is_ok() {
+                return Ok(());
+            }
             loop {
-                let Err(failure) = self.attempt(events, parked).await else { return Ok(()) };
+                let Err(failure) = self.attempt(events, parked, Start::Read).await else { return Ok(()) };
                 if self.may_retry(&failure, &mut tries).await? {
                     continue;
                 }
@@ -164,32 +178,51 @@ impl Engine {
     }
 
     /// One transaction: the effects of all events, and the cursors.
-    async fn attempt(&self, events: &[Arc<RecordedEvent>], parked: Parked) -> Result<(), Failure> {
+    async fn attempt(
+        &self,
+        events: &[Arc<RecordedEvent>],
+        parked: Parked,
+        start: Start,
+    ) -> Result<(), Failure> {
         let Some(first) = events.first() else { return Ok(()) };
-        let mut unit = self.store.begin(self.context_after(first)).await.map_err(store_failure)?;
-        let places = self.places(&mut unit, events, parked).await?;
+        let context = self.context_after(first);
+        let (mut unit, places) = match start {
+            Start::Assumed => {
+                (self.store.begin_on_memory(context).await.map_err(store_failure)?, places_before(events))
+            }
+            Start::Read => {
+                let mut unit = self.store.begin(context).await.map_err(store_failure)?;
+                let places = self.places(&mut unit, events, parked).await?;
+                (unit, places)
+            }
+        };
         let Plan { steps, handled } = plan(events, &places)?;
         if event::mutants::active("cursor_outside_transaction") {
             let mut connection = self.store.pool().acquire().await.map_err(database_failure)?;
-            cursor::advance(&mut connection, self.identity(), &steps).await.map_err(database_failure)?;
+            self.advance(&mut connection, &steps).await?;
         } else if !steps.is_empty() {
             // Before the effects: another consumer of these events waits here, and not in the handler's own rows, where
             // the lost race would look like a failure of the event.
-            let moved = cursor::advance(unit.connection(), self.identity(), &steps).await;
-            if !moved.map_err(database_failure)? {
+            let moved = self.advance(unit.connection(), &steps).await?;
+            if !moved.all || !moved.visible || moved.waits && parked == Parked::Waits {
                 return Err(Failure::Conflict);
             }
         }
-        let count = handled.len() as u64;
-        for at in handled {
-            unit.set_context(self.context_after(&events[at]));
-            let outcome = self.handler.handle(&events[at], &mut unit).await;
-            outcome.map_err(handler_failure)?;
-        }
+        self.handler.handle_all(&handled, &mut unit).await.map_err(handler_failure)?;
         // What the handler has put into the unit may be what fails here, so it is the event's failure.
         unit.commit().await.map_err(|error| handler_failure(error.into()))?;
-        self.meters.handled.increment(count);
+        self.meters.handled.increment(handled.len() as u64);
         Ok(())
+    }
+
+    async fn advance(&self, connection: &mut PgConnection, steps: &[Step<'_>]) -> Result<Moved, Failure> {
+        let moved = cursor::advance(connection, self.identity(), steps, self.is_own()).await;
+        moved.map_err(database_failure)
+    }
+
+    /// Whether the events stand in the database that the effects go to.
+    fn is_own(&self) -> bool {
+        self.handler.subscription().source == self.store.service()
     }
 
     async fn places(
@@ -206,9 +239,8 @@ impl Engine {
         let asked: Vec<(&str, Seq)> = last.iter().map(|(stream, seq)| (*stream, *seq)).collect();
         let mut places =
             cursor::places(unit.connection(), self.identity(), &asked).await.map_err(database_failure)?;
-        let is_own = self.handler.subscription().source == self.store.service();
         let invisible = places.iter().find(|(_, place)| !place.visible);
-        if let (true, Some((stream, _))) = (is_own, invisible) {
+        if let (true, Some((stream, _))) = (self.is_own(), invisible) {
             return Err(Failure::NotVisible(stream.clone()));
         }
         if parked == Parked::IsRetried {
@@ -267,14 +299,24 @@ impl Engine {
 /// Which cursors move how far, and which events are handled on the way.
 struct Plan<'a> {
     steps: Vec<Step<'a>>,
-    handled: Vec<usize>,
+    handled: Vec<&'a RecordedEvent>,
+}
+
+/// Each stream's place if nothing was handled twice, parked or lost.
+fn places_before(events: &[Arc<RecordedEvent>]) -> HashMap<String, Place> {
+    let mut places = HashMap::new();
+    for event in events {
+        let seq = Seq::new(event.seq.get() - 1);
+        places.entry(event.stream.to_string()).or_insert(Place { seq, ..Place::default() });
+    }
+    places
 }
 
 /// Events at or before a cursor are duplicates, also of an earlier one in the batch; streams that wait do not move.
 fn plan<'a>(events: &'a [Arc<RecordedEvent>], places: &HashMap<String, Place>) -> Result<Plan<'a>, Failure> {
     let mut plan = Plan { steps: Vec::new(), handled: Vec::new() };
     let mut by_stream: HashMap<&str, usize> = HashMap::new();
-    for (at, event) in events.iter().enumerate() {
+    for event in events {
         let place = places.get(event.stream.as_str()).copied().unwrap_or_default();
         if place.parked {
             continue;
@@ -287,7 +329,7 @@ fn plan<'a>(events: &'a [Arc<RecordedEvent>], places: &HashMap<String, Place>) -
         if event.seq != reached.next() {
             return Err(Failure::Gap(event.stream.clone()));
         }
-        plan.handled.push(at);
+        plan.handled.push(event);
         match known {
             Some(step) => plan.steps[step].to = event.seq,
             None => {

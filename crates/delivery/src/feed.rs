@@ -28,7 +28,7 @@ use crate::{Engine, Stopped, registry};
 /// Events that may wait for one worker of a handler.
 const QUEUE_EVENTS_MAX: usize = 2_048;
 /// Events whose effects share a transaction.
-const BATCH_EVENTS_MAX: usize = 64;
+const BATCH_EVENTS_MAX: usize = 256;
 
 /// Streams whose last dropped event is remembered while a handler is behind.
 const DROPPED_STREAMS_MAX: usize = 100_000;

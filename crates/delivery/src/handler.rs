@@ -1,7 +1,7 @@
 //! The code that gets each event of some categories, in stream order, and acts.
 
 use async_trait::async_trait;
-use event::RecordedEvent;
+use event::{Context, RecordedEvent};
 use event_store::UnitOfWork;
 
 use crate::HandleError;
@@ -24,9 +24,20 @@ pub trait Handler: Send + Sync + 'static {
 
     async fn handle(&self, event: &RecordedEvent, unit: &mut UnitOfWork) -> Result<(), HandleError>;
 
+    /// Several events, in order, whose effects share a transaction. For a handler that can do them at once: a read model writes
+    /// all of its rows with one statement.
+    async fn handle_all(&self, events: &[&RecordedEvent], unit: &mut UnitOfWork) -> Result<(), HandleError> {
+        let now = unit.context().now;
+        for event in events {
+            unit.set_context(Context::after(event, unit.service(), self.name(), now));
+            self.handle(event, unit).await?;
+        }
+        Ok(())
+    }
+
     /// How many transactions of it run at once, each for streams of its own. One for a handler whose effects meet
     /// in the same rows.
     fn concurrency(&self) -> usize {
-        4
+        1
     }
 }

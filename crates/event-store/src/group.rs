@@ -7,26 +7,20 @@
 //!              └── what comes meanwhile waits for the next group; a lone one waits for nobody
 //! ```
 //!
-//! The leader remembers the states that it has written last. They may be out of date, as other processes append too: the append
-//! notices it for streams that it writes to, and the commit looks after those that were only read. What fails on a state that is
-//! remembered, or not committed yet, is decided again, alone, on the state of now.
+//! States come from the store's memory at first. What fails on a state that is remembered, or not committed yet, is decided
+//! again, alone, on the state of now.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use event::{Context, StreamName};
 use futures::future::BoxFuture;
-use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::unit_of_work::Loaded;
 use crate::{Error, RequestKey, Store, StreamSeq, UnitOfWork};
 
 const GROUP_MAX: usize = 64;
 /// Who finds so many before them tries alone.
 const WAITING_MAX: usize = 4_096;
-/// Of a few hundred bytes each; when there are more, all are forgotten.
-const STATES_MAX: usize = 100_000;
 
 /// Decides and leaves its traces in the unit's events and requests alone, since it may be taken back and decided again: not
 /// through its connection.
@@ -38,6 +32,15 @@ pub trait Work<T, E>:
 impl<T, E, F> Work<T, E> for F where
     F: for<'a> Fn(&'a mut UnitOfWork) -> BoxFuture<'a, Result<T, E>> + Send + Sync + 'static
 {
+}
+
+/// What is looked up for a whole group at once.
+#[derive(Debug, Default)]
+pub struct Ahead {
+    /// Of the request that the work answers, if it is one: what is answered already is not decided again.
+    pub key: Option<RequestKey>,
+    /// The aggregates that it is going to ask for, as far as that is known.
+    pub reads: Vec<StreamName>,
 }
 
 /// The units of work of one process. Cheap to clone.
@@ -52,19 +55,10 @@ type Decide = Box<dyn for<'a> Fn(&'a mut UnitOfWork) -> BoxFuture<'a, bool> + Se
 
 struct Job {
     context: Box<dyn Fn() -> Context + Send>,
-    /// Of the request that the work answers, if it is one: what is answered already is not decided again.
-    key: Option<RequestKey>,
+    ahead: Ahead,
     decide: Decide,
     /// Dropped: the work is to be run alone.
     done: oneshot::Sender<Done>,
-}
-
-/// What the last group has left.
-#[derive(Default)]
-struct Memory {
-    /// When the server was started. One that was restored, or has taken another's place, may have lost what is remembered.
-    server: Option<Timestamp>,
-    states: HashMap<StreamName, Loaded>,
 }
 
 enum Done {
@@ -90,7 +84,7 @@ impl Group {
     pub async fn try_run<T: Send + 'static, E: Send + 'static>(
         &self,
         context: impl Fn() -> Context + Send + 'static,
-        key: Option<RequestKey>,
+        ahead: Ahead,
         work: impl Work<T, E>,
     ) -> Option<Result<(T, Vec<StreamSeq>), E>> {
         let (work, result) = (Arc::new(work), Arc::new(Mutex::new(None)));
@@ -105,7 +99,7 @@ impl Group {
             })
         });
         let (done, answer) = oneshot::channel();
-        self.queue.try_send(Job { context: Box::new(context), key, decide, done }).ok()?;
+        self.queue.try_send(Job { context: Box::new(context), ahead, decide, done }).ok()?;
         let done = answer.await.ok()?;
         let result = result.lock().unwrap_or_else(PoisonError::into_inner).take()?;
         match (done, result) {
@@ -117,7 +111,6 @@ impl Group {
 }
 
 async fn lead(store: Store, mut jobs: mpsc::Receiver<Job>) {
-    let mut memory = Memory::default();
     let mut waiting = Vec::with_capacity(GROUP_MAX);
     while jobs.recv_many(&mut waiting, GROUP_MAX).await > 0 {
         // Nobody is there any more to be answered.
@@ -125,14 +118,13 @@ async fn lead(store: Store, mut jobs: mpsc::Receiver<Job>) {
         if waiting.is_empty() {
             continue;
         }
-        let mut committed = commit_together(&store, std::mem::take(&mut memory), &mut waiting).await;
+        let mut committed = commit_together(&store, States::Remembered, &mut waiting).await;
         if matches!(committed, Err(Error::Conflict)) {
             // What was remembered is out of date, more likely than that somebody is just now as fast.
-            committed = commit_together(&store, Memory::default(), &mut waiting).await;
+            committed = commit_together(&store, States::OfNow, &mut waiting).await;
         }
         match committed {
-            Ok(left) if left.states.len() <= STATES_MAX => memory = left,
-            Ok(_) | Err(Error::Conflict) => {}
+            Ok(()) | Err(Error::Conflict) => {}
             Err(error) => tracing::debug!(%error, "a group was not committed, each tries alone"),
         }
         // Whoever has no answer yet runs alone.
@@ -140,15 +132,22 @@ async fn lead(store: Store, mut jobs: mpsc::Receiver<Job>) {
     }
 }
 
-/// Takes whom it has answered out of those who wait. Returns the states as they are then.
-async fn commit_together(store: &Store, memory: Memory, waiting: &mut Vec<Job>) -> Result<Memory, Error> {
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum States {
+    Remembered,
+    OfNow,
+}
+
+/// Takes whom it has answered out of those who wait.
+async fn commit_together(store: &Store, states: States, waiting: &mut Vec<Job>) -> Result<(), Error> {
     let mut unit = store.begin_impatient(Context::at_rest(store.service())).await?;
-    let keys: Vec<&RequestKey> = waiting.iter().filter_map(|job| job.key.as_ref()).collect();
-    let (server, answered) = unit.server_and_answered(&keys).await?;
-    if memory.server == Some(server) {
-        unit.know(memory.states);
+    if states == States::Remembered {
+        unit.trust_memory();
     }
-    waiting.retain(|job| job.key.as_ref().is_none_or(|key| !answered.contains(key)));
+    let keys: Vec<&RequestKey> = waiting.iter().filter_map(|job| job.ahead.key.as_ref()).collect();
+    let answered = unit.answered(&keys).await?;
+    waiting.retain(|job| job.ahead.key.as_ref().is_none_or(|key| !answered.contains(key)));
+    unit.read_ahead(waiting.iter().flat_map(|job| &job.ahead.reads).cloned().collect()).await?;
     let mut decided = Vec::with_capacity(waiting.len());
     let mut left = Vec::with_capacity(waiting.len());
     // Until the group has committed, lest they are in its way.
@@ -166,9 +165,9 @@ async fn commit_together(store: &Store, memory: Memory, waiting: &mut Vec<Job>) 
         }
     }
     *waiting = left;
-    let (_, states) = unit.commit_all().await?;
+    unit.commit().await?;
     for (job, written) in waiting.drain(..).zip(decided) {
         let _ = job.done.send(Done::Committed(written));
     }
-    Ok(Memory { server: Some(server), states })
+    Ok(())
 }

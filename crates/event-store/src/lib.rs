@@ -19,6 +19,7 @@ pub use store::{Executed, Store, StreamSeq};
 mod append;
 pub use append::{EVENT_BYTES_MAX, TYPE_BYTES_MAX};
 
+mod memory;
 mod read;
 mod retry;
 
@@ -26,7 +27,7 @@ mod unit_of_work;
 pub use unit_of_work::UnitOfWork;
 
 mod group;
-pub use group::{Group, Work};
+pub use group::{Ahead, Group, Work};
 
 mod request;
 pub use request::{Request, RequestKey};

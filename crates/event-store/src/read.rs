@@ -1,5 +1,7 @@
 //! Reads by stream from a seq.
 
+use std::collections::HashMap;
+
 use event::{Aggregate, Metadata, Position, RecordedEvent, Seq, StreamName};
 use futures::TryStreamExt;
 use serde_json::value::RawValue;
@@ -105,24 +107,81 @@ impl Store {
     }
 }
 
+/// What a fold needs of an event.
+#[derive(sqlx::FromRow)]
+pub(crate) struct Stored {
+    seq: i64,
+    r#type: String,
+    version: i16,
+    data: Json<Box<RawValue>>,
+}
+
+/// An aggregate that is being folded.
+pub(crate) struct Folding<'a, A> {
+    stream: &'a StreamName,
+    pub(crate) state: Option<A>,
+    pub(crate) seq: Seq,
+}
+
+impl<'a, A: Aggregate> Folding<'a, A> {
+    pub(crate) fn new(stream: &'a StreamName) -> Self {
+        Self { stream, state: None, seq: Seq::ZERO }
+    }
+
+    pub(crate) fn fold(&mut self, stored: &Stored) -> Result<(), Error> {
+        self.seq = Seq::new(stored.seq);
+        let event =
+            <A::Event as event::DomainEvent>::decode(&stored.r#type, stored.version, stored.data.get())
+                .map_err(|error| error.at(self.stream, self.seq))?;
+        self.state = A::evolve(self.state.take(), &event);
+        Ok(())
+    }
+}
+
 /// Folds a whole stream.
 pub(crate) async fn load_in<A: Aggregate>(
     connection: &mut PgConnection,
     stream: &StreamName,
 ) -> Result<(Option<A>, Seq), Error> {
-    let mut rows = sqlx::query_as::<_, (i64, String, i16, Json<Box<RawValue>>)>(
+    let mut rows = sqlx::query_as::<_, Stored>(
         "select seq, type, version, data from event where stream = $1 order by seq",
     )
     .bind(stream.as_str())
     .fetch(connection);
-    let (mut state, mut last) = (None, Seq::ZERO);
-    while let Some((seq, event_type, version, data)) = rows.try_next().await? {
-        last = Seq::new(seq);
-        let event = <A::Event as event::DomainEvent>::decode(&event_type, version, data.get())
-            .map_err(|error| error.at(stream, last))?;
-        state = A::evolve(state, &event);
+    let mut folding = Folding::new(stream);
+    while let Some(stored) = rows.try_next().await? {
+        folding.fold(&stored)?;
     }
-    Ok((state, last))
+    Ok((folding.state, folding.seq))
+}
+
+/// The events of several streams, in one round trip. A stream without events is there as well.
+pub(crate) async fn read_streams_in(
+    connection: &mut PgConnection,
+    streams: Vec<StreamName>,
+) -> Result<HashMap<StreamName, Vec<Stored>>, Error> {
+    #[derive(sqlx::FromRow)]
+    struct Numbered {
+        n: i64,
+        #[sqlx(flatten)]
+        stored: Stored,
+    }
+    // Stream by stream: a join of a table that has not been analyzed reads all of it.
+    let rows: Vec<Numbered> = sqlx::query_as(
+        "select n, stored.* from unnest($1::text[]) with ordinality as asked (stream, n),
+             lateral (select seq, type, version, data from event where event.stream = asked.stream order by seq) as stored",
+    )
+    .bind(streams.iter().map(StreamName::as_str).collect::<Vec<_>>())
+    .persistent(false)
+    .fetch_all(connection)
+    .await?;
+    let mut read: Vec<Vec<Stored>> = streams.iter().map(|_| Vec::new()).collect();
+    for Numbered { n, stored } in rows {
+        if let Some(events) = usize::try_from(n - 1).ok().and_then(|n| read.get_mut(n)) {
+            events.push(stored);
+        }
+    }
+    Ok(streams.into_iter().zip(read).collect())
 }
 
 /// The seq of a stream's last event; zero when there is none.

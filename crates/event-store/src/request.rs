@@ -51,30 +51,27 @@ impl UnitOfWork {
             accepted_at: accepted_at.to_jiff(),
         }))
     }
-}
 
-impl UnitOfWork {
-    /// When the server was started, and which of these keys have an answer already.
-    pub(crate) async fn server_and_answered(
-        &mut self,
-        keys: &[&RequestKey],
-    ) -> Result<(Timestamp, HashSet<RequestKey>), Error> {
-        let (started, answered): (jiff_sqlx::Timestamp, Vec<i64>) = sqlx::query_as(
-            "select pg_postmaster_start_time(), array(
-                 select n from unnest($1::text[], $2::text[], $3::text[])
-                     with ordinality as asked (principal, operation, key, n)
-                 where exists (select from request where request.principal = asked.principal
-                     and request.operation = asked.operation and request.key = asked.key))",
+    /// Which of these keys have an answer already.
+    pub(crate) async fn answered(&mut self, keys: &[&RequestKey]) -> Result<HashSet<RequestKey>, Error> {
+        if keys.is_empty() {
+            return Ok(HashSet::new());
+        }
+        let answered: Vec<i64> = sqlx::query_scalar(
+            "select n from unnest($1::text[], $2::text[], $3::text[])
+                 with ordinality as asked (principal, operation, key, n)
+             where exists (select from request where request.principal = asked.principal
+                 and request.operation = asked.operation and request.key = asked.key)",
         )
         .bind(keys.iter().map(|key| key.principal.as_str()).collect::<Vec<_>>())
         .bind(keys.iter().map(|key| key.operation).collect::<Vec<_>>())
         .bind(keys.iter().map(|key| key.key.as_str()).collect::<Vec<_>>())
         // Planned each time: a plan of the table's first minutes would scan it for ever.
         .persistent(false)
-        .fetch_one(self.connection())
+        .fetch_all(self.connection())
         .await?;
         let answered = answered.iter().filter_map(|n| keys.get(usize::try_from(n - 1).ok()?));
-        Ok((started.to_jiff(), answered.map(|key| (*key).clone()).collect()))
+        Ok(answered.map(|key| (*key).clone()).collect())
     }
 }
 

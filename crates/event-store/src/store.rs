@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 use uuid::Uuid;
 
 use crate::append::{Append, append_in};
+use crate::memory::{Loaded, Memory};
 use crate::read::load_in;
 use crate::retry::Conflicts;
 use crate::{Error, ExecuteError, UnitOfWork};
@@ -21,6 +22,7 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 pub struct Store {
     pool: PgPool,
     service: Arc<str>,
+    memory: Arc<Memory>,
     deadline_set: Arc<Notify>,
 }
 
@@ -49,16 +51,23 @@ impl Store {
         let options = options.application_name(&format!("lunaria-{service}"));
         // A pool would try for a long time and not say why.
         PgConnection::connect_with(&options).await?.close().await?;
+        let memory = Arc::new(Memory::default());
+        let remembers = Arc::clone(&memory);
         let pool = PgPoolOptions::new()
             .max_connections(connections_max)
             .acquire_timeout(ACQUIRE_TIMEOUT)
             .test_before_acquire(false)
+            .after_connect(move |connection, _| {
+                let memory = Arc::clone(&remembers);
+                Box::pin(async move {
+                    let started = sqlx::query_scalar("select pg_postmaster_start_time()");
+                    let started: jiff_sqlx::Timestamp = started.fetch_one(connection).await?;
+                    memory.connected_to(started.to_jiff());
+                    Ok(())
+                })
+            })
             .connect_lazy_with(options);
-        Ok(Self::new(service, pool))
-    }
-
-    pub fn new(service: &str, pool: PgPool) -> Self {
-        Self { pool, service: service.into(), deadline_set: Arc::new(Notify::new()) }
+        Ok(Self { pool, service: service.into(), memory, deadline_set: Arc::new(Notify::new()) })
     }
 
     pub fn service(&self) -> &str {
@@ -74,7 +83,15 @@ impl Store {
         Ok(UnitOfWork::new(self.clone(), self.pool.begin().await?, context))
     }
 
-    /// The same, for a unit that others wait behind: it is not to wait for a lock for long.
+    /// The same, on the states that this process remembers. They may be out of date, which the commit finds out: then, and when
+    /// a decision fails, it is to be taken again in a unit of [`Store::begin`].
+    pub async fn begin_on_memory(&self, context: Context) -> Result<UnitOfWork, Error> {
+        let mut unit = self.begin(context).await?;
+        unit.trust_memory();
+        Ok(unit)
+    }
+
+    /// The same as `begin`, for a unit that others wait behind: it is not to wait for a lock for long.
     pub(crate) async fn begin_impatient(&self, context: Context) -> Result<UnitOfWork, Error> {
         let begin = "begin; set local lock_timeout = '250ms'";
         Ok(UnitOfWork::new(self.clone(), self.pool.begin_with(begin).await?, context))
@@ -118,7 +135,7 @@ impl Store {
         command: A::Command,
         context: &Context,
     ) -> Result<Executed<A>, ExecuteError<A::Refusal>> {
-        let stream = A::stream(id);
+        let (stream, epoch) = (A::stream(id), self.memory.epoch());
         let mut connection = self.pool.acquire().await?;
         let (before, mut seq) = load_in::<A>(&mut connection, &stream).await?;
         let events = A::decide(before.as_ref(), command, context).map_err(ExecuteError::Refused)?;
@@ -141,7 +158,12 @@ impl Store {
             unit.append(rows);
             unit.commit().await?;
         }
+        self.memory.keep(epoch, [(stream, Loaded { state: Arc::new(state.clone()), seq })]);
         Ok(Executed { events, state, seq })
+    }
+
+    pub(crate) fn memory(&self) -> &Memory {
+        &self.memory
     }
 
     /// Woken when a deadline was set by this process, so that one that is due at once does not wait for a poll.

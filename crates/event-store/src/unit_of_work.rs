@@ -3,6 +3,7 @@
 
 use std::any::Any;
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use event::{Aggregate, Context, Deadline, DomainEvent, NewEvent, RecordedEvent, Seq, Source, StreamName};
 use sqlx::pool::PoolConnection;
@@ -10,7 +11,8 @@ use sqlx::{PgConnection, Postgres, Transaction};
 use uuid::Uuid;
 
 use crate::append::append_in;
-use crate::read::{last_seq_in, load_in};
+use crate::memory::{Epoch, Loaded, Memory};
+use crate::read::{Folding, Stored, last_seq_in, load_in, read_streams_in};
 use crate::request::{Request, RequestKey, insert_requests};
 use crate::store::new_event;
 use crate::{Error, ExecuteError, Store, StreamSeq};
@@ -24,20 +26,17 @@ pub struct UnitOfWork {
     pending: Vec<NewEvent>,
     deadlines: HashMap<StreamName, MovedDeadline>,
     requests: Vec<(RequestKey, Request)>,
-    /// States of an earlier unit of work, which may be out of date.
-    known: HashMap<StreamName, Loaded>,
-    /// Those of them that were used. The append notices when one that it writes to has moved on; the others are checked.
+    /// Streams that have been read, and not been asked for yet.
+    read: HashMap<StreamName, Vec<Stored>>,
+    epoch: Epoch,
+    /// Whether it takes states from the store's memory, which may be out of date.
+    trusts_memory: bool,
+    /// Those that it has taken. The append notices when one that it writes to has moved on; the others are checked.
     assumed: HashMap<StreamName, Seq>,
     /// What to put back when the part that is being decided falls out.
     part: Option<Part>,
     /// Streams that earlier parts have written to, and that nobody has seen yet.
     written: HashSet<StreamName>,
-}
-
-pub(crate) struct Loaded {
-    /// `Option<A>`, or `()` for an external stream.
-    state: Box<dyn Any + Send + Sync>,
-    seq: Seq,
 }
 
 /// What the unit was before a part of it: one of several that are decided one after the other.
@@ -60,14 +59,16 @@ struct MovedDeadline {
 impl UnitOfWork {
     pub(crate) fn new(store: Store, transaction: Transaction<'static, Postgres>, context: Context) -> Self {
         Self {
+            epoch: store.memory().epoch(),
             store,
             transaction,
             context,
             loaded: HashMap::new(),
+            read: HashMap::new(),
             pending: Vec::new(),
             deadlines: HashMap::new(),
             requests: Vec::new(),
-            known: HashMap::new(),
+            trusts_memory: false,
             assumed: HashMap::new(),
             part: None,
             written: HashSet::new(),
@@ -117,7 +118,7 @@ impl UnitOfWork {
     ) -> Result<Vec<A::Event>, ExecuteError<A::Refusal>> {
         let stream = A::stream(id);
         let (state, seq) = self.take::<A>(&stream).await?;
-        self.keep_for_undo(&stream, || Some(Loaded { state: Box::new(state.clone()), seq }));
+        self.keep_for_undo(&stream, || Some(Loaded { state: Arc::new(state.clone()), seq }));
         let decided = A::decide(state.as_ref(), command, &self.context);
         let events = match decided {
             Ok(events) => events,
@@ -139,6 +140,19 @@ impl UnitOfWork {
         Ok(events)
     }
 
+    /// Reads streams that are going to be asked for, in one round trip.
+    pub(crate) async fn read_ahead(&mut self, streams: HashSet<StreamName>) -> Result<(), Error> {
+        let is_known = |stream: &StreamName| {
+            self.loaded.contains_key(stream)
+                || self.trusts_memory && self.store.memory().find(stream).is_some()
+        };
+        let streams: Vec<StreamName> = streams.into_iter().filter(|stream| !is_known(stream)).collect();
+        if !streams.is_empty() {
+            self.read = read_streams_in(&mut self.transaction, streams).await?;
+        }
+        Ok(())
+    }
+
     /// The state of an aggregate as this unit sees it.
     pub async fn state<A: Aggregate>(&mut self, id: Uuid) -> Result<Option<A>, Error> {
         let stream = A::stream(id);
@@ -150,7 +164,7 @@ impl UnitOfWork {
     /// Says that nothing stands in an aggregate's stream, so that it need not be read: its id has just been made. Should it be
     /// otherwise, the append is a conflict.
     pub fn expect_new<A: Aggregate>(&mut self, id: Uuid) {
-        let nothing = || Loaded { state: Box::new(None::<A>), seq: Seq::ZERO };
+        let nothing = || Loaded { state: Arc::new(None::<A>), seq: Seq::ZERO };
         self.loaded.entry(A::stream(id)).or_insert_with(nothing);
     }
 
@@ -162,8 +176,8 @@ impl UnitOfWork {
         source: &RecordedEvent,
     ) -> Result<(), Error> {
         let before = self.loaded.get(&stream).map(|loaded| loaded.seq);
-        self.keep_for_undo(&stream, || before.map(|seq| Loaded { state: Box::new(()), seq }));
-        let last = match before {
+        self.keep_for_undo(&stream, || before.map(|seq| Loaded { state: Arc::new(()), seq }));
+        let last = match before.or_else(|| Some(self.remembered(&stream)?.seq)) {
             Some(seq) => seq,
             None => last_seq_in(&mut self.transaction, &stream).await?,
         };
@@ -175,7 +189,7 @@ impl UnitOfWork {
             id: source.id,
         });
         self.pending.push(row);
-        self.loaded.insert(stream, Loaded { state: Box::new(()), seq: last.next() });
+        self.loaded.insert(stream, Loaded { state: Arc::new(()), seq: last.next() });
         Ok(())
     }
 
@@ -198,12 +212,7 @@ impl UnitOfWork {
     }
 
     /// Appends, moves the deadlines, commits. Returns the last place of each stream that was written.
-    pub async fn commit(self) -> Result<Vec<StreamSeq>, Error> {
-        Ok(self.commit_all().await?.0)
-    }
-
-    /// The same, and the states as they are then.
-    pub(crate) async fn commit_all(mut self) -> Result<(Vec<StreamSeq>, HashMap<StreamName, Loaded>), Error> {
+    pub async fn commit(mut self) -> Result<Vec<StreamSeq>, Error> {
         self.pending.sort_by(|a, b| (&a.stream, a.seq).cmp(&(&b.stream, b.seq)));
         let written = last_places(&self.pending);
         insert_requests(&mut self.transaction, &self.requests).await?;
@@ -216,19 +225,13 @@ impl UnitOfWork {
         if deadline_set {
             self.store.deadline_set().notify_waiters();
         }
-        let mut states = self.known;
-        states.extend(self.loaded);
-        states.retain(|_, loaded| loaded.seq > Seq::ZERO);
-        // A stream that has just begun is one of many, and seldom soon needed again.
-        for event in self.pending.iter().filter(|event| event.seq == Seq::FIRST) {
-            states.remove(&event.stream);
-        }
-        Ok((written, states))
+        remember(self.store.memory(), self.epoch, self.loaded, &self.pending, &self.deadlines);
+        Ok(written)
     }
 
-    /// Gives the unit states that an earlier one has left.
-    pub(crate) fn know(&mut self, states: HashMap<StreamName, Loaded>) {
-        self.known = states;
+    /// Takes states from the store's memory where that has them.
+    pub(crate) fn trust_memory(&mut self) {
+        self.trusts_memory = true;
     }
 
     /// What is decided from here on can be taken back, without what was decided before.
@@ -323,7 +326,7 @@ impl UnitOfWork {
     }
 
     async fn write_deadlines(&mut self) -> Result<bool, Error> {
-        let moved: Vec<_> = std::mem::take(&mut self.deadlines).into_iter().collect();
+        let moved = &self.deadlines;
         // Of streams that this unit has just written to, so that no other one waits for any of these rows.
         let over: Vec<&str> = moved
             .iter()
@@ -366,23 +369,28 @@ impl UnitOfWork {
 
     async fn take<A: Aggregate>(&mut self, stream: &StreamName) -> Result<(Option<A>, Seq), Error> {
         if let Some(loaded) = self.loaded.remove(stream) {
-            let state = loaded.state.downcast().map_err(|_| Error::WrongAggregate(stream.clone()))?;
+            let state = owned(loaded.state).ok_or_else(|| Error::WrongAggregate(stream.clone()))?;
             self.note_uncertain(stream);
-            return Ok((*state, loaded.seq));
+            return Ok((state, loaded.seq));
         }
-        let known = self.known.remove(stream).and_then(|known| {
-            let state: Option<A> = *known.state.downcast::<Option<A>>().ok()?;
-            // That there was nothing is not worth knowing.
-            Some((Some(state?), known.seq))
-        });
-        match known {
-            Some((state, seq)) => {
-                self.assumed.insert(stream.clone(), seq);
-                self.note_uncertain(stream);
-                Ok((state, seq))
-            }
-            None => load_in(&mut self.transaction, stream).await,
+        if let Some(known) = self.remembered(stream)
+            && let Some(state) = owned(known.state)
+        {
+            self.note_uncertain(stream);
+            return Ok((state, known.seq));
         }
+        if let Some(events) = self.read.remove(stream) {
+            let mut folding = Folding::new(stream);
+            events.iter().try_for_each(|event| folding.fold(event))?;
+            return Ok((folding.state, folding.seq));
+        }
+        load_in(&mut self.transaction, stream).await
+    }
+
+    fn remembered(&mut self, stream: &StreamName) -> Option<Loaded> {
+        let known = self.trusts_memory.then(|| self.store.memory().find(stream))??;
+        self.assumed.insert(stream.clone(), known.seq);
+        Some(known)
     }
 
     fn note_uncertain(&mut self, stream: &StreamName) {
@@ -392,8 +400,33 @@ impl UnitOfWork {
     }
 
     fn put<A: Aggregate>(&mut self, stream: StreamName, state: Option<A>, seq: Seq) {
-        self.loaded.insert(stream, Loaded { state: Box::new(state), seq });
+        self.loaded.insert(stream, Loaded { state: Arc::new(state), seq });
     }
+}
+
+/// Keeps what a commit has left of each stream.
+fn remember(
+    memory: &Memory,
+    epoch: Epoch,
+    mut loaded: HashMap<StreamName, Loaded>,
+    written: &[NewEvent],
+    deadlines: &HashMap<StreamName, MovedDeadline>,
+) {
+    for event in written {
+        let waits = || deadlines.get(&event.stream).is_some_and(|moved| moved.deadline.is_some());
+        if !loaded.contains_key(&event.stream) {
+            memory.forget(&event.stream);
+        } else if event.seq == Seq::FIRST && !waits() {
+            // One that has just begun and waits for nothing is one of many, and seldom soon needed again.
+            loaded.remove(&event.stream);
+        }
+    }
+    memory.keep(epoch, loaded);
+}
+
+fn owned<A: Aggregate>(state: Arc<dyn Any + Send + Sync>) -> Option<Option<A>> {
+    let state = state.downcast::<Option<A>>().ok()?;
+    Some(Arc::try_unwrap(state).unwrap_or_else(|shared| (*shared).clone()))
 }
 
 /// Of events that are sorted by stream and seq.

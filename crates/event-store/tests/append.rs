@@ -3,7 +3,6 @@
 use event::{NewEvent, Seq};
 use event_store::{Error, Store};
 use jiff::{SignedDuration, Timestamp};
-use sqlx::postgres::PgPoolOptions;
 use testbed::TestDatabase;
 use uuid::Uuid;
 
@@ -166,8 +165,7 @@ async fn any_isolation_but_read_committed_is_refused() {
     let database = TestDatabase::create("core").await;
     for isolation in ["repeatable read", "serializable"] {
         let options = database.application().options([("default_transaction_isolation", isolation)]);
-        let pool = PgPoolOptions::new().connect_with(options).await.unwrap();
-        let store = Store::new("core", pool);
+        let store = Store::connect("core", options, 1).await.unwrap();
         assert_eq!(code_of(store.append(vec![entry("note-1", 1)]).await), "LU002", "{isolation}");
         assert_eq!(events_of_all_streams(&store).await, 0);
         store.pool().close().await;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use event::Aggregate;
-use event_store::{Error, ExecuteError, Group, Request, RequestKey, Store, StreamSeq};
+use event_store::{Ahead, Error, ExecuteError, Group, Request, RequestKey, Store, StreamSeq};
 use futures::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
@@ -32,7 +32,7 @@ type Counted = Option<Result<(u64, Vec<StreamSeq>), Failure>>;
 
 /// Counts, and then fails if it is to.
 async fn count(group: &Group, counter: Uuid, fails: bool) -> Counted {
-    let done = group.try_run(request, None, move |unit| {
+    let done = group.try_run(request, Ahead::default(), move |unit| {
         Box::pin(async move {
             unit.execute::<Counter>(counter, Command::Count).await?;
             unit.execute::<Counter>(counter, Command::Wait(SignedDuration::from_hours(1))).await?;
@@ -145,15 +145,14 @@ async fn a_remembered_state_that_is_only_read_is_that_of_now() {
     let store = database.store().await;
     let group = Group::new(store.clone());
     let (watched, written) = (Uuid::now_v7(), Uuid::now_v7());
-    // What has just begun is not remembered.
-    for _ in 0..2 {
-        count(&group, watched, false).await.unwrap().unwrap();
-    }
-    // Behind the group's back.
-    store.execute::<Counter>(watched, Command::Count, request()).await.unwrap();
+    count(&group, watched, false).await.unwrap().unwrap();
+    // Behind the group's back: in another process.
+    let other = database.store().await;
+    other.execute::<Counter>(watched, Command::Count, request()).await.unwrap();
+    other.execute::<Counter>(watched, Command::Count, request()).await.unwrap();
     let tries = Arc::new(AtomicU32::new(0));
     let tried = Arc::clone(&tries);
-    let done = group.try_run(request, None, move |unit| {
+    let done = group.try_run(request, Ahead::default(), move |unit| {
         tried.fetch_add(1, Ordering::Relaxed);
         Box::pin(async move {
             let seen = unit.state::<Counter>(watched).await.map_err(Failure::Store)?.unwrap().count;
@@ -175,16 +174,24 @@ async fn of_identical_requests_one_is_decided() {
     let key = RequestKey { principal: "customer:1".to_owned(), operation: "count", key: "k".to_owned() };
     let ask = || {
         let recorded = key.clone();
-        group.try_run(request, Some(key.clone()), move |unit| {
-            let key = recorded.clone();
-            Box::pin(async move {
-                unit.execute::<Counter>(counter, Command::Count).await?;
-                let (id, accepted_at) = (Uuid::now_v7(), Timestamp::now());
-                let answer = "counted".to_owned();
-                let request = Request { id, content: json!({}), status: 201, answer, accepted_at };
-                if unit.record_request(key, request) { Ok(()) } else { Err(Failure::Store(Error::Conflict)) }
-            })
-        })
+        group.try_run(
+            request,
+            Ahead { key: Some(key.clone()), reads: vec![Counter::stream(counter)] },
+            move |unit| {
+                let key = recorded.clone();
+                Box::pin(async move {
+                    unit.execute::<Counter>(counter, Command::Count).await?;
+                    let (id, accepted_at) = (Uuid::now_v7(), Timestamp::now());
+                    let answer = "counted".to_owned();
+                    let request = Request { id, content: json!({}), status: 201, answer, accepted_at };
+                    if unit.record_request(key, request) {
+                        Ok(())
+                    } else {
+                        Err(Failure::Store(Error::Conflict))
+                    }
+                })
+            },
+        )
     };
     let done = join_all((0..64).map(|_| ask())).await;
     assert_eq!(done.iter().filter(|done| matches!(done, Some(Ok(_)))).count(), 1);

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use delivery::{HandleError, Handler, Subscription};
 use event::RecordedEvent;
 use event_store::UnitOfWork;
+use uuid::Uuid;
 
 use crate::AccountEvent;
 
@@ -21,21 +22,35 @@ impl Handler for LedgerView {
     }
 
     async fn handle(&self, event: &RecordedEvent, unit: &mut UnitOfWork) -> Result<(), HandleError> {
-        let decoded: AccountEvent = event.decode()?;
-        let postings = decoded.postings();
+        self.handle_all(&[event], unit).await
+    }
+
+    async fn handle_all(&self, events: &[&RecordedEvent], unit: &mut UnitOfWork) -> Result<(), HandleError> {
+        let decoded: Vec<AccountEvent> =
+            events.iter().map(|event| event.decode()).collect::<Result<_, _>>()?;
+        let mut postings = Vec::new();
+        for (event, decoded) in events.iter().zip(&decoded) {
+            postings.extend((1_i64..).zip(decoded.postings()).map(|(n, posting)| (*event, n, posting)));
+        }
         if postings.is_empty() {
             return Ok(());
         }
-        let accounts: Vec<String> = postings.iter().map(|posting| posting.account.to_string()).collect();
-        let currencies: Vec<&str> = postings.iter().map(|posting| posting.amount.currency().code()).collect();
-        let amounts: Vec<i64> = postings.iter().map(|posting| posting.amount.minor()).collect();
+        let of = postings.iter();
+        let ids: Vec<Uuid> = of.clone().map(|(event, ..)| event.id).collect();
+        let numbers: Vec<i64> = of.clone().map(|(_, n, _)| *n).collect();
+        let accounts: Vec<String> = of.clone().map(|(.., posting)| posting.account.to_string()).collect();
+        let currencies: Vec<&str> =
+            of.clone().map(|(.., posting)| posting.amount.currency().code()).collect();
+        let amounts: Vec<i64> = of.clone().map(|(.., posting)| posting.amount.minor()).collect();
+        let times: Vec<jiff_sqlx::Timestamp> =
+            of.map(|(event, ..)| jiff_sqlx::Timestamp::from(event.recorded_at)).collect();
         sqlx::query(
             "with posting as (
-                 select * from unnest($1::text[], $2::text[], $3::bigint[]) with ordinality
-                     as posting (account, currency, amount, n)
+                 select * from unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::bigint[], $6::timestamptz[])
+                     as posting (event_id, n, account, currency, amount, recorded_at)
              ), written as (
                  insert into ledger_posting (event_id, n, ledger_account, currency, amount, recorded_at)
-                 select $4, n, account, currency, amount, $5 from posting
+                 select event_id, n, account, currency, amount, recorded_at from posting
              )
              insert into ledger_balance (ledger_account, currency, amount)
              select account, currency, sum(amount) from posting group by account, currency
@@ -43,11 +58,12 @@ impl Handler for LedgerView {
              on conflict (ledger_account, currency)
                  do update set amount = ledger_balance.amount + excluded.amount",
         )
+        .bind(ids)
+        .bind(numbers)
         .bind(accounts)
         .bind(currencies)
         .bind(amounts)
-        .bind(event.id)
-        .bind(jiff_sqlx::Timestamp::from(event.recorded_at))
+        .bind(times)
         .execute(unit.connection())
         .await?;
         Ok(())

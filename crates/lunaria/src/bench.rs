@@ -12,9 +12,13 @@ mod usage;
 use anyhow::Context;
 use event_store::{Passwords, provision};
 use local_servers::{PostgresCluster, PostgresOptions};
+use sqlx::PgConnection;
 use sqlx::postgres::PgConnectOptions;
 
 use crate::cli::{Bench, BenchOptions};
+
+/// Of 16 MiB: more than a load that is measured fills.
+const AGED_SEGMENTS: usize = 48;
 
 /// A throw-away cluster with durable commits.
 struct Bed {
@@ -33,6 +37,18 @@ pub(crate) async fn run(options: BenchOptions) -> anyhow::Result<()> {
     };
     tokio::task::spawn_blocking(move || bed.stop()).await??;
     figure::print(&measured?, options.json)
+}
+
+/// Leaves the server with log segments to use again, as one that has run for a while has them. To make a new one holds up
+/// every commit for some 60 ms. A slot that is behind holds them back.
+async fn age_log(connection: &mut PgConnection) -> anyhow::Result<()> {
+    for _ in 0..AGED_SEGMENTS {
+        sqlx::query("select pg_logical_emit_message(true, 'bench', '')").execute(&mut *connection).await?;
+        sqlx::query("select pg_switch_wal()").execute(&mut *connection).await?;
+    }
+    sqlx::query("checkpoint").execute(connection).await?;
+    // What was measured before is not to be written to the disk meanwhile.
+    Ok(tokio::task::spawn_blocking(rustix::fs::sync).await?)
 }
 
 impl Bed {

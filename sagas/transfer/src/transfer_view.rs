@@ -1,10 +1,13 @@
 //! The list of transfers: a projection of the `transfer` streams (migrations/core/1002_transfer_view.sql).
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use delivery::{HandleError, Handler, Subscription};
 use event::RecordedEvent;
 use event_store::{Store, UnitOfWork};
 use jiff::Timestamp;
+use money::Money;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -23,57 +26,129 @@ impl Handler for TransferView {
     }
 
     async fn handle(&self, event: &RecordedEvent, unit: &mut UnitOfWork) -> Result<(), HandleError> {
-        let id = event.stream.uuid();
-        let id = id.ok_or_else(|| HandleError::Failed(format!("{} is no transfer", event.stream)))?;
-        let (status, reason) = match event.decode()? {
-            TransferEvent::Requested(requested) => {
-                return Ok(insert(unit.connection(), id, &requested, event.recorded_at).await?);
+        self.handle_all(&[event], unit).await
+    }
+
+    async fn handle_all(&self, events: &[&RecordedEvent], unit: &mut UnitOfWork) -> Result<(), HandleError> {
+        let (mut requested, mut changed) = (Vec::new(), BTreeMap::new());
+        for event in events {
+            let id = event.stream.uuid();
+            let id = id.ok_or_else(|| HandleError::Failed(format!("{} is no transfer", event.stream)))?;
+            let decoded = event.decode()?;
+            if let TransferEvent::Requested(request) = decoded {
+                requested.push((id, request, event.recorded_at));
+            } else if let Some((status, reason)) = status_of(&decoded) {
+                let change = Change { status, reason, at: event.recorded_at, needs_attention: false };
+                let earlier = changed.remove(&id);
+                changed.insert(id, change.after(earlier));
             }
-            TransferEvent::ApprovalRequested(_) => ("awaiting_approval", None),
-            TransferEvent::SubmissionInitiated(_) => ("processing", None),
-            TransferEvent::SubmissionTimedOut(_) => ("processing", Some("outcome_unknown".to_owned())),
-            TransferEvent::Released(Released { provisional: true, .. }) => {
-                ("released", Some("outcome_unknown".to_owned()))
-            }
-            TransferEvent::OperatorAttentionRequired(event) => ("requires_attention", Some(event.reason)),
-            TransferEvent::Succeeded(_) => ("succeeded", None),
-            TransferEvent::Failed(event) => ("failed", Some(event.reason.code().to_owned())),
-            TransferEvent::Cancelled(_) => ("cancelled", None),
-            _ => return Ok(()),
-        };
-        sqlx::query(
-            "update transfer_view set status_reason = $3, changed_at = $4,
-                     -- What has ended stays ended, also when a person has to look at it again.
-                     status = case when $2 = 'requires_attention' and status in ('succeeded', 'failed', 'cancelled')
-                                   then status else $2 end,
-                     needs_attention = $2 = 'requires_attention'
-                 where id = $1",
-        )
-        .bind(id)
-        .bind(status)
-        .bind(reason)
-        .bind(jiff_sqlx::Timestamp::from(event.recorded_at))
-        .execute(unit.connection())
-        .await?;
+        }
+        insert(unit.connection(), &requested, &mut changed).await?;
+        update(unit.connection(), &changed).await?;
         Ok(())
     }
 }
 
+/// What an event makes of the row's status, and why.
+fn status_of(event: &TransferEvent) -> Option<(&'static str, Option<String>)> {
+    let unknown = || Some("outcome_unknown".to_owned());
+    Some(match event {
+        TransferEvent::ApprovalRequested(_) => ("awaiting_approval", None),
+        TransferEvent::SubmissionInitiated(_) => ("processing", None),
+        TransferEvent::SubmissionTimedOut(_) => ("processing", unknown()),
+        TransferEvent::Released(Released { provisional: true, .. }) => ("released", unknown()),
+        TransferEvent::OperatorAttentionRequired(event) => (ATTENTION, Some(event.reason.clone())),
+        TransferEvent::Succeeded(_) => ("succeeded", None),
+        TransferEvent::Failed(event) => ("failed", Some(event.reason.code().to_owned())),
+        TransferEvent::Cancelled(_) => ("cancelled", None),
+        _ => return None,
+    })
+}
+
+const ATTENTION: &str = "requires_attention";
+/// What has ended stays ended, also when a person has to look at it again.
+const ENDED: [&str; 3] = ["succeeded", "failed", "cancelled"];
+
+struct Change {
+    status: &'static str,
+    reason: Option<String>,
+    at: Timestamp,
+    needs_attention: bool,
+}
+
+impl Change {
+    fn pending(at: Timestamp) -> Self {
+        Self { status: "pending", reason: None, at, needs_attention: false }
+    }
+
+    fn after(mut self, earlier: Option<Self>) -> Self {
+        self.needs_attention = self.status == ATTENTION;
+        if let Some(ended) = earlier.filter(|earlier| ENDED.contains(&earlier.status))
+            && self.needs_attention
+        {
+            self.status = ended.status;
+        }
+        self
+    }
+}
+
+/// Takes those that have changed at once out of those that are to be updated.
 async fn insert(
     connection: &mut PgConnection,
-    id: Uuid,
-    requested: &Requested,
-    at: Timestamp,
+    requested: &[(Uuid, Requested, Timestamp)],
+    changed: &mut BTreeMap<Uuid, Change>,
 ) -> Result<(), sqlx::Error> {
+    if requested.is_empty() {
+        return Ok(());
+    }
+    let rows = requested.iter();
+    let changes: Vec<Change> =
+        rows.clone().map(|(id, _, at)| changed.remove(id).unwrap_or_else(|| Change::pending(*at))).collect();
+    let changes = changes.iter();
+    let amounts = rows.clone().map(|(_, request, _)| request.amount);
     sqlx::query(
-        "insert into transfer_view (id, status, from_account, amount, currency, requested_at, changed_at)
-         values ($1, 'pending', $2, $3, $4, $5, $5)",
+        "insert into transfer_view (id, from_account, amount, currency, requested_at, status, status_reason,
+             changed_at, needs_attention)
+         select * from unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::text[], $5::timestamptz[], $6::text[],
+             $7::text[], $8::timestamptz[], $9::boolean[])",
     )
-    .bind(id)
-    .bind(requested.from_account)
-    .bind(requested.amount.minor())
-    .bind(requested.amount.currency().code())
-    .bind(jiff_sqlx::Timestamp::from(at))
+    .bind(rows.clone().map(|(id, ..)| *id).collect::<Vec<_>>())
+    .bind(rows.clone().map(|(_, request, _)| request.from_account).collect::<Vec<_>>())
+    .bind(amounts.clone().map(Money::minor).collect::<Vec<_>>())
+    .bind(amounts.map(|amount| amount.currency().code()).collect::<Vec<_>>())
+    .bind(rows.map(|(.., at)| jiff_sqlx::Timestamp::from(*at)).collect::<Vec<_>>())
+    .bind(changes.clone().map(|change| change.status).collect::<Vec<_>>())
+    .bind(changes.clone().map(|change| change.reason.as_deref()).collect::<Vec<_>>())
+    .bind(changes.clone().map(|change| jiff_sqlx::Timestamp::from(change.at)).collect::<Vec<_>>())
+    .bind(changes.map(|change| change.needs_attention).collect::<Vec<_>>())
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+async fn update(connection: &mut PgConnection, changed: &BTreeMap<Uuid, Change>) -> Result<(), sqlx::Error> {
+    if changed.is_empty() {
+        return Ok(());
+    }
+    let changes = changed.values();
+    sqlx::query(
+        "update transfer_view set status_reason = change.reason, changed_at = change.at,
+                 status = case when change.status = $6 and transfer_view.status = any($7)
+                               then transfer_view.status else change.status end,
+                 needs_attention = change.needs_attention
+         from unnest($1::uuid[], $2::text[], $3::text[], $4::timestamptz[], $5::boolean[])
+             as change (id, status, reason, at, needs_attention)
+         where transfer_view.id = change.id",
+    )
+    .bind(changed.keys().copied().collect::<Vec<_>>())
+    .bind(changes.clone().map(|change| change.status).collect::<Vec<_>>())
+    .bind(changes.clone().map(|change| change.reason.as_deref()).collect::<Vec<_>>())
+    .bind(changes.clone().map(|change| jiff_sqlx::Timestamp::from(change.at)).collect::<Vec<_>>())
+    .bind(changes.map(|change| change.needs_attention).collect::<Vec<_>>())
+    .bind(ATTENTION)
+    .bind(ENDED)
+    // Planned each time: a plan of the table's first minutes would scan it for ever.
+    .persistent(false)
     .execute(connection)
     .await?;
     Ok(())

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use event::{Actor, CausationKind, Context, Metadata, NewEvent, Seq, StreamName};
-use event_store::{APPLICATION_ROLE, Group, Passwords, Store};
+use event_store::{APPLICATION_ROLE, Ahead, Group, Passwords, Store};
 use futures::future::try_join_all;
 use serde_json::value::RawValue;
 use sqlx::postgres::PgConnectOptions;
@@ -91,7 +91,7 @@ async fn grouped(store: &Store, seconds: u32) -> anyhow::Result<f64> {
         let event = event()?;
         let done = group.try_run(
             || Context::at_rest("bench"),
-            None,
+            Ahead::default(),
             move |unit| {
                 unit.append(vec![event.clone()]);
                 Box::pin(async { Ok::<_, event_store::Error>(()) })

@@ -26,7 +26,7 @@ use super::append::{self, counted, rate};
 use super::figure::Figure;
 use super::pgbench::pgbench;
 use super::program::Program;
-use super::{Bed, DATABASE};
+use super::{Bed, DATABASE, age_log};
 use crate::cli::BenchOptions;
 
 const ACCOUNTS: usize = 10_000;
@@ -63,6 +63,7 @@ pub(super) async fn measure(bed: &Bed, options: &BenchOptions) -> anyhow::Result
     let mut connection = PgConnection::connect_with(&superuser).await?;
     sqlx::raw_sql(append::BARE_TABLE).execute(&mut connection).await?;
     sqlx::raw_sql(FLOOR_TABLES).execute(&mut connection).await?;
+    age_log(&mut connection).await?;
     let application = superuser.clone().username(APPLICATION_ROLE).password(&passwords.application);
     let floor =
         pgbench(bed, &application, &passwords.application, &floor_script(), FEW, options.seconds).await?;

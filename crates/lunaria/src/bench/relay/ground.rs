@@ -8,15 +8,13 @@ use local_servers::KafkaBroker;
 use pgoutput::Lsn;
 use relay::OpenEmbedded;
 use replication::{Host, SlotName};
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, PgConnection};
 
 use crate::bench::Bed;
 use crate::services::PUBLICATION;
 
 const POLL: Duration = Duration::from_millis(20);
-/// Of 16 MiB: more than a latency's load fills.
-const AGED_SEGMENTS: usize = 48;
 
 pub(super) struct Ground {
     database: &'static str,
@@ -76,7 +74,7 @@ impl Ground {
             .username(APPLICATION_ROLE)
             .password(&self.passwords.application)
             .options([("synchronous_commit", synchronous_commit)]);
-        Ok(Store::new("core", PgPoolOptions::new().max_connections(writers).connect_with(options).await?))
+        Ok(Store::connect("core", options, writers).await?)
     }
 
     /// Where the log ends, on disk.
@@ -86,19 +84,6 @@ impl Ground {
         let lsn: String =
             sqlx::query_scalar("select pg_current_wal_flush_lsn()::text").fetch_one(&mut connection).await?;
         Ok(lsn.parse()?)
-    }
-
-    /// Leaves the server with log segments to use again, as one that has run for a while has them. To make a new one holds up
-    /// every commit for some 60 ms. A slot that is behind holds them back.
-    pub(super) async fn age_log(&self) -> anyhow::Result<()> {
-        let mut connection = self.connection().await?;
-        for _ in 0..AGED_SEGMENTS {
-            sqlx::query("select pg_logical_emit_message(true, 'bench', '')").execute(&mut connection).await?;
-            sqlx::query("select pg_switch_wal()").execute(&mut connection).await?;
-        }
-        sqlx::query("checkpoint").execute(&mut connection).await?;
-        // What was measured before is not to be written to the disk meanwhile.
-        Ok(tokio::task::spawn_blocking(rustix::fs::sync).await?)
     }
 
     /// Waits until the slot is confirmed so far: all of it is in Kafka, acknowledged by all replicas. `look` is told

@@ -24,8 +24,8 @@ use tokio::task::{JoinHandle, JoinSet};
 use super::child::RelayChild;
 use super::figure;
 use super::ground::Ground;
-use crate::bench::append;
 use crate::bench::figure::Figure;
+use crate::bench::{age_log, append};
 
 const WRITERS: u32 = 16;
 /// Of the same load, and not counted: until then the broker's Java compiles more than it serves.
@@ -81,7 +81,7 @@ pub(super) const LOADS: [Load; 2] = [
 
 #[expect(clippy::float_arithmetic, reason = "milliseconds, far from any money")]
 pub(super) async fn measure(ground: &Ground, load: &Load, seconds: u32) -> anyhow::Result<Vec<Figure>> {
-    ground.age_log().await?;
+    age_log(&mut ground.connection().await?).await?;
     ground.make_slots(&[load.slot]).await?;
     let relay = RelayChild::start(ground, load.slot, &[]).await?;
     let transactions = load.transactions_per_second * seconds;
