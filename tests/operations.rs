@@ -124,6 +124,36 @@ async fn a_relay_is_paused_over_http_and_resumed_on_the_command_line() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_services_publish_is_what_follows_from_their_events() {
+    let platform = Platform::start(Transport::Embedded).await;
+    let client = platform.client();
+    let account = client.account(10_000).await;
+    for _ in 0..5 {
+        let transfer = client.pay(account, 100).await;
+        client.until(transfer, "succeeded").await;
+    }
+    for (service, contracts) in
+        [("core", vec![("payment.v1", 5), ("account.v1", 11)]), ("adapter-instant", vec![("clearing.v1", 5)])]
+    {
+        for (contract, events) in contracts {
+            eventually("all is derived, and as it has to be", async || {
+                let (code, text) = platform.lunaria(&["streams", "verify-derived", service, "--json"]);
+                let told = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+                let told = told.into_iter().find(|told| told["contract"] == contract)?;
+                assert!(code == 0 && told["differences"] == serde_json::json!([]), "{text}");
+                (told["events"] == events && told["waiting"] == 0).then_some(())
+            })
+            .await;
+        }
+    }
+    let (status, served) = json(format!("{}/v1/external/asyncapi.json", platform.api_url)).await;
+    assert_eq!(status, StatusCode::OK);
+    let (code, printed) = platform.lunaria(&["streams", "asyncapi"]);
+    assert!(code == 0 && serde_json::from_str::<Value>(&printed).unwrap() == served, "{printed}");
+    platform.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_relay_waits_for_a_kafka_that_is_not_there_yet() {
     let directory = tempfile::tempdir().unwrap();
     let log = directory.path().join("relay.log");

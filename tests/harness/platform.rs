@@ -40,7 +40,7 @@ pub(crate) struct Platform {
     /// By the name of the process.
     pub(crate) ops_urls: BTreeMap<&'static str, String>,
     house: Option<Process>,
-    api_url: String,
+    pub(crate) api_url: String,
     directory: TempDir,
 }
 

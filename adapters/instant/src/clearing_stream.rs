@@ -1,40 +1,30 @@
 //! Derives `clearing.v1` from `submission`: what core may rely on.
 
-use async_trait::async_trait;
 use contract::clearing::{
     self, ClearingEvent, PaymentContradicted, PaymentOutcomeUnknown, PaymentRejected, PaymentSettled,
 };
 use contract::payment::PaymentSubmitted;
-use delivery::{HandleError, Handler, Subscription};
-use event::{RecordedEvent, StreamName};
-use event_store::UnitOfWork;
+use delivery::{Derivation, Derived};
+use uuid::Uuid;
 
 use crate::{SERVICE, Submission, SubmissionEvent};
 
 pub struct ClearingStream;
 
-#[async_trait]
-impl Handler for ClearingStream {
-    fn name(&self) -> &'static str {
-        "clearing.v1"
-    }
+impl Derivation for ClearingStream {
+    const SERVICE: &'static str = SERVICE;
+    const CONTRACT: &'static str = clearing::CATEGORY;
+    type From = Submission;
+    type To = ClearingEvent;
 
-    fn subscription(&self) -> Subscription {
-        Subscription { source: SERVICE, categories: &["submission"] }
-    }
-
-    async fn handle(&self, event: &RecordedEvent, unit: &mut UnitOfWork) -> Result<(), HandleError> {
-        let decoded: SubmissionEvent = event.decode()?;
+    fn derive(_: Uuid, event: SubmissionEvent) -> Result<Derived<Submission, ClearingEvent>, String> {
         // An event that says nothing to core is not worth the look at its payment.
-        if !is_published(&decoded) {
-            return Ok(());
+        if !is_published(&event) {
+            return Ok(Derived::Nothing);
         }
-        let unknown = || HandleError::Failed(format!("{} has no payment", event.stream));
-        let id = event.stream.uuid().ok_or_else(unknown)?;
-        let payment = unit.state::<Submission>(id).await?.ok_or_else(unknown)?.payment;
-        let Some(derived) = clearing_of(&payment, decoded) else { return Ok(()) };
-        unit.append_external(StreamName::of(clearing::CATEGORY, id), &derived, event).await?;
-        Ok(())
+        Ok(Derived::With(Box::new(move |submission| {
+            clearing_of(&submission.payment, event).ok_or_else(|| "it says nothing to core".to_owned())
+        })))
     }
 }
 

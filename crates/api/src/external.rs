@@ -17,6 +17,7 @@ const LIMIT_MAX: u32 = 1_000;
 /// The external streams of the service whose store this is.
 pub fn router(store: Store) -> Router {
     Router::new()
+        .route("/v1/external/asyncapi.json", get(async || Json(contract::asyncapi())))
         .route("/v1/external/{contract}/{version}/streams", get(streams))
         .route("/v1/external/{contract}/{version}/streams/{id}/events", get(events))
         .with_state(store)

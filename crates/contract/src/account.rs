@@ -2,13 +2,14 @@
 
 use event::events;
 use money::Money;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 pub const CATEGORY: &str = "account.v1";
 
 /// The balances after something has changed them. `available` = `posted` − `reserved`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct BalanceChanged {
     pub account_id: Uuid,
     pub posted: Money,

@@ -2,13 +2,14 @@
 
 use event::events;
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 pub const CATEGORY: &str = "clearing.v1";
 
 /// The creditor has the money. Final.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PaymentSettled {
     pub payment_id: Uuid,
     pub uetr: Uuid,
@@ -16,7 +17,7 @@ pub struct PaymentSettled {
 }
 
 /// The rail refused; nobody was paid. Final. The code is ISO 20022's `ExternalStatusReason1Code`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PaymentRejected {
     pub payment_id: Uuid,
     pub uetr: Uuid,
@@ -24,7 +25,7 @@ pub struct PaymentRejected {
 }
 
 /// The adapter has given up asking; whether the creditor was paid is not known. An answer may still come.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PaymentOutcomeUnknown {
     pub payment_id: Uuid,
     pub uetr: Uuid,
@@ -32,7 +33,7 @@ pub struct PaymentOutcomeUnknown {
 }
 
 /// After a final answer the rail sent another one that says something else. A person has to look.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PaymentContradicted {
     pub payment_id: Uuid,
     pub uetr: Uuid,

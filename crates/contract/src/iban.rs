@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -11,9 +12,10 @@ const OWN_COUNTRY: &str = "DK";
 const OWN_BANK: &str = "8888";
 
 /// A number whose check digits are right, without spaces.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
-pub struct Iban(String);
+#[schemars(inline)]
+pub struct Iban(#[schemars(regex(pattern = r"^[A-Z]{2}[0-9]{2}[A-Z0-9]{11,30}$"))] String);
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("not an IBAN: {0}")]

@@ -12,6 +12,15 @@
 mod iban;
 pub use iban::{Iban, NotAnIban};
 
+mod published;
+pub use published::asyncapi;
+
+mod relied_on;
+pub use relied_on::check_relied_on;
+
+mod compatibility;
+pub use compatibility::{breaks, unmet};
+
 pub mod account;
 pub mod clearing;
 pub mod payment;

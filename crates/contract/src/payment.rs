@@ -3,6 +3,7 @@
 use event::{Personal, events};
 use jiff::Timestamp;
 use money::Money;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -11,14 +12,14 @@ use crate::Iban;
 pub const CATEGORY: &str = "payment.v1";
 
 /// One side of a payment, as the rail needs to know it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Party {
     pub iban: Personal<Iban>,
     pub name: Personal<String>,
 }
 
 /// A payment is to be made. The identifiers were fixed before the first attempt; each attempt carries the same.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PaymentSubmitted {
     pub payment_id: Uuid,
     pub uetr: Uuid,

@@ -1,6 +1,9 @@
 //! Each external event type has a committed sample, and its shape cannot change unseen.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::fs;
+use std::path::Path;
+
 use contract::account::{AccountEvent, BalanceChanged};
 use contract::clearing::{
     ClearingEvent, PaymentContradicted, PaymentOutcomeUnknown, PaymentRejected, PaymentSettled,
@@ -12,6 +15,26 @@ use uuid::Uuid;
 
 const ID: Uuid = Uuid::from_u128(0x0198_c1f2_0000_7000_8000_0000_0000_0001);
 const UETR: Uuid = Uuid::from_u128(0x0198_c1f2_0000_7000_8000_0000_0000_0002);
+
+/// `UPDATE_CONTRACT=1` writes the document anew, unless that would break a reader of the one that stands there.
+#[test]
+fn the_published_document_is_that_of_the_types_and_breaks_no_reader() {
+    let file = Path::new("asyncapi.json");
+    let now = contract::asyncapi();
+    let text = serde_json::to_string_pretty(&now).unwrap() + "\n";
+    let is_update = std::env::var_os("UPDATE_CONTRACT").is_some();
+    if is_update && !file.exists() {
+        fs::write(file, &text).unwrap();
+    }
+    let published = fs::read_to_string(file).unwrap();
+    let broken = contract::breaks(&serde_json::from_str(&published).unwrap(), &now);
+    assert!(broken.is_empty(), "make a new version of the contract, beside this one: {}", broken.join("; "));
+    if is_update {
+        fs::write(file, &text).unwrap();
+    } else {
+        assert_eq!(text, published, "UPDATE_CONTRACT=1 writes it anew");
+    }
+}
 
 fn party(iban: &str, name: &str) -> Party {
     Party { iban: iban.parse::<contract::Iban>().unwrap().into(), name: name.to_owned().into() }

@@ -16,6 +16,9 @@ pub use error::{HandleError, HistoryError, Stopped};
 mod handler;
 pub use handler::{Handler, Subscription};
 
+mod derivation;
+pub use derivation::{Derivation, Derive, Derived, Deriving, Difference, Verified, Verify, VerifyError};
+
 mod history;
 pub use history::{ExternalStreams, History};
 

@@ -105,7 +105,7 @@ pub(crate) async fn claim_due(pool: &PgPool, identity: Identity<'_>) -> Result<V
     let streams: Vec<String> = sqlx::query_scalar(
         "update parked set retry_at = clock_timestamp() + make_interval(secs => $3)
          where handler = $1 and source = $2 and stream in (
-             select stream from parked where handler = $1 and source = $2 and retry_at <= clock_timestamp()
+             select stream from parked where handler = $1 and source = $2 and retry_at <= statement_timestamp()
              order by retry_at limit $4 for update skip locked)
          returning stream",
     )

@@ -7,6 +7,8 @@ mod stage;
 // A history whose reader can be held up.
 mod gate;
 
+// External streams.
+mod derivation;
 // Cursor, duplicates, gaps, rivals.
 mod engine;
 mod parked;

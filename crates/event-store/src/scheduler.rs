@@ -2,7 +2,7 @@
 //!
 //! A due deadline is claimed for a while (skip-locked, so that several schedulers share the work), turned into a
 //! command, and gone or replaced in the transaction of the events that follow. One that cannot be fired is tried
-//! again when its claim ends and starves nobody meanwhile.
+//! again when its claim ends, which is longer each time, and starves nobody meanwhile.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -22,7 +22,11 @@ use crate::{Error, ExecuteError, Executed, Store, UnitOfWork};
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 const CLAIM_COUNT: i64 = 256;
 /// Longer than any firing takes; a scheduler that died in between holds its claims for so long.
-const CLAIM_SECONDS: i32 = 10;
+const CLAIM_SECONDS: f64 = 10.0;
+/// However often it has doubled.
+const CLAIM_SECONDS_MAX: f64 = 600.0;
+/// What fails so often will hardly pass by itself.
+const ATTEMPTS_TOLD: i32 = 4;
 const FIRING_COUNT: usize = 8;
 
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +47,8 @@ pub struct Due {
     pub stream: StreamName,
     pub deadline: Deadline,
     pub correlation_id: Uuid,
+    /// This one included.
+    pub attempts: i32,
 }
 
 /// The scheduler of one service's deadlines.
@@ -107,8 +113,12 @@ impl Scheduler {
         futures::stream::iter(due)
             .for_each_concurrent(FIRING_COUNT, |due| async move {
                 let Some(fire) = self.fire.get(due.stream.category()) else { return };
-                if let Err(error) = fire(self.store.clone(), due.clone()).await {
-                    tracing::warn!(%error, stream = %due.stream, "deadline not fired, it is tried again");
+                let Err(error) = fire(self.store.clone(), due.clone()).await else { return };
+                let (stream, attempts) = (&due.stream, due.attempts);
+                if attempts < ATTEMPTS_TOLD {
+                    tracing::warn!(%error, %stream, attempts, "deadline not fired, it is tried again");
+                } else {
+                    tracing::error!(%error, %stream, attempts, "deadline not fired again: somebody has to look");
                 }
             })
             .await;
@@ -117,21 +127,26 @@ impl Scheduler {
 
     async fn claim(&self) -> Result<Vec<Due>, Error> {
         let categories: Vec<&str> = self.fire.keys().copied().collect();
-        let rows: Vec<(String, Uuid, jiff_sqlx::Timestamp, Uuid)> = sqlx::query_as(
-            "update deadline set next_at = clock_timestamp() + make_interval(secs => $1), attempts = attempts + 1
-             where stream in (
-                 select stream from deadline where category = any($2) and next_at <= clock_timestamp()
-                 order by next_at limit $3 for update skip locked)
-             returning stream, id, due_at, correlation_id",
+        // The statement's time: the index cannot be searched for what changes from row to row, as clock_timestamp() may.
+        let rows: Vec<(String, Uuid, jiff_sqlx::Timestamp, Uuid, i32)> = sqlx::query_as(
+            "update deadline set attempts = attempts + 1,
+                 next_at = clock_timestamp() + make_interval(secs => least($1 * 2 ^ least(attempts, 20), $4))
+             where stream = any(array(
+                 select stream from deadline where category = any($2) and next_at <= statement_timestamp()
+                 order by next_at limit $3 for update skip locked))
+             returning stream, id, due_at, correlation_id, attempts",
         )
-        .bind(f64::from(CLAIM_SECONDS))
+        .bind(CLAIM_SECONDS)
         .bind(categories)
         .bind(CLAIM_COUNT)
+        .bind(CLAIM_SECONDS_MAX)
+        // Planned each time: a plan of the table's first minutes would scan it for ever.
+        .persistent(false)
         .fetch_all(self.store.pool())
         .await?;
-        let due = rows.into_iter().filter_map(|(stream, id, due_at, correlation_id)| {
+        let due = rows.into_iter().filter_map(|(stream, id, due_at, correlation_id, attempts)| {
             let deadline = Deadline { id, due_at: due_at.to_jiff() };
-            Some(Due { stream: stream.parse().ok()?, deadline, correlation_id })
+            Some(Due { stream: stream.parse().ok()?, deadline, correlation_id, attempts })
         });
         Ok(due.collect())
     }

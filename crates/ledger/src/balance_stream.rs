@@ -1,45 +1,31 @@
 //! Derives `account.v1` from `account`.
 
-use async_trait::async_trait;
 use contract::account::{self, BalanceChanged};
-use delivery::{HandleError, Handler, Subscription};
-use event::{DomainEvent, RecordedEvent, StreamName};
-use event_store::UnitOfWork;
+use delivery::{Derivation, Derived};
+use event::DomainEvent;
+use uuid::Uuid;
 
-use crate::AccountEvent;
+use crate::{Account, AccountEvent};
 
 pub struct BalanceStream;
 
-#[async_trait]
-impl Handler for BalanceStream {
-    fn name(&self) -> &'static str {
-        "account.v1"
-    }
+impl Derivation for BalanceStream {
+    const SERVICE: &'static str = "core";
+    const CONTRACT: &'static str = account::CATEGORY;
+    type From = Account;
+    type To = account::AccountEvent;
 
-    fn subscription(&self) -> Subscription {
-        Subscription { source: "core", categories: &["account"] }
-    }
-
-    async fn handle(&self, event: &RecordedEvent, unit: &mut UnitOfWork) -> Result<(), HandleError> {
-        let decoded: AccountEvent = event.decode()?;
-        if decoded.postings().is_empty() {
-            return Ok(());
+    fn derive(
+        account_id: Uuid,
+        event: AccountEvent,
+    ) -> Result<Derived<Account, account::AccountEvent>, String> {
+        if event.postings().is_empty() {
+            return Ok(Derived::Nothing);
         }
-        let account_id = event
-            .stream
-            .uuid()
-            .ok_or_else(|| HandleError::Failed(format!("{} is no account", event.stream)))?;
-        let balances = decoded.balances();
-        let available = balances.available().map_err(|error| HandleError::Failed(error.to_string()))?;
-        let changed = BalanceChanged {
-            account_id,
-            posted: balances.posted,
-            reserved: balances.reserved,
-            available,
-            reason: decoded.event_type().to_owned(),
-        };
-        let stream = StreamName::of(account::CATEGORY, account_id);
-        unit.append_external(stream, &account::AccountEvent::from(changed), event).await?;
-        Ok(())
+        let balances = event.balances();
+        let available = balances.available().map_err(|error| error.to_string())?;
+        let reason = event.event_type().to_owned();
+        let (posted, reserved) = (balances.posted, balances.reserved);
+        Ok(Derived::Event(BalanceChanged { account_id, posted, reserved, available, reason }.into()))
     }
 }

@@ -2,6 +2,7 @@
 
 mod append;
 mod append_long;
+mod deadlines;
 mod figure;
 mod pgbench;
 mod program;
@@ -32,6 +33,7 @@ pub(crate) async fn run(options: BenchOptions) -> anyhow::Result<()> {
     let bed = tokio::task::spawn_blocking(Bed::start).await??;
     let measured = match options.what {
         Bench::Append => append::measure(&bed, &options).await,
+        Bench::Deadlines => deadlines::measure(&bed, &options).await,
         Bench::Relay => relay::measure(&bed, &options).await,
         Bench::Transfers => transfers::measure(&bed, &options).await,
     };

@@ -62,6 +62,11 @@ pub(crate) enum Command {
     Smoke(SmokeOptions),
     /// Measures, each figure beside its floor in the same run, on servers of its own.
     Bench(BenchOptions),
+    /// The external streams through which services meet.
+    Streams {
+        #[command(subcommand)]
+        action: StreamsAction,
+    },
     /// The configuration.
     Config {
         #[command(subcommand)]
@@ -188,6 +193,20 @@ pub(crate) enum ConfigAction {
     Show,
 }
 
+#[derive(Debug, Subcommand)]
+pub(crate) enum StreamsAction {
+    /// Derives a service's external streams once more, and compares them with those that stand there. Changes nothing. Exit
+    /// code 1 when they differ.
+    VerifyDerived {
+        service: ServiceName,
+        /// One JSON object a contract.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Prints the published language: an AsyncAPI 3 document, with a JSON Schema for each event.
+    Asyncapi,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct DevOptions {
     #[arg(long, value_enum, default_value = "embedded")]
@@ -275,6 +294,7 @@ pub(crate) struct BenchOptions {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Bench {
     Append,
+    Deadlines,
     Relay,
     Transfers,
 }

@@ -17,6 +17,7 @@ mod ops;
 mod provision;
 mod relaying;
 mod smoke;
+mod streams;
 
 use std::process::ExitCode;
 
@@ -67,6 +68,7 @@ async fn run(cli: Cli, config: Config) -> anyhow::Result<ExitCode> {
         Command::Smoke(options) => return smoke::run(options).await,
         Command::Doctor => return doctor::run(config).await,
         Command::Bench(options) => bench::run(options).await?,
+        Command::Streams { action } => return streams::run(&config, action).await,
         Command::Config { action: cli::ConfigAction::Show } => config.show()?,
     }
     Ok(ExitCode::SUCCESS)

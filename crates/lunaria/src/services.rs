@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use delivery::{ExternalStreams, Handler, History, HttpHistory};
+use delivery::{Deriving, ExternalStreams, Handler, History, HttpHistory, Verify};
 use event::Aggregate;
 use event_store::{Scheduler, Store};
 use instant::{ClearingHouse, ClearingStream, Courier, Submissions};
@@ -57,14 +57,24 @@ impl ServiceName {
         match self {
             Self::Core => vec![
                 Arc::new(Reservations { limits: config.limits(), approvals: config.approvals() }),
-                Arc::new(PaymentStream),
+                Arc::new(Deriving::<PaymentStream>::new()),
                 Arc::new(Clearing { adapter: instant::SERVICE }),
                 Arc::new(TransferView),
                 Arc::new(LedgerView),
-                Arc::new(BalanceStream),
+                Arc::new(Deriving::<BalanceStream>::new()),
             ],
-            Self::AdapterInstant => vec![Arc::new(Submissions), Arc::new(ClearingStream)],
+            Self::AdapterInstant => vec![Arc::new(Submissions), Arc::new(Deriving::<ClearingStream>::new())],
         }
+    }
+}
+
+/// What can be derived once more and compared, by service.
+pub(crate) fn derivations(service: ServiceName) -> Vec<Box<dyn Verify>> {
+    match service {
+        ServiceName::Core => {
+            vec![Box::new(Deriving::<PaymentStream>::new()), Box::new(Deriving::<BalanceStream>::new())]
+        }
+        ServiceName::AdapterInstant => vec![Box::new(Deriving::<ClearingStream>::new())],
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Currency;
@@ -18,16 +19,20 @@ pub enum Error {
 
 /// A number of minor units (øre, cents) of a currency, positive or negative. JSON:
 /// `{"amount":"12345","currency":"DKK"}`.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "Wire", into = "Wire")]
+#[schemars(with = "Wire")]
 pub struct Money {
     minor: i64,
     currency: Currency,
 }
 
-#[derive(Serialize, Deserialize)]
+/// A number of minor units (øre, cents) of a currency.
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "Money")]
 struct Wire {
+    #[schemars(regex(pattern = r"^-?(0|[1-9][0-9]*)$"))]
     amount: String,
     currency: Currency,
 }

@@ -1,8 +1,10 @@
 //! Currencies by their ISO 4217 code.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 /// An ISO 4217 currency that has a minor unit (gold, test codes and the like have none and are refused).
@@ -25,6 +27,20 @@ impl Currency {
     /// How many decimals a major unit has: 2 for DKK, 0 for JPY, 3 for KWD.
     pub fn exponent(self) -> u16 {
         self.0.exponent().unwrap_or_default()
+    }
+}
+
+impl JsonSchema for Currency {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Currency".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "pattern": "^[A-Z]{3}$", "description": "ISO 4217" })
     }
 }
 

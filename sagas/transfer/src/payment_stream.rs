@@ -1,38 +1,27 @@
 //! Derives `payment.v1` from `transfer`: what a rail's adapter has to know to pay, and no more.
 
-use async_trait::async_trait;
 use contract::payment::{self, Party, PaymentEvent, PaymentSubmitted};
-use delivery::{HandleError, Handler, Subscription};
-use event::{RecordedEvent, StreamName};
-use event_store::UnitOfWork;
+use delivery::{Derivation, Derived};
 use jiff::Timestamp;
+use uuid::Uuid;
 
 use crate::{Beneficiary, Requested, Transfer, TransferEvent};
 
 pub struct PaymentStream;
 
-#[async_trait]
-impl Handler for PaymentStream {
-    fn name(&self) -> &'static str {
-        "payment.v1"
-    }
+impl Derivation for PaymentStream {
+    const SERVICE: &'static str = "core";
+    const CONTRACT: &'static str = payment::CATEGORY;
+    type From = Transfer;
+    type To = PaymentEvent;
 
-    fn subscription(&self) -> Subscription {
-        Subscription { source: "core", categories: &["transfer"] }
-    }
-
-    async fn handle(&self, event: &RecordedEvent, unit: &mut UnitOfWork) -> Result<(), HandleError> {
-        let initiated: TransferEvent = event.decode()?;
-        if !matches!(initiated, TransferEvent::SubmissionInitiated(_)) {
-            return Ok(());
+    fn derive(_: Uuid, event: TransferEvent) -> Result<Derived<Transfer, PaymentEvent>, String> {
+        if !matches!(event, TransferEvent::SubmissionInitiated(_)) {
+            return Ok(Derived::Nothing);
         }
-        let id = event.stream.uuid().ok_or_else(|| failed(event, "is no transfer"))?;
-        // Its request is the stream's first event and does not change.
-        let transfer = unit.state::<Transfer>(id).await?.ok_or_else(|| failed(event, "has no request"))?;
-        let derived =
-            payment_of(&transfer.request, &initiated).ok_or_else(|| failed(event, "needs no rail"))?;
-        unit.append_external(StreamName::of(payment::CATEGORY, id), &derived, event).await?;
-        Ok(())
+        Ok(Derived::With(Box::new(move |transfer| {
+            payment_of(&transfer.request, &event).ok_or_else(|| "it needs no rail".to_owned())
+        })))
     }
 }
 
@@ -55,8 +44,4 @@ pub fn payment_of(request: &Requested, event: &TransferEvent) -> Option<PaymentE
         },
     };
     Some(submitted.into())
-}
-
-fn failed(event: &RecordedEvent, what: &str) -> HandleError {
-    HandleError::Failed(format!("{} {what}", event.stream))
 }

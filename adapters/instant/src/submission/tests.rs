@@ -1,6 +1,6 @@
 //! The adapter's rules, given/when/then.
 
-use contract::payment::Party;
+use contract::payment::{Party, PaymentEvent};
 use event::DomainEvent;
 use event::given::{context, given};
 use money::{Currency, Money};
@@ -187,4 +187,9 @@ fn submission_events_keep_their_shape() {
     ];
     assert_eq!(examples.len(), SubmissionEvent::TYPES.len());
     event::samples::check("samples/submission", &examples);
+}
+
+#[test]
+fn what_is_relied_on_of_a_payment_is_published() {
+    contract::check_relied_on::<PaymentEvent>("relies_on", contract::payment::CATEGORY);
 }

@@ -1,5 +1,6 @@
 //! The saga's rules, given/when/then, and every (status × command) pair.
 
+use contract::clearing::ClearingEvent;
 use contract::payment::Party;
 use event::DomainEvent;
 use event::given::{context, given};
@@ -333,4 +334,9 @@ fn a_request_that_exists_is_not_made_again() {
     let again = TransferCommand::Request(requested());
     let outcome = Transfer::decide(Transfer::fold(None, &submitted()).as_ref(), again, &context());
     assert_eq!(outcome, Err(TransferRefusal::AlreadyRequested));
+}
+
+#[test]
+fn what_is_relied_on_of_the_clearing_is_published() {
+    contract::check_relied_on::<ClearingEvent>("relies_on", contract::clearing::CATEGORY);
 }
