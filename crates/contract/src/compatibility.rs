@@ -4,19 +4,37 @@ use serde_json::Value;
 
 /// What in `now` would break a reader of `published`: two documents of [`asyncapi`](crate::asyncapi). Empty: nothing.
 ///
-/// Fields may come, but optional ones, since what was published before does not have them. Nothing may go or change.
+/// Optional fields may come, where a reader ignores what it does not know. Nothing else may: a required one is missing in what was
+/// published before, and an event of a new type is one that a reader refuses.
 pub fn breaks(published: &Value, now: &Value) -> Vec<String> {
     let mut found = Vec::new();
-    let Some(messages) = published["components"]["messages"].as_object() else {
-        return vec!["the published document has no messages".to_owned()];
+    let Some(channels) = published["channels"].as_object() else {
+        return vec!["the published document has no channels".to_owned()];
     };
-    for (name, message) in messages {
-        let today = &now["components"]["messages"][name];
-        if today.is_null() {
-            found.push(format!("{name} is no longer published"));
-        } else {
-            let (old, new) = (Place::new(published, &message["payload"]), Place::new(now, &today["payload"]));
-            compare(name, &old, &new, &mut found);
+    for (name, channel) in channels {
+        let today = &now["channels"][name];
+        if channel["address"] != today["address"] {
+            found.push(format!(
+                "{name}: its topic was {}, and would be {}",
+                channel["address"], today["address"]
+            ));
+        }
+        for key in today["messages"].as_object().into_iter().flat_map(|messages| messages.keys()) {
+            if channel["messages"].get(key).is_none() {
+                found.push(format!(
+                    "{name}: {key} is new, and who reads the contract refuses what it does not know"
+                ));
+            }
+        }
+        for (key, message) in channel["messages"].as_object().into_iter().flatten() {
+            let Some(later) = today["messages"].get(key) else {
+                found.push(format!("{name}: {key} is no longer published"));
+                continue;
+            };
+            let (old, new) = (Place::new(published, message), Place::new(now, later));
+            for part in ["payload", "headers"] {
+                compare(&format!("{name}: {key}"), &old.at(part), &new.at(part), &mut found);
+            }
         }
     }
     found
@@ -53,6 +71,14 @@ impl<'a> Place<'a> {
         }
     }
 
+    fn at(&self, name: &str) -> Self {
+        Self::new(self.document, &self.schema[name])
+    }
+
+    fn is_closed(&self) -> bool {
+        self.schema["additionalProperties"] == false
+    }
+
     fn property(&self, name: &str) -> Option<Self> {
         self.schema["properties"].get(name).map(|schema| Self::new(self.document, schema))
     }
@@ -77,8 +103,8 @@ const KEYWORDS: [&str; 11] = [
     "maximum",
     "minLength",
     "maxLength",
-    "items",
     "additionalProperties",
+    "anyOf",
 ];
 
 fn compare(at: &str, old: &Place<'_>, new: &Place<'_>, found: &mut Vec<String>) {
@@ -90,6 +116,9 @@ fn compare(at: &str, old: &Place<'_>, new: &Place<'_>, found: &mut Vec<String>) 
             ));
         }
     }
+    if !old.schema["items"].is_null() || !new.schema["items"].is_null() {
+        compare(&format!("{at}[]"), &old.at("items"), &new.at("items"), found);
+    }
     for name in old.properties() {
         let at = format!("{at}.{name}");
         let (Some(before), now) = (old.property(name), new.property(name)) else { continue };
@@ -98,11 +127,19 @@ fn compare(at: &str, old: &Place<'_>, new: &Place<'_>, found: &mut Vec<String>) 
             Some(_) if old.requires(name) && !new.requires(name) => {
                 found.push(format!("{at} would no longer be there always"));
             }
+            Some(_) if new.requires(name) && !old.requires(name) => {
+                found.push(format!("{at} would be required: what was published before may not have it"));
+            }
             Some(now) => compare(&at, &before, &now, found),
         }
     }
-    for name in new.properties().filter(|name| old.property(name).is_none() && new.requires(name)) {
-        found.push(format!("{at}.{name} is new and required: what was published before does not have it"));
+    for name in new.properties().filter(|name| old.property(name).is_none()) {
+        if new.requires(name) {
+            found
+                .push(format!("{at}.{name} is new and required: what was published before does not have it"));
+        } else if old.is_closed() {
+            found.push(format!("{at}.{name} is new, and who reads {at} refuses what it does not know"));
+        }
     }
 }
 
@@ -154,11 +191,11 @@ mod tests {
         let gone = changed(|payload| {
             payload["properties"].as_object_mut().unwrap().remove("uetr");
         });
-        assert_eq!(gone, ["payment_v1_PaymentSubmitted_1.uetr would be gone"]);
+        assert_eq!(gone, ["payment_v1: PaymentSubmitted_1.uetr would be gone"]);
         let optional = changed(|payload| {
             payload["required"].as_array_mut().unwrap().retain(|field| field != "creditor");
         });
-        assert_eq!(optional, ["payment_v1_PaymentSubmitted_1.creditor would no longer be there always"]);
+        assert_eq!(optional, ["payment_v1: PaymentSubmitted_1.creditor would no longer be there always"]);
         let other = changed(|payload| payload["properties"]["end_to_end_id"]["type"] = "integer".into());
         assert_eq!(other.len(), 1, "{other:?}");
         let required = changed(|payload| {
@@ -166,6 +203,33 @@ mod tests {
             payload["required"].as_array_mut().unwrap().push("purpose".into());
         });
         assert_eq!(required.len(), 1, "{required:?}");
+        let always = changed(|payload| payload["required"].as_array_mut().unwrap().push("remittance".into()));
+        assert_eq!(always.len(), 1, "{always:?}");
+    }
+
+    #[test]
+    fn what_comes_may_break_a_reader_as_well() {
+        let broken = |change: &dyn Fn(&mut Value)| {
+            let mut document = asyncapi();
+            change(&mut document);
+            breaks(&asyncapi(), &document)
+        };
+        // Money takes no more fields.
+        let closed = broken(&|document| {
+            document["components"]["schemas"]["Money"]["properties"]["scale"] = serde_json::json!({});
+        });
+        assert!(closed.iter().any(|what| what.contains("scale is new")), "{closed:?}");
+        let kind = broken(&|document| {
+            document["channels"]["payment_v1"]["messages"]["PaymentRecalled_1"] = serde_json::json!({});
+        });
+        assert_eq!(kind.len(), 1, "{kind:?}");
+        let topic = broken(&|document| document["channels"]["payment_v1"]["address"] = "elsewhere".into());
+        assert_eq!(topic.len(), 1, "{topic:?}");
+        let header = broken(&|document| {
+            let headers = document["components"]["schemas"]["Headers"]["properties"].as_object_mut();
+            headers.unwrap().remove("ce_id");
+        });
+        assert!(!header.is_empty());
     }
 
     /// Also what stands behind a reference.

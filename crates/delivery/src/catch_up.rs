@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use event::{RecordedEvent, Seq, StreamName};
 use event_store::StreamSeq;
-use futures::StreamExt;
+use futures::future::try_join_all;
 
 use crate::backoff::{conflict_pause, pause};
 use crate::cursor::{self, Place};
@@ -15,8 +15,8 @@ use crate::{HistoryError, Stopped, parked};
 const EVENTS_A_PAGE: u32 = 200;
 const STREAMS_A_PAGE: u32 = 500;
 const READS_AT_ONCE: usize = 4;
-/// Events whose effects share a transaction.
-const BATCH_EVENTS_MAX: usize = 200;
+/// Events whose effects share a transaction, and what is left of a page.
+const BATCH_EVENTS: usize = 200;
 const RETRY_INTERVAL: Duration = Duration::from_millis(200);
 
 impl Engine {
@@ -64,13 +64,12 @@ impl Engine {
             .filter(|at| place(&at.stream) < at.seq)
             .map(|at| (at.stream.clone(), place(&at.stream)))
             .collect();
-        let mut pages = futures::stream::iter(missed)
-            .map(async |(stream, after)| self.page(&stream, after).await)
-            .buffered(READS_AT_ONCE);
         let mut batch = Vec::new();
-        while let Some(page) = pages.next().await {
-            batch.extend(page?);
-            if batch.len() >= BATCH_EVENTS_MAX {
+        for some in missed.chunks(READS_AT_ONCE) {
+            // All of them before anything is settled: one that is not waited for keeps its connection meanwhile.
+            let pages = some.iter().map(|(stream, after)| self.page(stream, *after));
+            batch.extend(try_join_all(pages).await?.into_iter().flatten());
+            if batch.len() >= BATCH_EVENTS {
                 self.settle(&batch, Parked::Waits).await?;
                 batch.clear();
             }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use event::{Seq, StreamName};
+use event_store::Server;
 use serde_json::Value;
 use sqlx::PgConnection;
 use sqlx::types::Json;
@@ -54,7 +55,7 @@ pub(crate) async fn places(
     Ok(rows.into_iter().map(place).collect())
 }
 
-/// What came of moving cursors. What it says besides yes, no, yes is to be rolled back.
+/// What came of moving cursors. Unless all have moved, none waits, and all is visible, it is to be rolled back.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Moved {
     /// No: one of them stands elsewhere. Another consumer was here, or events are missing.
@@ -63,6 +64,7 @@ pub(crate) struct Moved {
     pub(crate) waits: bool,
     /// The events that were moved to can be read here, or are not of this database.
     pub(crate) visible: bool,
+    pub(crate) server: Server,
 }
 
 /// Moves the cursors by compare-and-set.
@@ -81,7 +83,7 @@ pub(crate) async fn advance(
         steps.iter().map(|step| (step.stream.to_string(), step.from.get().into())).collect();
     let tos: Vec<i64> = steps.iter().map(|step| step.to.get()).collect();
     // A row without an xmax is new, which is right only when nothing of its stream was handled before.
-    let (moved, waits, visible): (i64, bool, bool) = sqlx::query_as(
+    let row: (i64, bool, bool, jiff_sqlx::Timestamp, i64) = sqlx::query_as(
         "with moved as (
              insert into cursor (handler, source, stream, seq)
              select $1, $2, stream, after from unnest($3::text[], $5::bigint[]) as step (stream, after)
@@ -96,7 +98,8 @@ pub(crate) async fn advance(
                                where handler = $1 and source = $2 and parked.stream = step.stream limit 1)),
                 not ($6 and exists (select from unnest($3::text[], $5::bigint[]) as step (stream, after)
                         where (select true from event
-                               where event.stream = step.stream and event.seq = step.after) is null))",
+                               where event.stream = step.stream and event.seq = step.after) is null)),
+                pg_postmaster_start_time(), (select oid::bigint from pg_database where datname = current_database())",
     )
     .bind(identity.handler)
     .bind(identity.source)
@@ -106,5 +109,7 @@ pub(crate) async fn advance(
     .bind(is_own)
     .fetch_one(connection)
     .await?;
-    Ok(Moved { all: usize::try_from(moved) == Ok(steps.len()), waits, visible })
+    let (moved, waits, visible, started_at, database) = row;
+    let server = Server { started_at: started_at.to_jiff(), database };
+    Ok(Moved { all: usize::try_from(moved) == Ok(steps.len()), waits, visible, server })
 }

@@ -185,16 +185,10 @@ impl Engine {
         start: Start,
     ) -> Result<(), Failure> {
         let Some(first) = events.first() else { return Ok(()) };
-        let context = self.context_after(first);
-        let (mut unit, places) = match start {
-            Start::Assumed => {
-                (self.store.begin_on_memory(context).await.map_err(store_failure)?, places_before(events))
-            }
-            Start::Read => {
-                let mut unit = self.store.begin(context).await.map_err(store_failure)?;
-                let places = self.places(&mut unit, events, parked).await?;
-                (unit, places)
-            }
+        let mut unit = self.store.begin(self.context_after(first)).await.map_err(store_failure)?;
+        let places = match start {
+            Start::Assumed => places_before(events),
+            Start::Read => self.places(&mut unit, events, parked).await?,
         };
         let Plan { steps, handled } = plan(events, &places)?;
         if event::mutants::active("cursor_outside_transaction") {
@@ -206,6 +200,9 @@ impl Engine {
             let moved = self.advance(unit.connection(), &steps).await?;
             if !moved.all || !moved.visible || moved.waits && parked == Parked::Waits {
                 return Err(Failure::Conflict);
+            }
+            if start == Start::Assumed {
+                unit.trust_memory(moved.server);
             }
         }
         self.handler.handle_all(&handled, &mut unit).await.map_err(handler_failure)?;

@@ -26,7 +26,7 @@ use crate::identity::fed_by;
 use crate::{Engine, Stopped, registry};
 
 /// Events that may wait for one worker of a handler.
-const QUEUE_EVENTS_MAX: usize = 2_048;
+const QUEUE_EVENTS_MAX: usize = 8_192;
 /// Events whose effects share a transaction.
 const BATCH_EVENTS_MAX: usize = 256;
 

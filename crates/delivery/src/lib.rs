@@ -17,7 +17,10 @@ mod handler;
 pub use handler::{Handler, Subscription};
 
 mod derivation;
-pub use derivation::{Derivation, Derive, Derived, Deriving, Difference, Verified, Verify, VerifyError};
+pub use derivation::{Derivation, Derive, Derived, Deriving};
+
+mod verification;
+pub use verification::{Difference, Verified, Verify};
 
 mod history;
 pub use history::{ExternalStreams, History};

@@ -73,7 +73,7 @@ impl Derivation for New {
     }
 }
 
-fn request() -> Context {
+pub(crate) fn request() -> Context {
     let cause = Deadline { id: Uuid::now_v7(), due_at: Timestamp::now() };
     Context::at_deadline(&cause, cause.id, "core", Timestamp::now())
 }

@@ -9,6 +9,8 @@ mod gate;
 
 // External streams.
 mod derivation;
+// Remembered aggregates.
+mod memory;
 // Cursor, duplicates, gaps, rivals.
 mod engine;
 mod parked;

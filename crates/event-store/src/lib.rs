@@ -20,6 +20,8 @@ mod append;
 pub use append::{EVENT_BYTES_MAX, TYPE_BYTES_MAX};
 
 mod memory;
+pub use memory::Server;
+
 mod read;
 mod retry;
 

@@ -1,8 +1,8 @@
 //! What this process has last read or written of each aggregate, so that it need not be folded again for the next event.
 //!
-//! It may be out of date, as other processes append too. Whoever decides on it learns that when they commit: an append to a
-//! stream that has moved on is a conflict, and streams that were only read are looked up. A decision that fails on it, or
-//! comes to nothing, says nothing.
+//! It may be out of date, as other processes append too. Whoever decides on it has asked which server this is, and learns of the
+//! rest when they commit: an append to a stream that has moved on is a conflict, and streams that were only read are looked up;
+//! after a conflict, what it was about is forgotten. A decision that fails on what is remembered, or comes to nothing, says nothing.
 
 use std::any::Any;
 use std::collections::HashMap;
@@ -24,14 +24,22 @@ pub(crate) struct Loaded {
 #[derive(Default)]
 pub(crate) struct Memory(Mutex<States>);
 
-/// The server that something was read from: one that was restored, or has taken another's place, may have lost it.
+/// Counts the servers that were seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Epoch(u64);
 
+/// Which server, and which database of it: one that was restored, or has taken another's place, may have lost what is remembered.
+/// In SQL: `pg_postmaster_start_time()`, and the `oid` of the current database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Server {
+    pub started_at: Timestamp,
+    pub database: i64,
+}
+
 #[derive(Default)]
 struct States {
-    /// When the server was started. Unknown: nothing is remembered.
-    server: Option<Timestamp>,
+    /// Unknown: nothing is remembered.
+    server: Option<Server>,
     epoch: u64,
     recent: HashMap<StreamName, Loaded>,
     /// Those that were not wanted since the recent ones began.
@@ -39,12 +47,13 @@ struct States {
 }
 
 impl Memory {
-    /// Called for each new connection. Those to an earlier server are gone by the time of one to the next.
-    pub(crate) fn connected_to(&self, server: Timestamp) {
+    /// Forgets what is of another server.
+    pub(crate) fn is_of(&self, server: Server) -> Epoch {
         let mut states = self.states();
         if states.server != Some(server) {
             *states = States { server: Some(server), epoch: states.epoch + 1, ..States::default() };
         }
+        Epoch(states.epoch)
     }
 
     pub(crate) fn epoch(&self) -> Epoch {
@@ -111,8 +120,8 @@ mod tests {
         memory.find(stream).map(|loaded| loaded.seq.get())
     }
 
-    fn server(second: i64) -> Timestamp {
-        Timestamp::from_second(second).unwrap()
+    fn server(second: i64) -> Server {
+        Server { started_at: Timestamp::from_second(second).unwrap(), database: 5 }
     }
 
     #[test]
@@ -120,13 +129,12 @@ mod tests {
         let (memory, stream) = (Memory::default(), "account-1".parse().unwrap());
         memory.keep(memory.epoch(), [at(&stream, 1)]);
         assert_eq!(seq(&memory, &stream), None, "nothing is known of the server");
-        memory.connected_to(server(1));
-        let epoch = memory.epoch();
+        let epoch = memory.is_of(server(1));
         memory.keep(epoch, [at(&stream, 2)]);
         memory.keep(epoch, [at(&stream, 1)]);
-        memory.connected_to(server(1));
+        memory.is_of(server(1));
         assert_eq!(seq(&memory, &stream), Some(2));
-        memory.connected_to(server(2));
+        memory.is_of(server(2));
         // Read before the server changed.
         memory.keep(epoch, [at(&stream, 3)]);
         assert_eq!(seq(&memory, &stream), None);
@@ -135,7 +143,7 @@ mod tests {
     #[test]
     fn what_is_wanted_outlives_what_is_not() {
         let (memory, wanted) = (Memory::default(), "account-wanted".parse().unwrap());
-        memory.connected_to(server(1));
+        memory.is_of(server(1));
         let keep = |n: usize| memory.keep(memory.epoch(), [at(&format!("account-{n}").parse().unwrap(), 1)]);
         memory.keep(memory.epoch(), [at(&wanted, 1)]);
         for n in 0..3 * STATES_MAX {

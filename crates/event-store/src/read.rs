@@ -155,7 +155,10 @@ pub(crate) async fn load_in<A: Aggregate>(
     Ok((folding.state, folding.seq))
 }
 
-/// The events of several streams, in one round trip. A stream without events is there as well.
+/// Of one stream that is read ahead. One that has more is folded as it is read.
+const EVENTS_AHEAD_MAX: usize = 200;
+
+/// The events of several streams, in one round trip. A stream without events is there as well; one with many is not.
 pub(crate) async fn read_streams_in(
     connection: &mut PgConnection,
     streams: Vec<StreamName>,
@@ -169,9 +172,10 @@ pub(crate) async fn read_streams_in(
     // Stream by stream: a join of a table that has not been analyzed reads all of it.
     let rows: Vec<Numbered> = sqlx::query_as(
         "select n, stored.* from unnest($1::text[]) with ordinality as asked (stream, n),
-             lateral (select seq, type, version, data from event where event.stream = asked.stream order by seq) as stored",
+             lateral (select seq, type, version, data from event where event.stream = asked.stream order by seq limit $2) as stored",
     )
     .bind(streams.iter().map(StreamName::as_str).collect::<Vec<_>>())
+    .bind(i64::try_from(EVENTS_AHEAD_MAX).unwrap_or(i64::MAX))
     .persistent(false)
     .fetch_all(connection)
     .await?;
@@ -181,7 +185,7 @@ pub(crate) async fn read_streams_in(
             events.push(stored);
         }
     }
-    Ok(streams.into_iter().zip(read).collect())
+    Ok(streams.into_iter().zip(read).filter(|(_, events)| events.len() < EVENTS_AHEAD_MAX).collect())
 }
 
 /// The seq of a stream's last event; zero when there is none.

@@ -8,7 +8,7 @@ use sqlx::PgConnection;
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use crate::{Error, UnitOfWork};
+use crate::{Error, Server, UnitOfWork};
 
 /// Whose request it is, for what, under which key.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -52,26 +52,29 @@ impl UnitOfWork {
         }))
     }
 
-    /// Which of these keys have an answer already.
-    pub(crate) async fn answered(&mut self, keys: &[&RequestKey]) -> Result<HashSet<RequestKey>, Error> {
-        if keys.is_empty() {
-            return Ok(HashSet::new());
-        }
-        let answered: Vec<i64> = sqlx::query_scalar(
-            "select n from unnest($1::text[], $2::text[], $3::text[])
-                 with ordinality as asked (principal, operation, key, n)
-             where exists (select from request where request.principal = asked.principal
-                 and request.operation = asked.operation and request.key = asked.key)",
+    /// Which server this is, and which of these keys have an answer already.
+    pub(crate) async fn server_and_answered(
+        &mut self,
+        keys: &[&RequestKey],
+    ) -> Result<(Server, HashSet<RequestKey>), Error> {
+        let (started_at, database, answered): (jiff_sqlx::Timestamp, i64, Vec<i64>) = sqlx::query_as(
+            "select pg_postmaster_start_time(),
+                 (select oid::bigint from pg_database where datname = current_database()),
+                 array(select n from unnest($1::text[], $2::text[], $3::text[])
+                           with ordinality as asked (principal, operation, key, n)
+                       where exists (select from request where request.principal = asked.principal
+                           and request.operation = asked.operation and request.key = asked.key))",
         )
         .bind(keys.iter().map(|key| key.principal.as_str()).collect::<Vec<_>>())
         .bind(keys.iter().map(|key| key.operation).collect::<Vec<_>>())
         .bind(keys.iter().map(|key| key.key.as_str()).collect::<Vec<_>>())
         // Planned each time: a plan of the table's first minutes would scan it for ever.
         .persistent(false)
-        .fetch_all(self.connection())
+        .fetch_one(self.connection())
         .await?;
+        let server = Server { started_at: started_at.to_jiff(), database };
         let answered = answered.iter().filter_map(|n| keys.get(usize::try_from(n - 1).ok()?));
-        Ok(answered.map(|key| (*key).clone()).collect())
+        Ok((server, answered.map(|key| (*key).clone()).collect()))
     }
 }
 

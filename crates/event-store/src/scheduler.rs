@@ -2,7 +2,7 @@
 //!
 //! A due deadline is claimed for a while (skip-locked, so that several schedulers share the work), turned into a
 //! command, and gone or replaced in the transaction of the events that follow. One that cannot be fired is tried
-//! again when its claim ends, which is longer each time, and starves nobody meanwhile.
+//! again when its claim ends, one that is refused after a pause that doubles; neither starves others meanwhile.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -23,8 +23,8 @@ const POLL_INTERVAL: Duration = Duration::from_millis(100);
 const CLAIM_COUNT: i64 = 256;
 /// Longer than any firing takes; a scheduler that died in between holds its claims for so long.
 const CLAIM_SECONDS: f64 = 10.0;
-/// However often it has doubled.
-const CLAIM_SECONDS_MAX: f64 = 600.0;
+/// One that was refused is put off for as long as a claim, and twice as long each time, up to this.
+const PAUSE_SECONDS_MAX: f64 = 600.0;
 /// What fails so often will hardly pass by itself.
 const ATTEMPTS_TOLD: i32 = 4;
 const FIRING_COUNT: usize = 8;
@@ -37,6 +37,16 @@ pub enum FireError {
     Refused(String),
     #[error(transparent)]
     Store(#[from] Error),
+}
+
+impl FireError {
+    /// It will not pass by itself.
+    fn is_permanent(&self) -> bool {
+        match self {
+            Self::NotAStream(_) | Self::Refused(_) => true,
+            Self::Store(error) => !error.is_transient() && !matches!(error, Error::Conflict),
+        }
+    }
 }
 
 type Fire = Arc<dyn Fn(Store, Due) -> BoxFuture<'static, Result<(), FireError>> + Send + Sync>;
@@ -115,6 +125,11 @@ impl Scheduler {
                 let Some(fire) = self.fire.get(due.stream.category()) else { return };
                 let Err(error) = fire(self.store.clone(), due.clone()).await else { return };
                 let (stream, attempts) = (&due.stream, due.attempts);
+                if error.is_permanent()
+                    && let Err(error) = self.put_off(&due).await
+                {
+                    tracing::warn!(%error, %stream, "deadline not put off, it is tried again when its claim ends");
+                }
                 if attempts < ATTEMPTS_TOLD {
                     tracing::warn!(%error, %stream, attempts, "deadline not fired, it is tried again");
                 } else {
@@ -125,12 +140,26 @@ impl Scheduler {
         Ok(claimed)
     }
 
+    async fn put_off(&self, due: &Due) -> Result<(), Error> {
+        sqlx::query(
+            "update deadline
+             set next_at = clock_timestamp() + make_interval(secs => least($3 * 2 ^ least(attempts - 1, 20), $4))
+             where stream = $1 and id = $2",
+        )
+        .bind(due.stream.as_str())
+        .bind(due.deadline.id)
+        .bind(CLAIM_SECONDS)
+        .bind(PAUSE_SECONDS_MAX)
+        .execute(self.store.pool())
+        .await?;
+        Ok(())
+    }
+
     async fn claim(&self) -> Result<Vec<Due>, Error> {
         let categories: Vec<&str> = self.fire.keys().copied().collect();
         // The statement's time: the index cannot be searched for what changes from row to row, as clock_timestamp() may.
         let rows: Vec<(String, Uuid, jiff_sqlx::Timestamp, Uuid, i32)> = sqlx::query_as(
-            "update deadline set attempts = attempts + 1,
-                 next_at = clock_timestamp() + make_interval(secs => least($1 * 2 ^ least(attempts, 20), $4))
+            "update deadline set attempts = attempts + 1, next_at = clock_timestamp() + make_interval(secs => $1)
              where stream = any(array(
                  select stream from deadline where category = any($2) and next_at <= statement_timestamp()
                  order by next_at limit $3 for update skip locked))
@@ -139,7 +168,6 @@ impl Scheduler {
         .bind(CLAIM_SECONDS)
         .bind(categories)
         .bind(CLAIM_COUNT)
-        .bind(CLAIM_SECONDS_MAX)
         // Planned each time: a plan of the table's first minutes would scan it for ever.
         .persistent(false)
         .fetch_all(self.store.pool())

@@ -51,23 +51,17 @@ impl Store {
         let options = options.application_name(&format!("lunaria-{service}"));
         // A pool would try for a long time and not say why.
         PgConnection::connect_with(&options).await?.close().await?;
-        let memory = Arc::new(Memory::default());
-        let remembers = Arc::clone(&memory);
         let pool = PgPoolOptions::new()
             .max_connections(connections_max)
             .acquire_timeout(ACQUIRE_TIMEOUT)
             .test_before_acquire(false)
-            .after_connect(move |connection, _| {
-                let memory = Arc::clone(&remembers);
-                Box::pin(async move {
-                    let started = sqlx::query_scalar("select pg_postmaster_start_time()");
-                    let started: jiff_sqlx::Timestamp = started.fetch_one(connection).await?;
-                    memory.connected_to(started.to_jiff());
-                    Ok(())
-                })
-            })
             .connect_lazy_with(options);
-        Ok(Self { pool, service: service.into(), memory, deadline_set: Arc::new(Notify::new()) })
+        Ok(Self {
+            pool,
+            service: service.into(),
+            memory: Arc::default(),
+            deadline_set: Arc::new(Notify::new()),
+        })
     }
 
     pub fn service(&self) -> &str {
@@ -81,14 +75,6 @@ impl Store {
     /// Opens a transaction for what has to happen together.
     pub async fn begin(&self, context: Context) -> Result<UnitOfWork, Error> {
         Ok(UnitOfWork::new(self.clone(), self.pool.begin().await?, context))
-    }
-
-    /// The same, on the states that this process remembers. They may be out of date, which the commit finds out: then, and when
-    /// a decision fails, it is to be taken again in a unit of [`Store::begin`].
-    pub async fn begin_on_memory(&self, context: Context) -> Result<UnitOfWork, Error> {
-        let mut unit = self.begin(context).await?;
-        unit.trust_memory();
-        Ok(unit)
     }
 
     /// The same as `begin`, for a unit that others wait behind: it is not to wait for a lock for long.

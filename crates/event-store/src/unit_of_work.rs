@@ -11,7 +11,7 @@ use sqlx::{PgConnection, Postgres, Transaction};
 use uuid::Uuid;
 
 use crate::append::append_in;
-use crate::memory::{Epoch, Loaded, Memory};
+use crate::memory::{Epoch, Loaded, Memory, Server};
 use crate::read::{Folding, Stored, last_seq_in, load_in, read_streams_in};
 use crate::request::{Request, RequestKey, insert_requests};
 use crate::store::new_event;
@@ -212,7 +212,17 @@ impl UnitOfWork {
     }
 
     /// Appends, moves the deadlines, commits. Returns the last place of each stream that was written.
-    pub async fn commit(mut self) -> Result<Vec<StreamSeq>, Error> {
+    pub async fn commit(self) -> Result<Vec<StreamSeq>, Error> {
+        let (store, assumed): (Store, Vec<StreamName>) =
+            (self.store.clone(), self.assumed.keys().cloned().collect());
+        let done = self.try_commit().await;
+        if matches!(done, Err(Error::Conflict)) {
+            assumed.iter().for_each(|stream| store.memory().forget(stream));
+        }
+        done
+    }
+
+    async fn try_commit(mut self) -> Result<Vec<StreamSeq>, Error> {
         self.pending.sort_by(|a, b| (&a.stream, a.seq).cmp(&(&b.stream, b.seq)));
         let written = last_places(&self.pending);
         insert_requests(&mut self.transaction, &self.requests).await?;
@@ -229,8 +239,10 @@ impl UnitOfWork {
         Ok(written)
     }
 
-    /// Takes states from the store's memory where that has them.
-    pub(crate) fn trust_memory(&mut self) {
+    /// Takes states from the store's memory where that has them of this server, which the caller has just asked. They may be out
+    /// of date, which the commit finds out: then, and when a decision fails, it is to be taken again in another unit.
+    pub fn trust_memory(&mut self, server: Server) {
+        self.epoch = self.store.memory().is_of(server);
         self.trusts_memory = true;
     }
 

@@ -133,6 +133,27 @@ async fn deadlines_that_are_refused_starve_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_deadline_that_is_refused_again_and_again_is_tried_less_and_less_often() {
+    let database = TestDatabase::create("core").await;
+    let store = database.store().await;
+    let id = Uuid::now_v7();
+    store.execute::<Counter>(id, Command::WaitStubbornly(SignedDuration::ZERO), request()).await.unwrap();
+    let fourth = "update deadline set attempts = 3";
+    sqlx::query(fourth).execute(store.pool()).await.unwrap();
+    let shutdown = CancellationToken::new();
+    let scheduler = schedule(&store, &shutdown);
+    eventually("it is put off for longer than a claim", async || {
+        let put_off = "select attempts = 4 and next_at > now() + interval '1 minute' from deadline";
+        let put_off: bool = sqlx::query_scalar(put_off).fetch_one(store.pool()).await.unwrap();
+        put_off.then_some(())
+    })
+    .await;
+    shutdown.cancel();
+    scheduler.await.unwrap();
+    database.drop_database().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_deadline_whose_aggregate_has_moved_on_goes_without_an_event() {
     let database = TestDatabase::create("core").await;
     let store = database.store().await;

@@ -68,9 +68,4 @@ impl Handler for LedgerView {
         .await?;
         Ok(())
     }
-
-    /// The internal accounts' totals are rows that all postings meet in.
-    fn concurrency(&self) -> usize {
-        1
-    }
 }
