@@ -14,8 +14,8 @@ use tokio::task::JoinHandle;
 
 use crate::run::Run;
 
-/// A session begins within this, whatever has happened.
-const SESSION_LIMIT: Duration = Duration::from_secs(30);
+/// A session begins within this, whatever has happened: also when the first tries to read where Kafka stands, of 15 s each, fail.
+const SESSION_LIMIT: Duration = Duration::from_secs(60);
 /// From a session's begin to the next fault.
 const CALM_MS: std::ops::Range<u64> = 50..400;
 /// How long a victim stays away before it is started again.

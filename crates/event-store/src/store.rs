@@ -56,12 +56,11 @@ impl Store {
             .acquire_timeout(ACQUIRE_TIMEOUT)
             .test_before_acquire(false)
             .connect_lazy_with(options);
-        Ok(Self {
-            pool,
-            service: service.into(),
-            memory: Arc::default(),
-            deadline_set: Arc::new(Notify::new()),
-        })
+        Ok(Self::new(service, pool))
+    }
+
+    pub fn new(service: &str, pool: PgPool) -> Self {
+        Self { pool, service: service.into(), memory: Arc::default(), deadline_set: Arc::new(Notify::new()) }
     }
 
     pub fn service(&self) -> &str {

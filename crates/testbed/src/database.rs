@@ -1,7 +1,7 @@
 //! A migrated service database of one test.
 
 use event_store::{APPLICATION_ROLE, Passwords, RELAY_ROLE, Store, provision};
-use sqlx::postgres::PgConnectOptions;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 use crate::servers::{postgres, unique};
@@ -66,7 +66,9 @@ impl TestDatabase {
 
     /// A store as the application role sees it.
     pub async fn store(&self) -> Store {
-        Store::connect(self.service, self.application(), 16).await.unwrap()
+        // Tests its connections, as servers come and go here.
+        let pool = PgPoolOptions::new().max_connections(16).connect_with(self.application()).await.unwrap();
+        Store::new(self.service, pool)
     }
 
     pub async fn superuser_connection(&self) -> PgConnection {

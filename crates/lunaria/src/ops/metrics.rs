@@ -11,8 +11,10 @@ use tokio_util::sync::CancellationToken;
 /// Samples of a histogram are kept one by one until they are sorted into its buckets.
 const UPKEEP_EVERY: Duration = Duration::from_secs(2);
 /// Of a millisecond's worth, up to a broker that was away for minutes.
-const SECONDS: [f64; 15] =
-    [0.001, 0.002, 0.003, 0.004, 0.005, 0.0075, 0.01, 0.015, 0.025, 0.05, 0.1, 0.5, 2.0, 10.0, 60.0];
+const SECONDS: [f64; 19] = [
+    0.001, 0.002, 0.003, 0.004, 0.005, 0.0075, 0.01, 0.015, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5,
+    2.0, 10.0, 60.0,
+];
 const EVENTS: [f64; 8] = [1.0, 4.0, 16.0, 64.0, 256.0, 1_024.0, 4_096.0, 16_384.0];
 
 /// Cheap to clone.
