@@ -13,8 +13,8 @@ use serde_json::Value;
 use crate::{asyncapi, unmet};
 
 /// # Panics
-/// When an event type has no message, when a message cannot be read without more than it has, when it can be read without something that it has, or when the contract
-/// does not guarantee all that it has.
+/// When an event type has no message, when a message cannot be read without more than it has, when it can be read without
+/// something that it has, or when the contract does not guarantee all that it has.
 #[track_caller]
 pub fn check_relied_on<E: DomainEvent>(directory: impl AsRef<Path>, category: &str) {
     let (directory, document) = (directory.as_ref().join(category), asyncapi());
