@@ -36,6 +36,8 @@ has_java() {
   have java && at_least "$(java -version 2>&1 | sed -n '1s/.*"\(.*\)".*/\1/p')" $java_min
 }
 
+has_python_venv() { have python3 && python3 -c 'import ensurepip, venv' 2>/dev/null; }
+
 # Prints the Debian packages that the mode needs and the machine lacks.
 missing() {
   have gcc || echo gcc
@@ -51,6 +53,7 @@ missing() {
   have mvn || echo maven
   have kcat || echo kcat
   have xz || echo xz-utils
+  has_python_venv || echo python3-venv
 }
 
 # The line for root. A cluster on port 5432 that nobody asked for would come with PostgreSQL's package.

@@ -1,0 +1,103 @@
+//! pacs.002: what became of a payment. pacs.028: what became of it?
+
+use jiff::Timestamp;
+
+use crate::{Element, Error, Message, Original, Profile, Reason, message};
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StatusReport {
+    pub original: Original,
+    pub status: TransactionStatus,
+    pub reason: Option<Reason>,
+    /// When the money moved, for a payment that is settled.
+    pub settled_at: Option<Timestamp>,
+}
+
+/// `ExternalPaymentTransactionStatus1Code`, as far as instant rails use it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TransactionStatus {
+    /// ACSC, ACCC, ACCP of a creditor's bank that answers for its customer: the creditor has the money.
+    Settled,
+    /// ACTC, ACSP, PDNG, ACWP: taken, and not ended.
+    Pending(PendingStatus),
+    /// RJCT.
+    Rejected,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PendingStatus(&'static str);
+
+const PENDING: [&str; 4] = ["ACSP", "ACTC", "PDNG", "ACWP"];
+
+impl TransactionStatus {
+    /// Accepted, settlement in process.
+    pub const IN_PROCESS: Self = Self::Pending(PendingStatus("ACSP"));
+    /// Accepted without posting: the creditor's bank has the money, and looks at it.
+    pub const WITHOUT_POSTING: Self = Self::Pending(PendingStatus("ACWP"));
+
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Settled => "ACSC",
+            Self::Pending(PendingStatus(code)) => code,
+            Self::Rejected => "RJCT",
+        }
+    }
+
+    fn of(code: &str) -> Option<Self> {
+        match code {
+            "ACSC" | "ACCC" | "ACCP" => Some(Self::Settled),
+            "RJCT" => Some(Self::Rejected),
+            _ => PENDING.iter().find(|known| **known == code).map(|code| Self::Pending(PendingStatus(code))),
+        }
+    }
+}
+
+impl StatusReport {
+    pub(crate) const ROOT: &str = "FIToFIPmtStsRpt";
+
+    pub(crate) fn write(&self, message: &Message, profile: &Profile) -> Element {
+        let settled_at = self.settled_at.map(message::time);
+        let transaction = Element::new("TxInfAndSts")
+            .children(self.original.write(profile))
+            .with("TxSts", self.status.code())
+            .children(self.reason.as_ref().map(|reason| reason.write("StsRsnInf")))
+            .children(settled_at.map(|at| Element::nested("FctvIntrBkSttlmDt/DtTm", at)));
+        let group = message::group_header(message).children(message::instructing(message, profile));
+        Element::new(Self::ROOT).child(group).child(transaction)
+    }
+
+    pub(crate) fn read(root: &Element) -> Result<Self, Error> {
+        let transaction = root.required("TxInfAndSts")?;
+        let code = transaction.read("TxSts", 4)?;
+        let status = TransactionStatus::of(&code);
+        let status =
+            status.ok_or(Error::Invalid { path: "TxSts".to_owned(), reason: "the status is unknown" })?;
+        let at = "FctvIntrBkSttlmDt/DtTm";
+        let settled_at = transaction.at(at)?.map(|_| message::read_time(transaction, at)).transpose()?;
+        Ok(Self {
+            original: Original::read(transaction)?,
+            status,
+            reason: Reason::read(transaction, "StsRsnInf")?,
+            settled_at,
+        })
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StatusRequest {
+    pub original: Original,
+}
+
+impl StatusRequest {
+    pub(crate) const ROOT: &str = "FIToFIPmtStsReq";
+
+    pub(crate) fn write(&self, message: &Message, profile: &Profile) -> Element {
+        let group = message::group_header(message).children(message::instructing(message, profile));
+        let transaction = Element::new("TxInf").children(self.original.write(profile));
+        Element::new(Self::ROOT).child(group).child(transaction)
+    }
+
+    pub(crate) fn read(root: &Element) -> Result<Self, Error> {
+        Ok(Self { original: Original::read(root.required("TxInf")?)? })
+    }
+}
