@@ -52,8 +52,8 @@ async fn a_record_is_a_cloud_event_whose_key_is_its_stream() {
     let epoch: Vec<&str> = reserved.headers["lunaria_epoch"].split('/').collect();
     assert!(epoch.len() == 3 && epoch.iter().all(|part| part.parse::<u64>().is_ok()), "{epoch:?}");
 
-    let clearing = read_all(&format!("{}adapter-instant.clearing.v1", platform.topic_prefix));
-    assert_eq!(clearing[0].key, format!("clearing.v1-{transfer}"));
+    let clearing = read_all(&format!("{}adapter-instant.clearing.v2", platform.topic_prefix));
+    assert_eq!(clearing[0].key, format!("clearing.v2-{transfer}"));
     assert_eq!(clearing[0].headers["ce_type"], "PaymentSettled");
     platform.stop().await;
 }

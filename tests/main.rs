@@ -8,6 +8,10 @@ mod harness;
 
 // The way of a transfer, on both transports, and every way in which it can end.
 mod transfer_paths;
+// What comes after the end: recalls and returns; what the rail takes and does not decide.
+mod aftermath;
+// The rail's messages, read by somebody else's library; other rails; what belongs to nothing.
+mod messages;
 // One key, one effect; wrong input, clear errors.
 mod requests;
 // What stands in Kafka, read by somebody else's client.

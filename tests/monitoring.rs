@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::harness::{file, yaml};
 
 /// What the roles export, histograms by their name without `_bucket`, `_sum`, `_count`.
-pub(crate) const METRICS: [&str; 20] = [
+pub(crate) const METRICS: [&str; 22] = [
     "lunaria_relay_events_total",
     "lunaria_relay_bytes_total",
     "lunaria_relay_transactions_total",
@@ -29,6 +29,8 @@ pub(crate) const METRICS: [&str; 20] = [
     "lunaria_handler_parked_streams",
     "lunaria_handler_behind",
     "lunaria_handler_handled_total",
+    "lunaria_deprecated_contract_reads_total",
+    "lunaria_unmatched_messages_total",
 ];
 
 fn dashboard() -> Value {

@@ -78,7 +78,7 @@ async fn a_compensation_that_is_skipped_is_caught() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_derivation_that_looks_at_the_clock_is_caught() {
     let seen = violations("derive_by_clock").await;
-    assert!(seen.iter().any(|violation| violation.contains("payment.v1 differs")), "{seen:?}");
+    assert!(seen.iter().any(|violation| violation.contains("payment.v2 differs")), "{seen:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,7 +1,6 @@
 //! What those who run it see and do: metrics, readiness, pause and resume, by HTTP and by the command line.
 
 use std::collections::BTreeSet;
-use std::process::Command;
 
 use reqwest::{Client, StatusCode};
 use serde_json::Value;
@@ -30,16 +29,6 @@ async fn order(url: String, token: Option<&str>) -> (StatusCode, Value) {
     let request = token.map_or(request.try_clone().unwrap(), |token| request.bearer_auth(token));
     let answer = request.send().await.unwrap();
     (answer.status(), answer.json().await.unwrap())
-}
-
-impl Platform {
-    /// Runs the binary with the platform's configuration.
-    fn lunaria(&self, arguments: &[&str]) -> (i32, String) {
-        let config = self.directory().join("lunaria.toml");
-        let output = Command::new(LUNARIA).arg("--config").arg(config).args(arguments).output().unwrap();
-        let text = String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap();
-        (output.status.code().unwrap_or(-1), text)
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -71,7 +60,10 @@ async fn what_runs_is_counted() {
             .filter_map(|line| Some(line.strip_prefix("# TYPE ")?.split(' ').next()?.to_owned()))
             .collect()
     };
-    let exported: BTreeSet<String> = names(&told).union(&names(&handlers)).cloned().collect();
+    let (serve, adapter) =
+        (metrics(&platform.ops_urls["serve"]).await, metrics(&platform.ops_urls["adapter"]).await);
+    let exported: BTreeSet<String> =
+        [told, handlers, serve, adapter].iter().flat_map(|told| names(told)).collect();
     let missing: Vec<&str> = METRICS.into_iter().filter(|name| !exported.contains(*name)).collect();
     assert_eq!(
         missing,
@@ -133,7 +125,7 @@ async fn what_services_publish_is_what_follows_from_their_events() {
         client.until(transfer, "succeeded").await;
     }
     for (service, contracts) in
-        [("core", vec![("payment.v1", 5), ("account.v1", 11)]), ("adapter-instant", vec![("clearing.v1", 5)])]
+        [("core", vec![("payment.v2", 5), ("account.v1", 11)]), ("adapter-instant", vec![("clearing.v2", 5)])]
     {
         for (contract, events) in contracts {
             eventually("all is derived, and as it has to be", async || {

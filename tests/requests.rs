@@ -190,15 +190,15 @@ async fn the_list_pages_through_all_transfers_and_another_service_can_refill_fro
     seen.dedup();
     assert_eq!(seen.len(), 5);
 
-    let (_, page) = client.get(&format!("/v1/external/payment/v1/streams/{}/events?after=0", seen[0])).await;
+    let (_, page) = client.get(&format!("/v1/external/payment/v2/streams/{}/events?after=0", seen[0])).await;
     let event = &page["events"][0];
     assert_eq!(event["type"], "PaymentSubmitted");
     assert_eq!(event["metadata"]["source"]["stream"], format!("transfer-{}", seen[0]));
-    let (_, page) = client.get(&format!("/v1/external/payment/v1/streams/{}/events?after=1", seen[0])).await;
+    let (_, page) = client.get(&format!("/v1/external/payment/v2/streams/{}/events?after=1", seen[0])).await;
     assert_eq!(page["events"], json!([]));
-    let (_, page) = client.get("/v1/external/payment/v1/streams?limit=3").await;
+    let (_, page) = client.get("/v1/external/payment/v2/streams?limit=3").await;
     assert_eq!(page["streams"].as_array().unwrap().len(), 3);
-    assert_eq!(client.get("/v1/external/payment/v1/streams/x/events").await.1["code"], "stream-unknown");
+    assert_eq!(client.get("/v1/external/payment/v2/streams/x/events").await.1["code"], "stream-unknown");
     // Internal streams are nobody else's business.
     assert_eq!(client.get("/v1/external/transfer/x/streams").await.1["code"], "stream-unknown");
     platform.stop().await;

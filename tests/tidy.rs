@@ -18,7 +18,7 @@ const FLOORS: [(&str, usize); 24] = [
     ("kafka-producer", 1),
     ("local-servers", 1),
     ("kafka-client", 1),
-    ("simulator", 1),
+    ("simulator", 2),
     ("relay", 2),
     ("delivery", 2),
     ("testbed", 2),

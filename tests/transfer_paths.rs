@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::harness::{LUNARIA, Platform, Transport, check};
+use crate::harness::{LUNARIA, Platform, Transport, settle_down};
 
 const SETTLED: [&str; 6] =
     ["Requested", "Reserved", "SubmissionInitiated", "ClearingSettled", "Captured", "Succeeded"];
@@ -38,20 +38,6 @@ async fn a_transfer_travels_the_whole_way(transport: Transport, settings: &'stat
     let accepted = [settled, rejected, unanswered, book];
     settle_down(&platform, &accepted).await;
     platform.stop().await;
-}
-
-/// Handlers may still be at work on what the customer no longer waits for.
-async fn settle_down(platform: &Platform, accepted: &[uuid::Uuid]) {
-    let mut last = Vec::new();
-    let deadline = std::time::Instant::now() + testbed::patience();
-    while std::time::Instant::now() < deadline {
-        last = check(platform, accepted).await;
-        if last.is_empty() {
-            return;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-    }
-    panic!("{last:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

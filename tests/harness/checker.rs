@@ -1,6 +1,7 @@
 //! The auditor. It shares no code with the domain: raw events in SQL, the clearing house's journal, Kafka's records.
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use sqlx::PgConnection;
@@ -8,8 +9,24 @@ use uuid::Uuid;
 
 use super::{Platform, Record, Transport, read_all};
 
+const PAUSE: Duration = Duration::from_millis(100);
+
 /// What does not hold; empty when all is well.
 pub(crate) type Violations = Vec<String>;
+
+/// Checks it until all is well. Handlers may still be at work on what the customer no longer waits for.
+pub(crate) async fn settle_down(platform: &Platform, accepted: &[Uuid]) {
+    let mut last = Violations::new();
+    let deadline = Instant::now() + testbed::patience();
+    while Instant::now() < deadline {
+        last = check(platform, accepted).await;
+        if last.is_empty() {
+            return;
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    panic!("{last:#?}");
+}
 
 /// Checks everything that has to hold once the platform has come to rest. `accepted` are the transfers that
 /// customers were told of.
@@ -32,7 +49,8 @@ pub(crate) async fn check(platform: &Platform, accepted: &[Uuid]) -> Violations 
         ("holds are left open", OPEN_HOLDS),
         ("account.v1 has missed events", ACCOUNT_EVENTS_NOT_DERIVED),
         ("submissions were not derived", PAYMENTS_NOT_DERIVED),
-        ("payment.v1 differs from what it is derived from", PAYMENTS_DIFFER),
+        ("payment.v2 differs from what it is derived from", PAYMENTS_DIFFER),
+        ("returned, and not credited exactly once", RETURNS_NOT_CREDITED),
     ] {
         empty(&mut core, "core", what, query, &mut violations).await;
     }
@@ -99,12 +117,18 @@ const ACCOUNT_EVENTS_NOT_DERIVED: &str = "select stream || '@' || seq from event
             and derived.metadata->'source'->>'id' = event.id::text)";
 const PAYMENTS_NOT_DERIVED: &str =
     "select stream from event where type = 'SubmissionInitiated' and not exists (
-        select from event derived where derived.stream = 'payment.v1-' || substr(event.stream, 10))";
+        select from event derived where derived.stream = 'payment.v2-' || substr(event.stream, 10))";
+const RETURNS_NOT_CREDITED: &str = "select returned.stream from event returned
+    where returned.type = 'Returned' and returned.stream like 'transfer-%' and (
+        select count(*) from event credited where credited.stream like 'account-%'
+            and (credited.type = 'ReturnCredited' and credited.data->>'transfer_id' = substr(returned.stream, 10)
+              or credited.type = 'ReceivableCleared' and credited.data->>'reservation_id' = substr(returned.stream, 10))
+        ) <> 1";
 /// All of an external event follows from the internal ones, and from nothing else.
 const PAYMENTS_DIFFER: &str = "select derived.stream from event derived
     join event initiated on initiated.id::text = derived.metadata->'source'->>'id'
     join event requested on requested.stream = initiated.stream and requested.seq = 1
-    where derived.stream like 'payment.v1-%'
+    where derived.stream like 'payment.v2-%' and derived.type = 'PaymentSubmitted'
       and (derived.data->>'answer_by', derived.data->>'uetr', derived.data->>'end_to_end_id', derived.data->'amount')
           is distinct from (initiated.data->'deadline'->>'due_at', initiated.data->>'uetr',
                             initiated.data->>'end_to_end_id', requested.data->'amount')";
@@ -160,7 +184,7 @@ async fn journal_equals_captures(
          join event requested on requested.stream = 'transfer-' || (captured.data->>'reservation_id') and requested.seq = 1
          where captured.type in ('FundsCaptured', 'LateCaptured', 'ReceivableBooked') and captured.stream like 'account-%'",
     )
-    .fetch_all(core)
+    .fetch_all(&mut *core)
     .await
     .unwrap();
     let captured: BTreeMap<String, String> = captured.into_iter().collect();
@@ -190,6 +214,30 @@ async fn journal_equals_captures(
     if paid != captured {
         let (paid_count, captured_count) = (paid.len(), captured.len());
         violations.push(format!("{paid_count} were paid, {captured_count} captured, and they differ"));
+    }
+    returns_equal_credits(platform, core, violations).await;
+}
+
+/// What the house has given back has come to the customers, to the øre.
+async fn returns_equal_credits(platform: &Platform, core: &mut PgConnection, violations: &mut Violations) {
+    let credited: Vec<(String, String)> = sqlx::query_as(
+        "select requested.data->>'uetr', credited.data->'amount'->>'amount' from event credited
+         join event requested on requested.seq = 1
+          and requested.stream = 'transfer-' || coalesce(credited.data->>'transfer_id', credited.data->>'reservation_id')
+         where credited.type in ('ReturnCredited', 'ReceivableCleared') and credited.stream like 'account-%'",
+    )
+    .fetch_all(core)
+    .await
+    .unwrap();
+    let credited: BTreeMap<String, String> = credited.into_iter().collect();
+    let lines = platform.client().lines().await;
+    let given_back = lines.iter().filter(|line| line["return_id"].is_string());
+    let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+    let given_back: BTreeMap<String, String> =
+        given_back.map(|line| (text(&line["uetr"]), text(&line["amount"]))).collect();
+    if given_back != credited {
+        let counts = (given_back.len(), credited.len());
+        violations.push(format!("{} were given back, {} credited, and they differ", counts.0, counts.1));
     }
 }
 

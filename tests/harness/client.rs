@@ -88,8 +88,20 @@ impl Client {
         assert!(response.status().is_success());
     }
 
+    /// Makes the clearing house give payments back.
+    pub(crate) async fn order_return(&self, order: Value) -> Value {
+        let response = self.http.post(format!("{}/returns", self.house)).json(&order).send().await.unwrap();
+        assert!(response.status().is_success(), "{}", response.text().await.unwrap());
+        response.json().await.unwrap()
+    }
+
     /// Everybody whom the clearing house has decided about.
     pub(crate) async fn journal(&self) -> Vec<Value> {
+        self.lines().await.into_iter().filter(|line| line["status"].is_string()).collect()
+    }
+
+    /// All that the clearing house has decided.
+    pub(crate) async fn lines(&self) -> Vec<Value> {
         let (mut lines, mut after) = (Vec::new(), 0);
         loop {
             let url = format!("{}/journal?after={after}", self.house);

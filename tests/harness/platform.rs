@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
+use std::process::Command;
 
 use local_servers::free_port;
 use sqlx::PgConnection;
@@ -41,6 +42,8 @@ pub(crate) struct Platform {
     pub(crate) ops_urls: BTreeMap<&'static str, String>,
     house: Option<Process>,
     pub(crate) api_url: String,
+    /// Where the clearing house delivers.
+    pub(crate) adapter_url: String,
     directory: TempDir,
 }
 
@@ -71,15 +74,15 @@ impl Platform {
             (TestDatabase::create("core").await, TestDatabase::create("adapter-instant").await);
         let directory = tempfile::tempdir().unwrap();
         let journal = directory.path().join("journal.jsonl");
-        let arguments = [
-            "simulator",
-            "--listen",
-            "127.0.0.1:0",
-            "--answer-time-ms",
-            "20",
-            "--journal",
-            journal.to_str().unwrap(),
-        ];
+        let journal = journal.to_str().unwrap();
+        let simulator =
+            ["simulator", "--listen", "127.0.0.1:0", "--answer-time-ms", "20", "--journal", journal];
+        let mut arguments = simulator.to_vec();
+        // The house speaks as the adapter does.
+        for (option, setting) in [("--profile", "instant.profile="), ("--name", "instant.house_name=")] {
+            let chosen = settings.iter().find_map(|chosen| chosen.strip_prefix(setting));
+            arguments.extend(chosen.into_iter().flat_map(|chosen| [option, chosen]));
+        }
         let (house, urls) = Process::start(LUNARIA, &arguments, &[], &directory.path().join("house.log"), 1);
         let topic_prefix = unique("t").replace('_', "-") + ".";
         let api = format!("127.0.0.1:{}", free_port().unwrap());
@@ -98,6 +101,7 @@ impl Platform {
             ops_urls: BTreeMap::new(),
             house: Some(house),
             api_url: format!("http://{api}"),
+            adapter_url: String::new(),
             directory,
         };
         platform.resume().await;
@@ -123,6 +127,9 @@ impl Platform {
             let log = self.directory.path().join(format!("{name}.log"));
             let environment = [("LUNARIA_MUTANT", self.mutant.as_str())];
             let (process, urls) = Process::start(&self.program, &arguments, &environment, &log, *announces);
+            if *name == "adapter" || self.transport == Transport::Embedded {
+                self.adapter_url.clone_from(&urls[urls.len() - 2]);
+            }
             // It is announced last.
             self.ops_urls.insert(name, urls.last().unwrap().clone());
             self.processes.insert(name, process);
@@ -150,6 +157,16 @@ impl Platform {
         let template = chosen.unwrap_or("{service}.{category}");
         let name = template.replace("{service}", service).replace("{category}", category);
         format!("{}{name}", self.topic_prefix)
+    }
+
+    /// Runs the binary with the platform's configuration.
+    pub(crate) fn lunaria(&self, arguments: &[&str]) -> (i32, String) {
+        let mut command = Command::new(LUNARIA);
+        command.arg("--config").arg(self.directory().join("lunaria.toml"));
+        command.args(self.settings.iter().flat_map(|setting| ["--set", setting])).args(arguments);
+        let output = command.output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap();
+        (output.status.code().unwrap_or(-1), text)
     }
 
     pub(crate) fn client(&self) -> Client {

@@ -1,19 +1,22 @@
-//! The adapter of the instant rail: a service with its own database that speaks to the clearing house.
+//! The adapter of the instant rail: a service with its own database that speaks ISO 20022 to the clearing house.
 //!
 //! ```text
-//!  payment.v1 ─► Submissions ─► submission: SubmissionRequested
+//!  payment.v2 ─► Submissions ─► submission: SubmissionRequested
 //!                                   │ deadline: at once
 //!                                   ▼
-//!                  Courier ─► AttemptStarted ═══ HTTP ═══► clearing house
-//!                                   │                          │ answer, in time or by callback
-//!                                   │ deadline: no answer      ▼
-//!                                   ▼               SubmissionAccepted | SubmissionRejected
-//!                  AttemptTimedOut, EnquiryStarted ═══════►    └─► ClearingStream ─► clearing.v1
+//!                  Courier ─► AttemptStarted ═══ pacs.008 ═══► clearing house
+//!                                   │                              │ pacs.002, in time or to the inbox
+//!                                   │ deadline: no answer          ▼
+//!                                   ▼           SubmissionAccepted | SubmissionRejected | SubmissionPending
+//!         AttemptTimedOut, EnquiryStarted ══ pacs.028 ═════►    └─► ClearingStream ─► clearing.v2
 //!                                   ├─ not found: RetryScheduled ─► AttemptStarted
 //!                                   └─ no answer: EnquiryTimedOut, EnquiryScheduled … RetriesExhausted
+//!
+//!  afterwards: pacs.004 ─► ReturnReceived;  RecallRequested ══ camt.056 ══► RecallRejected (camt.029), or the return
 //! ```
 //!
-//! The attempt is an event before the call is made, with the identifiers that core has fixed. A time-out means
+//! A message stands in an event, as it will be sent, before it is; what comes back is kept beside what it led to, and what
+//! belongs to nothing in a stream of its own. The identifiers are those that core has fixed. A time-out means
 //! that the outcome is unknown: the house is asked before anything is sent again, and then under the same UETR, on which it dedupes. An
 //! attempt that is still open after a restart times out like any other. A definite "not sent" is sent again after a pause. Nothing here touches money.
 
@@ -23,24 +26,32 @@ pub const SERVICE: &str = "adapter-instant";
 mod submission_event;
 pub use submission_event::{
     AnswerContradicted, AnswerDuplicated, AttemptNotSent, AttemptStarted, AttemptTimedOut, EnquiryAnswered,
-    EnquiryScheduled, EnquiryStarted, EnquiryTimedOut, RetriesExhausted, RetryScheduled, SubmissionAccepted,
-    SubmissionEvent, SubmissionRejected, SubmissionRequested,
+    EnquiryScheduled, EnquiryStarted, EnquiryTimedOut, RecallAccepted, RecallAttemptTimedOut,
+    RecallExhausted, RecallPending, RecallRefused, RecallRejected, RecallRequested, RecallRetryScheduled,
+    RecallStarted, RecallTaken, RetriesExhausted, RetryScheduled, ReturnReceived, SubmissionAccepted,
+    SubmissionEvent, SubmissionPending, SubmissionRejected, SubmissionRequested,
 };
+
+mod rail;
+pub use rail::{Evidence, Heard, NotHeard, Rail, RecallAnswer, RecallOutcome, Returned, Said, Sent};
 
 mod submission;
 pub use submission::{Answer, RetryPolicy, Submission, SubmissionCommand, SubmissionRefusal};
 
 mod submissions;
-pub use submissions::Submissions;
+pub use submissions::{Submissions, submission_command_of};
 
 mod clearing_house;
-pub use clearing_house::{CallOutcome, ClearingHouse, EnquiryOutcome};
+pub use clearing_house::{CallOutcome, ClearingHouse};
 
 mod courier;
 pub use courier::Courier;
 
-mod answers;
-pub use answers::router;
+mod unmatched;
+pub use unmatched::{KeepUnmatched, MessageUnmatched, Unmatched, UnmatchedEvent};
+
+mod inbox;
+pub use inbox::router;
 
 mod clearing_stream;
-pub use clearing_stream::{ClearingStream, clearing_of};
+pub use clearing_stream::{ClearingStream, ClearingStreamV1, clearing_of};

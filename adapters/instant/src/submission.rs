@@ -2,34 +2,29 @@
 
 use contract::payment::PaymentSubmitted;
 use event::{Aggregate, Context, Deadline};
+use iso20022::Original;
 use jiff::{SignedDuration, Timestamp};
-use serde::{Deserialize, Serialize};
 
+use crate::rail::{Evidence, Rail, Returned, transaction_id};
 use crate::submission_event::{
     AnswerContradicted, AnswerDuplicated, AttemptNotSent, AttemptStarted, AttemptTimedOut, EnquiryAnswered,
-    EnquiryScheduled, EnquiryStarted, EnquiryTimedOut, RetriesExhausted, RetryScheduled, SubmissionAccepted,
-    SubmissionEvent, SubmissionRejected, SubmissionRequested,
+    EnquiryScheduled, EnquiryStarted, EnquiryTimedOut, RetriesExhausted, RetryScheduled, ReturnReceived,
+    SubmissionAccepted, SubmissionEvent, SubmissionPending, SubmissionRejected, SubmissionRequested,
 };
+
+mod command;
+pub use command::{Answer, RetryPolicy, SubmissionCommand, SubmissionRefusal};
+
+mod recall;
+use recall::Recall;
 
 /// ISO 20022 `ExternalStatusReason1Code`: invalid file format.
 const INVALID_MESSAGE: &str = "FF01";
 
-/// However often it has doubled.
-const PAUSE_MAX: SignedDuration = SignedDuration::from_mins(1);
-
 /// What an enquiry is answered with when the house knows nothing of the payment.
 const NOT_FOUND: &str = "not_found";
-
-/// How long to wait for an answer, how often to ask for it, and how often to send again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RetryPolicy {
-    pub attempts_max: u32,
-    /// For each attempt.
-    pub enquiries_max: u32,
-    pub answer_timeout: SignedDuration,
-    /// Before the second attempt or enquiry; it doubles with each further one.
-    pub retry_pause: SignedDuration,
-}
+/// A return, where others have a status.
+const RETURN: &str = "return";
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Status {
@@ -43,7 +38,7 @@ enum Status {
         attempt: u32,
         deadline: Deadline,
     },
-    /// The attempt was not answered; the house is to be asked at the deadline.
+    /// The attempt was not answered, or not finally; the house is to be asked at the deadline.
     EnquiryDue {
         attempt: u32,
         enquiry: u32,
@@ -55,7 +50,9 @@ enum Status {
         deadline: Deadline,
     },
     /// The tries are used up; an answer may still come.
-    Exhausted,
+    Exhausted {
+        attempt: u32,
+    },
     Accepted,
     Rejected {
         reason_code: String,
@@ -65,64 +62,20 @@ enum Status {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Submission {
     pub payment: PaymentSubmitted,
+    requested_at: Timestamp,
     status: Status,
     /// An earlier attempt is of unknown outcome: nothing but the rail's own answer is a definite no any more.
     may_be_taken: bool,
+    /// The house has said that it has taken it.
+    is_pending: bool,
+    /// Of the latest pacs.008 that may have arrived, and of the one before.
+    message_id: Option<String>,
+    previous_message_id: Option<String>,
+    return_id: Option<String>,
+    recall: Option<Recall>,
 }
 
-/// What the house said about a payment.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Answer {
-    Settled { settled_at: Timestamp },
-    Rejected { reason_code: String },
-}
-
-impl Answer {
-    /// ISO 20022 transaction status.
-    fn status(&self) -> &'static str {
-        match self {
-            Self::Settled { .. } => "ACSC",
-            Self::Rejected { .. } => "RJCT",
-        }
-    }
-}
-
-#[derive(Debug, Clone)]
-pub enum SubmissionCommand {
-    Request(PaymentSubmitted),
-    /// The deadline has fired: start what is due, or give up what was not answered.
-    Proceed {
-        deadline: Deadline,
-        policy: RetryPolicy,
-    },
-    RecordAnswer(Answer),
-    /// None: the house has never taken the payment.
-    RecordEnquiry {
-        attempt: u32,
-        enquiry: u32,
-        answer: Option<Answer>,
-        policy: RetryPolicy,
-    },
-    RecordNotSent {
-        attempt: u32,
-        reason: String,
-        policy: RetryPolicy,
-    },
-    /// The house has refused the message as such.
-    RecordRefused {
-        attempt: u32,
-        reason: String,
-        policy: RetryPolicy,
-    },
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum SubmissionRefusal {
-    #[error("no such payment was submitted")]
-    NotRequested,
-    #[error("the payment was submitted with other content")]
-    OtherContent,
-}
+type Decision = Result<Vec<SubmissionEvent>, SubmissionRefusal>;
 
 impl Aggregate for Submission {
     const CATEGORY: &'static str = "submission";
@@ -132,18 +85,22 @@ impl Aggregate for Submission {
 
     fn evolve(state: Option<Self>, event: &SubmissionEvent) -> Option<Self> {
         if let SubmissionEvent::SubmissionRequested(requested) = event {
-            let status = Status::Waiting { attempt: 1, deadline: requested.deadline };
-            return Some(Self { payment: requested.payment.clone(), status, may_be_taken: false });
+            return Some(Self::requested(requested));
         }
         let mut submission = state?;
         match event {
             SubmissionEvent::AttemptStarted(event) => {
                 submission.status = Status::Sent { attempt: event.attempt, deadline: event.deadline };
+                let sent = event.message.as_ref().map(|message| message.id.clone());
+                submission.previous_message_id = std::mem::replace(&mut submission.message_id, sent);
+            }
+            SubmissionEvent::AttemptNotSent(_) => {
+                submission.message_id = submission.previous_message_id.take();
             }
             SubmissionEvent::RetryScheduled(event) => {
                 submission.status = Status::Waiting { attempt: event.attempt, deadline: event.deadline };
             }
-            SubmissionEvent::EnquiryStarted(EnquiryStarted { attempt, enquiry, deadline }) => {
+            SubmissionEvent::EnquiryStarted(EnquiryStarted { attempt, enquiry, deadline, .. }) => {
                 let (attempt, enquiry, deadline) = (*attempt, *enquiry, *deadline);
                 submission.status = Status::Enquiring { attempt, enquiry, deadline };
             }
@@ -152,47 +109,30 @@ impl Aggregate for Submission {
                 submission.status = Status::EnquiryDue { attempt, enquiry, deadline };
             }
             SubmissionEvent::AttemptTimedOut(_) => submission.may_be_taken = true,
-            SubmissionEvent::RetriesExhausted(_) => submission.status = Status::Exhausted,
+            SubmissionEvent::SubmissionPending(_) => {
+                (submission.may_be_taken, submission.is_pending) = (true, true);
+            }
+            SubmissionEvent::RetriesExhausted(event) => {
+                submission.status = Status::Exhausted { attempt: event.attempts };
+            }
             SubmissionEvent::SubmissionAccepted(_) => submission.status = Status::Accepted,
             SubmissionEvent::SubmissionRejected(event) => {
                 submission.status = Status::Rejected { reason_code: event.reason_code.clone() };
             }
-            _ => {}
+            SubmissionEvent::ReturnReceived(event) => submission.return_id = Some(event.return_id.clone()),
+            event => submission.recall = Recall::evolve(submission.recall, event),
         }
         Some(submission)
     }
 
-    fn decide(
-        state: Option<&Self>,
-        command: SubmissionCommand,
-        context: &Context,
-    ) -> Result<Vec<SubmissionEvent>, SubmissionRefusal> {
+    fn decide(state: Option<&Self>, command: SubmissionCommand, context: &Context) -> Decision {
         match (state, command) {
             (None, SubmissionCommand::Request(payment)) => {
                 let deadline = Deadline::after(SignedDuration::ZERO, context);
                 Ok(vec![SubmissionRequested { payment, deadline }.into()])
             }
             (None, _) => Err(SubmissionRefusal::NotRequested),
-            (Some(submission), SubmissionCommand::Request(payment)) => {
-                if submission.payment == payment {
-                    Ok(vec![])
-                } else {
-                    Err(SubmissionRefusal::OtherContent)
-                }
-            }
-            (Some(submission), SubmissionCommand::Proceed { deadline, policy }) => {
-                Ok(submission.proceed(deadline, policy, context))
-            }
-            (Some(submission), SubmissionCommand::RecordAnswer(answer)) => Ok(submission.answered(answer)),
-            (Some(submission), SubmissionCommand::RecordEnquiry { attempt, enquiry, answer, policy }) => {
-                Ok(submission.enquired((attempt, enquiry), answer, policy, context))
-            }
-            (Some(submission), SubmissionCommand::RecordNotSent { attempt, reason, policy }) => {
-                Ok(submission.not_sent(attempt, reason, policy, context))
-            }
-            (Some(submission), SubmissionCommand::RecordRefused { attempt, reason, policy }) => {
-                Ok(submission.refused(attempt, reason, policy, context))
-            }
+            (Some(submission), command) => submission.follow(command, context),
         }
     }
 
@@ -202,30 +142,109 @@ impl Aggregate for Submission {
             | Status::Sent { deadline, .. }
             | Status::EnquiryDue { deadline, .. }
             | Status::Enquiring { deadline, .. } => Some(deadline),
-            Status::Exhausted | Status::Accepted | Status::Rejected { .. } => None,
+            Status::Exhausted { .. } | Status::Accepted | Status::Rejected { .. } => {
+                self.recall.as_ref().and_then(Recall::deadline)
+            }
         }
     }
 }
 
 impl Submission {
-    fn proceed(&self, fired: Deadline, policy: RetryPolicy, context: &Context) -> Vec<SubmissionEvent> {
+    fn requested(requested: &SubmissionRequested) -> Self {
+        Self {
+            payment: requested.payment.clone(),
+            requested_at: requested.deadline.due_at,
+            status: Status::Waiting { attempt: 1, deadline: requested.deadline },
+            may_be_taken: false,
+            is_pending: false,
+            message_id: None,
+            previous_message_id: None,
+            return_id: None,
+            recall: None,
+        }
+    }
+
+    fn follow(&self, command: SubmissionCommand, context: &Context) -> Decision {
+        Ok(match command {
+            SubmissionCommand::Request(payment) if self.payment == payment => vec![],
+            SubmissionCommand::Request(_) => return Err(SubmissionRefusal::OtherContent),
+            SubmissionCommand::Recall { recall_id, reason_code } => {
+                self.recall_requested(recall_id, reason_code, context)
+            }
+            SubmissionCommand::Proceed { deadline, rail } => self.proceed(deadline, &rail, context),
+            SubmissionCommand::RecordAnswer { answer, message, policy } => {
+                self.answered(answer, message, policy, context)
+            }
+            SubmissionCommand::RecordEnquiry { attempt, enquiry, answer, message, policy } => {
+                self.enquired((attempt, enquiry), answer, message, policy, context)
+            }
+            SubmissionCommand::RecordNotSent { attempt, reason, policy } => {
+                self.not_sent(attempt, reason, policy, context)
+            }
+            SubmissionCommand::RecordRefused { attempt, reason, policy } => {
+                self.refused(attempt, reason, policy, context)
+            }
+            SubmissionCommand::RecordReturn { returned, message } => {
+                self.returned(returned, message, context)
+            }
+            SubmissionCommand::RecordRecallTaken { recall_id } => self.recall_taken(recall_id),
+            SubmissionCommand::RecordRecallRefused { recall_id, attempt, reason } => {
+                self.recall_refused(recall_id, attempt, reason)
+            }
+            SubmissionCommand::RecordRecallAnswer { answer, message } => {
+                return self.recall_answered(answer, message);
+            }
+        })
+    }
+
+    /// How later messages refer to what was sent.
+    fn original(&self) -> Original {
+        let transaction_id = transaction_id(&self.payment);
+        Original {
+            message_id: self.message_id.clone().unwrap_or_else(|| transaction_id.clone()),
+            end_to_end_id: self.payment.end_to_end_id.clone(),
+            transaction_id,
+            uetr: self.payment.uetr,
+        }
+    }
+
+    fn proceed(&self, fired: Deadline, rail: &Rail, context: &Context) -> Vec<SubmissionEvent> {
+        let policy = rail.policy;
         match self.status {
             Status::Waiting { attempt, deadline } if deadline.id == fired.id => {
-                let deadline = Deadline::after(policy.answer_timeout, context);
-                vec![AttemptStarted { attempt, deadline }.into()]
+                self.attempt(attempt, rail, context)
             }
             Status::Sent { attempt, deadline } if deadline.id == fired.id => {
-                vec![AttemptTimedOut { attempt }.into(), enquiry_of(attempt, 1, policy, context)]
+                vec![AttemptTimedOut { attempt }.into(), self.enquiry(attempt, 1, rail, context)]
             }
             Status::EnquiryDue { attempt, enquiry, deadline } if deadline.id == fired.id => {
-                vec![enquiry_of(attempt, enquiry, policy, context)]
+                vec![self.enquiry(attempt, enquiry, rail, context)]
             }
             Status::Enquiring { attempt, enquiry, deadline } if deadline.id == fired.id => {
                 let timed_out = EnquiryTimedOut { enquiry }.into();
-                vec![timed_out, next_enquiry_after(attempt, enquiry, policy, context)]
+                vec![timed_out, self.next_enquiry_after(attempt, enquiry, policy, context)]
             }
-            _ => vec![],
+            _ => self.recall_proceeds(fired, rail, context),
         }
+    }
+
+    /// What the rail cannot carry is rejected here, as the house would.
+    fn attempt(&self, attempt: u32, rail: &Rail, context: &Context) -> Vec<SubmissionEvent> {
+        if let Some(reason_code) = rail.profile.refuses(self.payment.amount) {
+            let rejected = SubmissionRejected { reason_code: reason_code.to_owned(), message: None };
+            // Unless an earlier attempt was of another mind.
+            let given_up = RetriesExhausted { attempts: attempt };
+            return vec![if self.may_be_taken { given_up.into() } else { rejected.into() }];
+        }
+        let deadline = Deadline::after(rail.policy.answer_timeout, context);
+        let message = Some(rail.credit_transfer(&self.payment, self.requested_at, context));
+        vec![AttemptStarted { attempt, deadline, message }.into()]
+    }
+
+    fn enquiry(&self, attempt: u32, enquiry: u32, rail: &Rail, context: &Context) -> SubmissionEvent {
+        let deadline = Deadline::after(rail.policy.answer_timeout, context);
+        let message = Some(rail.status_request(self.original(), context));
+        EnquiryStarted { attempt, enquiry, deadline, message }.into()
     }
 
     /// A payment that the house has never taken is sent once more, under the same identifiers: should the first one still
@@ -234,17 +253,21 @@ impl Submission {
         &self,
         asked: (u32, u32),
         answer: Option<Answer>,
+        message: Evidence,
         policy: RetryPolicy,
         context: &Context,
     ) -> Vec<SubmissionEvent> {
         let status = answer.as_ref().map_or(NOT_FOUND, Answer::status).to_owned();
-        let answered = EnquiryAnswered { enquiry: asked.1, status }.into();
-        match (&self.status, answer) {
-            (Status::Enquiring { attempt, enquiry, .. }, None) if (*attempt, *enquiry) == asked => {
-                vec![answered, next_after(*attempt, policy, context)]
+        let answered = EnquiryAnswered { enquiry: asked.1, status, message }.into();
+        let is_awaited =
+            matches!(self.status, Status::Enquiring { attempt, enquiry, .. } if (attempt, enquiry) == asked);
+        match answer {
+            None if is_awaited => vec![answered, next_after(asked.0, policy, context)],
+            None => vec![answered],
+            Some(Answer::Pending { .. }) if self.is_pending && is_awaited => {
+                vec![answered, self.next_enquiry_after(asked.0, asked.1, policy, context)]
             }
-            (_, None) => vec![],
-            (_, Some(answer)) => [vec![answered], self.answered(answer)].concat(),
+            Some(answer) => [vec![answered], self.answered(answer, None, policy, context)].concat(),
         }
     }
 
@@ -273,23 +296,96 @@ impl Submission {
         let mut events = self.not_sent(failed, reason, policy, context);
         if !events.is_empty() && !self.may_be_taken {
             events.pop();
-            events.push(SubmissionRejected { reason_code: INVALID_MESSAGE.to_owned() }.into());
+            events.push(SubmissionRejected { reason_code: INVALID_MESSAGE.to_owned(), message: None }.into());
         }
         events
     }
 
-    fn answered(&self, answer: Answer) -> Vec<SubmissionEvent> {
+    fn answered(
+        &self,
+        answer: Answer,
+        message: Evidence,
+        policy: RetryPolicy,
+        context: &Context,
+    ) -> Vec<SubmissionEvent> {
         let status = answer.status().to_owned();
         match (&self.status, answer) {
-            (Status::Accepted, Answer::Settled { .. }) => vec![AnswerDuplicated { status }.into()],
+            // One that was overtaken by the decision says nothing new.
+            (Status::Accepted | Status::Rejected { .. }, Answer::Pending { .. })
+            | (Status::Accepted, Answer::Settled { .. }) => vec![AnswerDuplicated { status, message }.into()],
             (Status::Rejected { reason_code: known }, Answer::Rejected { reason_code })
                 if *known == reason_code =>
             {
-                vec![AnswerDuplicated { status }.into()]
+                vec![AnswerDuplicated { status, message }.into()]
             }
-            (Status::Accepted | Status::Rejected { .. }, _) => vec![AnswerContradicted { status }.into()],
-            (_, Answer::Settled { settled_at }) => vec![SubmissionAccepted { settled_at }.into()],
-            (_, Answer::Rejected { reason_code }) => vec![SubmissionRejected { reason_code }.into()],
+            (Status::Accepted | Status::Rejected { .. }, _) => {
+                vec![AnswerContradicted { status, message }.into()]
+            }
+            (_, Answer::Settled { settled_at }) => vec![SubmissionAccepted { settled_at, message }.into()],
+            (_, Answer::Rejected { reason_code }) => vec![SubmissionRejected { reason_code, message }.into()],
+            (_, Answer::Pending { .. }) if self.is_pending => {
+                vec![AnswerDuplicated { status, message }.into()]
+            }
+            (_, Answer::Pending { .. }) => {
+                let (attempt, deadline) =
+                    (self.last_attempt(), Deadline::after(policy.pending_pause, context));
+                let scheduled = EnquiryScheduled { attempt, enquiry: 1, deadline };
+                vec![SubmissionPending { status, message }.into(), scheduled.into()]
+            }
+        }
+    }
+
+    /// Only what was settled can come back: a return tells of the settlement too, should it be the first to do so.
+    fn returned(&self, returned: Returned, message: Evidence, context: &Context) -> Vec<SubmissionEvent> {
+        let Returned { return_id, amount, reason_code } = returned;
+        let (status, paid) = (RETURN.to_owned(), self.payment.amount);
+        let is_possible = amount.currency() == paid.currency() && amount.minor() <= paid.minor();
+        let received = ReturnReceived { return_id, amount, reason_code, message };
+        let may_be_settled = match self.status {
+            Status::Waiting { .. } => self.may_be_taken,
+            Status::Rejected { .. } => false,
+            _ => true,
+        };
+        match &self.return_id {
+            Some(known) if *known == received.return_id => {
+                vec![AnswerDuplicated { status, message: received.message }.into()]
+            }
+            None if is_possible && self.status == Status::Accepted => vec![received.into()],
+            None if is_possible && may_be_settled => {
+                let settled = SubmissionAccepted { settled_at: context.now, message: None };
+                vec![settled.into(), received.into()]
+            }
+            _ => vec![AnswerContradicted { status, message: received.message }.into()],
+        }
+    }
+
+    fn next_enquiry_after(
+        &self,
+        attempt: u32,
+        enquiry: u32,
+        policy: RetryPolicy,
+        context: &Context,
+    ) -> SubmissionEvent {
+        let enquiries_max = if self.is_pending { policy.pending_enquiries_max } else { policy.enquiries_max };
+        if enquiry >= enquiries_max {
+            return RetriesExhausted { attempts: attempt }.into();
+        }
+        let deadline = if self.is_pending {
+            Deadline::after(policy.pending_pause, context)
+        } else {
+            policy.pause_after(enquiry, context)
+        };
+        EnquiryScheduled { attempt, enquiry: enquiry + 1, deadline }.into()
+    }
+
+    fn last_attempt(&self) -> u32 {
+        match self.status {
+            Status::Waiting { attempt, .. }
+            | Status::Sent { attempt, .. }
+            | Status::EnquiryDue { attempt, .. }
+            | Status::Enquiring { attempt, .. }
+            | Status::Exhausted { attempt } => attempt,
+            Status::Accepted | Status::Rejected { .. } => 1,
         }
     }
 }
@@ -299,26 +395,6 @@ fn next_after(attempt: u32, policy: RetryPolicy, context: &Context) -> Submissio
         return RetriesExhausted { attempts: attempt }.into();
     }
     RetryScheduled { attempt: attempt + 1, deadline: policy.pause_after(attempt, context) }.into()
-}
-
-fn next_enquiry_after(attempt: u32, enquiry: u32, policy: RetryPolicy, context: &Context) -> SubmissionEvent {
-    if enquiry >= policy.enquiries_max {
-        return RetriesExhausted { attempts: attempt }.into();
-    }
-    let deadline = policy.pause_after(enquiry, context);
-    EnquiryScheduled { attempt, enquiry: enquiry + 1, deadline }.into()
-}
-
-fn enquiry_of(attempt: u32, enquiry: u32, policy: RetryPolicy, context: &Context) -> SubmissionEvent {
-    EnquiryStarted { attempt, enquiry, deadline: Deadline::after(policy.answer_timeout, context) }.into()
-}
-
-impl RetryPolicy {
-    fn pause_after(self, tries: u32, context: &Context) -> Deadline {
-        let factor = 2_i32.saturating_pow(tries - 1);
-        let pause = self.retry_pause.checked_mul(factor).unwrap_or(PAUSE_MAX);
-        Deadline::after(pause.min(PAUSE_MAX.max(self.retry_pause)), context)
-    }
 }
 
 #[cfg(test)]

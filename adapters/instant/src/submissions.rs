@@ -1,10 +1,11 @@
-//! `payment.v1` → submission: core wants it paid.
+//! `payment.v2` → submission: core wants it paid, or back.
 
 use async_trait::async_trait;
 use contract::payment::{self, PaymentEvent};
 use delivery::{HandleError, Handler, Subscription};
 use event::RecordedEvent;
 use event_store::UnitOfWork;
+use uuid::Uuid;
 
 use crate::{Submission, SubmissionCommand};
 
@@ -21,8 +22,19 @@ impl Handler for Submissions {
     }
 
     async fn handle(&self, event: &RecordedEvent, unit: &mut UnitOfWork) -> Result<(), HandleError> {
-        let PaymentEvent::PaymentSubmitted(payment) = event.decode()?;
-        unit.execute::<Submission>(payment.payment_id, SubmissionCommand::Request(payment)).await?;
+        let (payment_id, command) = submission_command_of(event.decode()?);
+        unit.execute::<Submission>(payment_id, command).await?;
         Ok(())
+    }
+}
+
+/// What core's wish is to the submission, and to which.
+pub fn submission_command_of(event: PaymentEvent) -> (Uuid, SubmissionCommand) {
+    match event {
+        PaymentEvent::PaymentSubmitted(payment) => (payment.payment_id, SubmissionCommand::Request(payment)),
+        PaymentEvent::RecallRequested(event) => {
+            let (recall_id, reason_code) = (event.recall_id, event.reason_code);
+            (event.payment_id, SubmissionCommand::Recall { recall_id, reason_code })
+        }
     }
 }

@@ -1,61 +1,88 @@
-//! Answers that go to the sender's callback URL instead of back over the sender's connection.
+//! Messages that go to the sender's own address instead of back over the sender's connection.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::{Client, Url, redirect};
+use axum::http::header::CONTENT_TYPE;
+use reqwest::{Client, redirect};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+use url::Url;
 
-use crate::decision::Decision;
 use crate::error::Error;
 
-const ATTEMPTS_MAX: u32 = 5;
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(2);
-/// Doubles with each attempt, plus up to as much again of jitter: some three seconds in all.
+/// Doubles with each attempt, plus up to as much again of jitter.
 const BACKOFF: Duration = Duration::from_millis(100);
+const BACKOFF_MAX: Duration = Duration::from_secs(5);
+
+/// How often a message is tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Patience {
+    /// What the sender can ask for: five times, some three seconds in all.
+    Short,
+    /// What nobody would ask for: until it is taken.
+    Endless,
+}
+
+const SHORT_ATTEMPTS_MAX: u32 = 5;
+/// Attempts at once: a storm of returns is not one of connections.
+const ATTEMPTS_AT_ONCE_MAX: usize = 64;
 
 #[derive(Debug, Clone)]
 pub(crate) struct Callbacks {
     client: Client,
+    places: Arc<Semaphore>,
     shutdown: CancellationToken,
 }
 
 impl Callbacks {
     pub(crate) fn new(shutdown: CancellationToken) -> Result<Self, Error> {
-        // No proxy and no redirect: the answer goes where the sender said, or nowhere.
+        // No proxy and no redirect: the message goes where the sender said, or nowhere.
         let client = Client::builder()
             .no_proxy()
             .redirect(redirect::Policy::none())
             .timeout(ATTEMPT_TIMEOUT)
             .build()?;
-        Ok(Self { client, shutdown })
+        let places = Arc::new(Semaphore::new(ATTEMPTS_AT_ONCE_MAX));
+        Ok(Self { client, places, shutdown })
     }
 
-    /// At least once: an attempt whose response is lost is made again. Gives up after `ATTEMPTS_MAX`; at
-    /// shutdown the attempt under way is the last.
-    pub(crate) async fn deliver(&self, url: &Url, decision: &Decision) {
-        for attempt in 1..=ATTEMPTS_MAX {
-            let response = self.client.post(url.clone()).json(decision).send().await;
+    /// At least once: an attempt whose response is lost is made again, each to where the sender is then. True: it was taken. At shutdown the attempt under
+    /// way is the last.
+    pub(crate) async fn deliver(
+        &self,
+        address: impl Fn() -> Option<Url>,
+        xml: &str,
+        patience: Patience,
+    ) -> bool {
+        for attempt in 1_u32.. {
+            let place = self.places.acquire().await;
+            let Some(url) = address() else { return false };
+            let request = self.client.post(url).header(CONTENT_TYPE, "application/xml");
+            let response = request.body(xml.to_owned()).send().await;
+            drop(place);
             match response.and_then(reqwest::Response::error_for_status) {
                 // A redirect is no receipt.
-                Ok(response) if response.status().is_success() => return,
-                Ok(response) => {
-                    tracing::debug!(uetr = %decision.uetr, attempt, status = %response.status(), "callback refused");
-                }
+                Ok(response) if response.status().is_success() => return true,
+                Ok(response) => tracing::debug!(attempt, status = %response.status(), "callback refused"),
                 Err(error) => {
                     let error = error.without_url();
-                    tracing::debug!(uetr = %decision.uetr, attempt, %error, "callback failed");
+                    tracing::debug!(attempt, %error, "callback failed");
                 }
             }
-            if attempt == ATTEMPTS_MAX || !self.pause(attempt).await {
+            let is_last = patience == Patience::Short && attempt >= SHORT_ATTEMPTS_MAX;
+            if is_last || !self.pause(attempt).await {
                 break;
             }
         }
-        tracing::warn!(uetr = %decision.uetr, "callback given up");
+        tracing::warn!("callback given up");
+        false
     }
 
     /// False when the house shuts down.
     async fn pause(&self, attempt: u32) -> bool {
-        let backoff = BACKOFF * 2_u32.pow(attempt - 1);
+        let backoff = BACKOFF.saturating_mul(2_u32.saturating_pow(attempt - 1)).min(BACKOFF_MAX);
         let jitter = rand::random_range(Duration::ZERO..=backoff);
         tokio::select! {
             () = self.shutdown.cancelled() => false,

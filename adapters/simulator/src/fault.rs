@@ -24,8 +24,13 @@ pub(crate) enum Effect {
     LoseAnswer,
     AnswerLate { delay: Duration },
     Duplicate,
+    Malformed,
+    Pending { delay: Duration },
     Down,
     LoseEnquiry,
+    Unknown,
+    RejectRecall { reason_code: ReasonCode },
+    IgnoreRecall,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,12 +39,14 @@ enum Extent {
     Until { expires_at: Timestamp },
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Fault {
     id: u64,
     effect: Effect,
     extent: Extent,
     percent: u8,
+    /// None: whoever is paid.
+    creditor_account: Option<String>,
 }
 
 /// What a fault may have to know about the request before it strikes.
@@ -51,19 +58,27 @@ pub(crate) enum Occasion {
         has_callback: bool,
     },
     Enquiry,
+    Recall,
 }
 
 impl Effect {
     fn strikes(self, occasion: Occasion) -> bool {
-        let Occasion::Payment { is_repeated, has_callback } = occasion else {
-            return matches!(self, Self::Down | Self::LoseEnquiry);
+        let (is_repeated, has_callback) = match occasion {
+            Occasion::Payment { is_repeated, has_callback } => (is_repeated, has_callback),
+            Occasion::Enquiry => return matches!(self, Self::Down | Self::LoseEnquiry | Self::Unknown),
+            Occasion::Recall => {
+                return matches!(self, Self::Down | Self::RejectRecall { .. } | Self::IgnoreRecall);
+            }
         };
         match self {
             // A decision is final, so a repeat cannot be rejected.
             Self::Reject { .. } => !is_repeated,
+            Self::Pending { .. } => !is_repeated && has_callback,
             Self::Duplicate => has_callback,
-            Self::LoseRequest | Self::LoseAnswer | Self::AnswerLate { .. } | Self::Down => true,
-            Self::LoseEnquiry => false,
+            Self::LoseRequest | Self::LoseAnswer | Self::AnswerLate { .. } | Self::Malformed | Self::Down => {
+                true
+            }
+            Self::LoseEnquiry | Self::Unknown | Self::RejectRecall { .. } | Self::IgnoreRecall => false,
         }
     }
 }
@@ -79,6 +94,7 @@ impl Faults {
     pub(crate) fn order(&mut self, mut input: Input, now: Timestamp) -> Result<Fault, Problem> {
         self.heal_spent(now);
         let (effect, extent, percent) = read(&mut input, now)?;
+        let creditor_account = input.optional_text("creditor_iban", 1..=34)?;
         input.finish()?;
         if self.active.len() >= FAULTS_MAX {
             return Err(Problem::new(
@@ -88,8 +104,8 @@ impl Faults {
             ));
         }
         self.last_id += 1;
-        let fault = Fault { id: self.last_id, effect, extent, percent };
-        self.active.push(fault);
+        let fault = Fault { id: self.last_id, effect, extent, percent, creditor_account };
+        self.active.push(fault.clone());
         Ok(fault)
     }
 
@@ -114,11 +130,14 @@ impl Faults {
         &mut self,
         now: Timestamp,
         occasion: Occasion,
+        creditor_account: &str,
         mut roll: impl FnMut() -> u8,
     ) -> Option<Effect> {
         self.heal_spent(now);
-        let struck =
-            self.active.iter_mut().find(|fault| fault.effect.strikes(occasion) && roll() <= fault.percent)?;
+        let struck = self.active.iter_mut().find(|fault| {
+            let is_meant = fault.creditor_account.as_deref().is_none_or(|meant| meant == creditor_account);
+            is_meant && fault.effect.strikes(occasion) && roll() <= fault.percent
+        })?;
         if let Extent::Count { remaining } = &mut struck.extent {
             *remaining -= 1;
         }
@@ -133,20 +152,38 @@ impl Faults {
     }
 }
 
+const KINDS: [&str; 12] = [
+    "reject",
+    "lose_request",
+    "lose_answer",
+    "answer_late",
+    "duplicate",
+    "malformed",
+    "pending",
+    "down",
+    "lose_enquiry",
+    "unknown",
+    "reject_recall",
+    "ignore_recall",
+];
+
 fn read(input: &mut Input, now: Timestamp) -> Result<(Effect, Extent, u8), Problem> {
     let effect = match input.text("kind", 1..=32)?.as_str() {
-        "reject" => Effect::Reject { reason_code: read_reason_code(input)? },
+        "reject" => Effect::Reject { reason_code: read_reason_code(input, ReasonCode::BLOCKED_ACCOUNT)? },
         "lose_request" => Effect::LoseRequest,
         "lose_answer" => Effect::LoseAnswer,
         "answer_late" => Effect::AnswerLate { delay: read_delay(input)? },
         "duplicate" => Effect::Duplicate,
+        "malformed" => Effect::Malformed,
+        "pending" => Effect::Pending { delay: read_delay(input)? },
         "down" => Effect::Down,
         "lose_enquiry" => Effect::LoseEnquiry,
-        _ => {
-            let known =
-                "is not one of reject, lose_request, lose_answer, answer_late, duplicate, down, lose_enquiry";
-            return Err(input.invalid("kind", known));
+        "unknown" => Effect::Unknown,
+        "reject_recall" => {
+            Effect::RejectRecall { reason_code: read_reason_code(input, ReasonCode::CUSTOMER_DECISION)? }
         }
+        "ignore_recall" => Effect::IgnoreRecall,
+        _ => return Err(input.invalid("kind", format!("is not one of {}", KINDS.join(", ")))),
     };
     let count = input.optional_number("count", 1..=COUNT_MAX)?;
     let for_ms = input.optional_number("for_ms", 1..=FOR_MS_MAX)?;
@@ -160,10 +197,10 @@ fn read(input: &mut Input, now: Timestamp) -> Result<(Effect, Extent, u8), Probl
     Ok((effect, extent, percent))
 }
 
-fn read_reason_code(input: &mut Input) -> Result<ReasonCode, Problem> {
+pub(crate) fn read_reason_code(input: &mut Input, otherwise: ReasonCode) -> Result<ReasonCode, Problem> {
     match input.optional_text("reason_code", 4..=4)? {
         Some(text) => ReasonCode::try_from(text).map_err(|fault| input.invalid("reason_code", fault)),
-        None => Ok(ReasonCode::BLOCKED_ACCOUNT),
+        None => Ok(otherwise),
     }
 }
 
@@ -176,7 +213,7 @@ fn read_delay(input: &mut Input) -> Result<Duration, Problem> {
 impl Serialize for Fault {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         #[derive(Serialize)]
-        struct Shape {
+        struct Shape<'a> {
             id: u64,
             kind: &'static str,
             remaining: Option<u32>,
@@ -184,6 +221,7 @@ impl Serialize for Fault {
             percent: u8,
             delay_ms: Option<u128>,
             reason_code: Option<ReasonCode>,
+            creditor_iban: Option<&'a str>,
         }
         let (kind, delay_ms, reason_code) = match self.effect {
             Effect::Reject { reason_code } => ("reject", None, Some(reason_code)),
@@ -191,15 +229,22 @@ impl Serialize for Fault {
             Effect::LoseAnswer => ("lose_answer", None, None),
             Effect::AnswerLate { delay } => ("answer_late", Some(delay.as_millis()), None),
             Effect::Duplicate => ("duplicate", None, None),
+            Effect::Malformed => ("malformed", None, None),
+            Effect::Pending { delay } => ("pending", Some(delay.as_millis()), None),
             Effect::Down => ("down", None, None),
             Effect::LoseEnquiry => ("lose_enquiry", None, None),
+            Effect::Unknown => ("unknown", None, None),
+            Effect::RejectRecall { reason_code } => ("reject_recall", None, Some(reason_code)),
+            Effect::IgnoreRecall => ("ignore_recall", None, None),
         };
         let (remaining, expires_at) = match self.extent {
             Extent::Count { remaining } => (Some(remaining), None),
             Extent::Until { expires_at } => (None, Some(expires_at)),
         };
         let (id, percent) = (self.id, self.percent);
-        Shape { id, kind, remaining, expires_at, percent, delay_ms, reason_code }.serialize(serializer)
+        let creditor_iban = self.creditor_account.as_deref();
+        Shape { id, kind, remaining, expires_at, percent, delay_ms, reason_code, creditor_iban }
+            .serialize(serializer)
     }
 }
 
@@ -215,6 +260,7 @@ mod tests {
     use crate::problem::Problem;
 
     const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+    const PAYEE: &str = "DK9520000123456789";
     const FIRST: Occasion = Occasion::Payment { is_repeated: false, has_callback: true };
 
     fn order(faults: &mut Faults, body: &Value) -> Result<u64, Problem> {
@@ -227,7 +273,7 @@ mod tests {
         let mut faults = Faults::default();
         order(&mut faults, &json!({ "kind": "down", "count": 2, "percent": 50 })).unwrap();
         let rolls = [51, 50, 100, 1, 1];
-        let drawn = rolls.map(|roll| faults.draw(NOW, FIRST, || roll).is_some());
+        let drawn = rolls.map(|roll| faults.draw(NOW, FIRST, PAYEE, || roll).is_some());
         assert_eq!(drawn, [false, true, false, true, false]);
     }
 
@@ -235,8 +281,8 @@ mod tests {
     fn a_fault_for_a_time_heals_when_the_time_is_over() {
         let mut faults = Faults::default();
         order(&mut faults, &json!({ "kind": "down", "for_ms": 10 })).unwrap();
-        assert!(faults.draw(NOW + Duration::from_millis(9), FIRST, || 1).is_some());
-        assert!(faults.draw(NOW + Duration::from_millis(10), FIRST, || 1).is_none());
+        assert!(faults.draw(NOW + Duration::from_millis(9), FIRST, PAYEE, || 1).is_some());
+        assert!(faults.draw(NOW + Duration::from_millis(10), FIRST, PAYEE, || 1).is_none());
         assert!(faults.list(NOW + Duration::from_millis(10)).is_empty());
     }
 
@@ -245,9 +291,9 @@ mod tests {
         let mut faults = Faults::default();
         order(&mut faults, &json!({ "kind": "reject", "count": 1 })).unwrap();
         order(&mut faults, &json!({ "kind": "lose_answer", "count": 1 })).unwrap();
-        assert!(matches!(faults.draw(NOW, FIRST, || 1), Some(Effect::Reject { .. })));
-        assert!(matches!(faults.draw(NOW, FIRST, || 1), Some(Effect::LoseAnswer)));
-        assert!(faults.draw(NOW, FIRST, || 1).is_none());
+        assert!(matches!(faults.draw(NOW, FIRST, PAYEE, || 1), Some(Effect::Reject { .. })));
+        assert!(matches!(faults.draw(NOW, FIRST, PAYEE, || 1), Some(Effect::LoseAnswer)));
+        assert!(faults.draw(NOW, FIRST, PAYEE, || 1).is_none());
     }
 
     #[test]
@@ -256,9 +302,9 @@ mod tests {
         order(&mut faults, &json!({ "kind": "reject", "count": 1 })).unwrap();
         order(&mut faults, &json!({ "kind": "duplicate", "count": 1 })).unwrap();
         let repeat = Occasion::Payment { is_repeated: true, has_callback: false };
-        assert!(faults.draw(NOW, repeat, || 1).is_none());
+        assert!(faults.draw(NOW, repeat, PAYEE, || 1).is_none());
         let repeat = Occasion::Payment { is_repeated: true, has_callback: true };
-        assert!(matches!(faults.draw(NOW, repeat, || 1), Some(Effect::Duplicate)));
+        assert!(matches!(faults.draw(NOW, repeat, PAYEE, || 1), Some(Effect::Duplicate)));
     }
 
     #[test]
@@ -267,9 +313,29 @@ mod tests {
         for kind in ["lose_answer", "lose_request", "lose_enquiry", "down"] {
             order(&mut faults, &json!({ "kind": kind, "count": 1 })).unwrap();
         }
-        assert_eq!(faults.draw(NOW, Occasion::Enquiry, || 1), Some(Effect::LoseEnquiry));
-        assert_eq!(faults.draw(NOW, Occasion::Enquiry, || 1), Some(Effect::Down));
-        assert_eq!(faults.draw(NOW, Occasion::Enquiry, || 1), None);
+        assert_eq!(faults.draw(NOW, Occasion::Enquiry, PAYEE, || 1), Some(Effect::LoseEnquiry));
+        assert_eq!(faults.draw(NOW, Occasion::Enquiry, PAYEE, || 1), Some(Effect::Down));
+        assert_eq!(faults.draw(NOW, Occasion::Enquiry, PAYEE, || 1), None);
+    }
+
+    #[test]
+    fn a_fault_for_one_creditor_spares_the_others() {
+        let mut faults = Faults::default();
+        let meant = json!({ "kind": "reject", "count": 1, "creditor_iban": "DK5000400440116243" });
+        order(&mut faults, &meant).unwrap();
+        assert_eq!(faults.draw(NOW, FIRST, PAYEE, || 1), None);
+        assert!(faults.draw(NOW, FIRST, "DK5000400440116243", || 1).is_some());
+    }
+
+    #[test]
+    fn a_recall_is_struck_by_its_own_faults() {
+        let mut faults = Faults::default();
+        for kind in ["lose_answer", "unknown", "ignore_recall", "reject_recall"] {
+            order(&mut faults, &json!({ "kind": kind, "count": 1 })).unwrap();
+        }
+        assert_eq!(faults.draw(NOW, Occasion::Recall, PAYEE, || 1), Some(Effect::IgnoreRecall));
+        assert!(matches!(faults.draw(NOW, Occasion::Recall, PAYEE, || 1), Some(Effect::RejectRecall { .. })));
+        assert_eq!(faults.draw(NOW, Occasion::Recall, PAYEE, || 1), None);
     }
 
     #[test]

@@ -4,16 +4,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::http::StatusCode;
+use iso20022::{Original, StatusReport};
 use jiff::Timestamp;
 use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
 use tokio_util::sync::CancellationToken;
+use url::Url;
 use uuid::Uuid;
 
 use crate::book::{Book, Claim, Progress};
-use crate::callback::Callbacks;
+use crate::callback::{Callbacks, Patience};
 use crate::decision::{Decision, Delivery, decide};
+use crate::desk::Desk;
 use crate::fault::{Effect, Occasion};
-use crate::journal::Journal;
+use crate::journal::{Journal, Line};
 use crate::payment::Payment;
 use crate::problem::Problem;
 use crate::tasks::Tasks;
@@ -21,11 +24,12 @@ use crate::tasks::Tasks;
 /// Payments under way, with those whose sender has gone and whose late answer or callback is still due.
 /// Beyond it a payment is refused as by a house that is down.
 const PAYMENTS_UNDER_WAY_MAX: usize = 4_096;
-/// How often a duplicated answer goes to the callback URL.
+/// How often a duplicated answer goes to the sender's address.
 const DUPLICATES: usize = 2;
 
 #[derive(Debug)]
 pub(crate) struct House {
+    pub(crate) desk: Desk,
     pub(crate) book: Mutex<Book>,
     pub(crate) journal: Journal,
     pub(crate) callbacks: Callbacks,
@@ -33,11 +37,17 @@ pub(crate) struct House {
     pub(crate) answer_time: Duration,
     pub(crate) shutdown: CancellationToken,
     pub(crate) under_way: Semaphore,
+    /// Recalls and returns are decided one after the other.
+    pub(crate) after_settlement: tokio::sync::Mutex<()>,
 }
 
+/// How a message is answered on its own connection.
 #[derive(Debug)]
 pub(crate) enum Answer {
-    Sent(Decision),
+    /// A message.
+    Xml(String),
+    /// Taken; what follows comes later.
+    Taken,
     /// The connection has to close without a response.
     Lost,
 }
@@ -46,6 +56,7 @@ type Answered = Result<Answer, Problem>;
 
 impl House {
     pub(crate) fn new(
+        desk: Desk,
         book: Book,
         journal: Journal,
         callbacks: Callbacks,
@@ -54,7 +65,8 @@ impl House {
         shutdown: CancellationToken,
     ) -> Self {
         let under_way = Semaphore::new(PAYMENTS_UNDER_WAY_MAX);
-        Self { book: Mutex::new(book), journal, callbacks, tasks, answer_time, shutdown, under_way }
+        let (book, after_settlement) = (Mutex::new(book), tokio::sync::Mutex::default());
+        Self { desk, book, journal, callbacks, tasks, answer_time, shutdown, under_way, after_settlement }
     }
 
     /// Runs in a task of its own, so that a sender who hangs up neither stops nor repeats a payment.
@@ -73,19 +85,48 @@ impl House {
         answer.await.unwrap_or_else(|_| Err(Problem::outcome_unknown()))
     }
 
-    /// None when the UETR was never accepted. Waits for a decision under way: "unknown" about a payment that
-    /// is decided a moment later would be a lie.
-    pub(crate) async fn find(&self, uetr: Uuid) -> Result<Option<Answer>, Problem> {
-        let (fault, progress) = {
+    /// Runs in a task of its own, for the same reason.
+    pub(crate) async fn detached<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, Problem>> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let (answer_to, answer) = oneshot::channel();
+        self.tasks.spawn(async move {
+            // Nobody waits any more when the sender has gone.
+            let _ = answer_to.send(work.await);
+        });
+        answer.await.unwrap_or_else(|_| Err(Problem::outcome_unknown()))
+    }
+
+    /// Where messages about this payment go from now on.
+    pub(crate) async fn note_address(&self, uetr: Uuid, reply_to: Option<&Url>) -> Result<(), Problem> {
+        let Some(url) = reply_to else { return Ok(()) };
+        if !self.book().has_moved(uetr, url) {
+            return Ok(());
+        }
+        let line = Line::moved(uetr, url.clone(), Timestamp::now());
+        self.journal.append(line).await.map_err(|_stopped| Problem::outcome_unknown())
+    }
+
+    /// Waits for a decision under way: "unknown" about a payment that is decided a moment later would be a lie.
+    pub(crate) async fn enquire(&self, from: &str, original: Original) -> Answered {
+        let (fault, found) = {
             let mut book = self.book();
-            let fault = book.faults.draw(Timestamp::now(), Occasion::Enquiry, || rand::random_range(1..=100));
-            (fault, book.find(uetr))
+            let found = book.find(original.uetr);
+            let payee = found.as_ref().map_or("", |(payment, _)| &payment.creditor_account).to_owned();
+            let roll = || rand::random_range(1..=100);
+            (book.faults.draw(Timestamp::now(), Occasion::Enquiry, &payee, roll), found)
         };
-        match (fault, progress) {
-            (Some(Effect::LoseEnquiry), _) => Ok(Some(Answer::Lost)),
+        match (fault, found) {
+            (Some(Effect::LoseEnquiry), _) => Ok(Answer::Lost),
             (Some(Effect::Down), _) => Err(Problem::unavailable("down", "the house is down")),
-            (_, Some(progress)) => decided(progress).await.map(Answer::Sent).map(Some),
-            (_, None) => Ok(None),
+            (Some(Effect::Unknown), _) | (_, None) => Ok(Answer::Xml(self.desk.not_found(from, original))),
+            (_, Some((payment, progress))) => {
+                let decision = decided(progress).await?;
+                // It is asked about under the message that asks.
+                let report = StatusReport { original, ..decision.report(&payment, Timestamp::now()) };
+                Ok(Answer::Xml(self.desk.report(from, report)))
+            }
         }
     }
 
@@ -105,27 +146,45 @@ impl House {
                 return;
             }
         };
+        let report = || self.desk.report(&payment.sender, decision.report(&payment, Timestamp::now()));
         // A send that fails means that the sender has gone, which matters to a late answer only.
+        let send = move |answer| answer_to.send(Ok(answer)).is_ok();
         match Delivery::under(fault) {
             Delivery::Prompt => {
-                let _ = answer_to.send(Ok(Answer::Sent(decision)));
+                send(Answer::Xml(report()));
+            }
+            Delivery::Malformed => {
+                let mut xml = report();
+                xml.truncate(xml.floor_char_boundary(xml.len() / 2));
+                send(Answer::Xml(xml));
             }
             Delivery::Lost => {
-                let _ = answer_to.send(Ok(Answer::Lost));
+                send(Answer::Lost);
             }
             Delivery::Late { delay } => {
                 self.wait(delay).await;
-                let gone = answer_to.send(Ok(Answer::Sent(decision))).is_err();
-                if let Some(url) = payment.callback_url.filter(|_| gone) {
-                    self.callbacks.deliver(&url, &decision).await;
+                if !send(Answer::Xml(report())) {
+                    self.call_back(&payment, &report()).await;
                 }
+            }
+            Delivery::InTwo { delay } => {
+                send(Answer::Xml(report()));
+                self.wait(delay).await;
+                self.call_back(&payment, &report()).await;
             }
             Delivery::Duplicated => {
-                let _ = answer_to.send(Ok(Answer::Sent(decision)));
-                for url in payment.callback_url.iter().cycle().take(DUPLICATES) {
-                    self.callbacks.deliver(url, &decision).await;
+                send(Answer::Xml(report()));
+                for _ in 0..DUPLICATES {
+                    self.call_back(&payment, &report()).await;
                 }
             }
+        }
+    }
+
+    async fn call_back(&self, payment: &Payment, xml: &str) {
+        if payment.reply_to.is_some() {
+            let address = || self.book().address(payment.uetr);
+            self.callbacks.deliver(address, xml, Patience::Short).await;
         }
     }
 
@@ -144,12 +203,11 @@ impl House {
             Claim::Repeat { fault, progress } => Ok(Some((decided(progress).await?, fault))),
             Claim::New { fault, done } => {
                 self.wait(self.answer_time).await;
-                let decided_at = Timestamp::now();
-                let decision = decide(payment, fault, decided_at);
+                let decision = decide(payment, &self.desk.profile, fault, Timestamp::now());
                 // On a failure `done` is dropped unsent and the house ends: repeats hear "unknown" too.
-                let appended = self.journal.append(payment, &decision, decided_at).await;
+                let appended = self.journal.append(Line::payment(payment, &decision)).await;
                 appended.map_err(|_stopped| Problem::outcome_unknown())?;
-                self.book().settle(decision);
+                self.book().settle(payment.uetr, decision);
                 done.send_replace(Some(decision));
                 Ok(Some((decision, fault)))
             }

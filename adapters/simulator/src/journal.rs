@@ -15,51 +15,209 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use jiff::Timestamp;
+use money::{Currency, Money};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
+use url::Url;
 use uuid::Uuid;
 
+use crate::book::Return;
 use crate::decision::{Decision, ReasonCode, Status};
 use crate::error::Error;
-use crate::payment::{ContentHash, MinorUnits, Payment};
+use crate::payment::{ContentHash, Payment};
 
 const QUEUE_LINES_MAX: usize = 1_024;
 /// One sync takes at most what the queue holds.
 const BATCH_LINES_MAX: usize = QUEUE_LINES_MAX;
-/// A line is below 600 bytes; more is no line of ours.
+/// A line is below 3,000 bytes, most of them of the address; more is no line of ours.
 const LINE_BYTES_MAX: u64 = 4_096;
 const PAGE_LINES_MAX: usize = 1_000;
 
-#[derive(Debug, Serialize, Deserialize)]
+/// One decision. The kinds differ in their members.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Line {
+    Payment(PaymentLine),
+    Return(ReturnLine),
+    Recall(RecallLine),
+    Receipt(ReceiptLine),
+    Moved(MovedLine),
+}
+
+/// A payment was settled or rejected.
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Line {
+pub(crate) struct PaymentLine {
     /// 1, 2, 3 … without holes.
     n: u64,
     pub(crate) uetr: Uuid,
     end_to_end_id: String,
+    transaction_id: String,
+    message_id: String,
+    sender: String,
     status: Status,
     reason_code: Option<ReasonCode>,
-    amount: MinorUnits,
-    currency: String,
+    amount: String,
+    currency: Currency,
     creditor_iban: String,
+    reply_to: Option<Url>,
     decided_at: Timestamp,
-    pub(crate) content_hash: ContentHash,
+    told_at: Timestamp,
+    content_hash: ContentHash,
 }
 
+/// A settled payment, or a part of it, goes back.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ReturnLine {
+    n: u64,
+    pub(crate) uetr: Uuid,
+    pub(crate) return_id: String,
+    amount: String,
+    currency: Currency,
+    pub(crate) return_reason: ReasonCode,
+    /// The recall that it follows.
+    pub(crate) case_id: Option<String>,
+    pub(crate) decided_at: Timestamp,
+}
+
+/// The creditor's bank does not give a payment back.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RecallLine {
+    n: u64,
+    pub(crate) uetr: Uuid,
+    pub(crate) case_id: String,
+    pub(crate) recall_refused: ReasonCode,
+    pub(crate) decided_at: Timestamp,
+}
+
+/// The sender of the payment has taken a return, or the refusal of a recall.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ReceiptLine {
+    n: u64,
+    pub(crate) uetr: Uuid,
+    /// A `return_id` or a `case_id`.
+    pub(crate) taken: String,
+    pub(crate) decided_at: Timestamp,
+}
+
+/// Messages about the payment go to another address.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct MovedLine {
+    n: u64,
+    pub(crate) uetr: Uuid,
+    pub(crate) reply_to: Url,
+    pub(crate) decided_at: Timestamp,
+}
+
+/// The number is the writer's to give: its order is the file's order.
+const UNNUMBERED: u64 = 0;
+
 impl Line {
-    pub(crate) fn decision(&self) -> Decision {
-        Decision::new(self.uetr, self.reason_code, self.decided_at)
+    pub(crate) fn payment(payment: &Payment, decision: &Decision) -> Self {
+        Self::Payment(PaymentLine {
+            n: UNNUMBERED,
+            uetr: payment.uetr,
+            end_to_end_id: payment.end_to_end_id.clone(),
+            transaction_id: payment.transaction_id.clone(),
+            message_id: payment.message_id.clone(),
+            sender: payment.sender.clone(),
+            status: decision.status(),
+            reason_code: decision.reason_code,
+            amount: payment.amount.minor().to_string(),
+            currency: payment.amount.currency(),
+            creditor_iban: payment.creditor_account.clone(),
+            reply_to: payment.reply_to.clone(),
+            decided_at: decision.decided_at,
+            told_at: decision.told_at,
+            content_hash: payment.content_hash,
+        })
     }
 
-    fn fault(&self, n: u64) -> Option<&'static str> {
-        if self.n != n {
-            Some("its number does not follow the line before")
-        } else if (self.status == Status::Rejected) != self.reason_code.is_some() {
-            Some("its status and its reason code contradict each other")
-        } else {
-            None
+    pub(crate) fn returned(uetr: Uuid, returned: &Return) -> Self {
+        Self::Return(ReturnLine {
+            n: UNNUMBERED,
+            uetr,
+            return_id: returned.return_id.clone(),
+            amount: returned.amount.minor().to_string(),
+            currency: returned.amount.currency(),
+            return_reason: returned.reason,
+            case_id: returned.case_id.clone(),
+            decided_at: returned.decided_at,
+        })
+    }
+
+    pub(crate) fn recall_refused(
+        uetr: Uuid,
+        case_id: String,
+        reason: ReasonCode,
+        decided_at: Timestamp,
+    ) -> Self {
+        Self::Recall(RecallLine { n: UNNUMBERED, uetr, case_id, recall_refused: reason, decided_at })
+    }
+
+    pub(crate) fn receipt(uetr: Uuid, taken: String, decided_at: Timestamp) -> Self {
+        Self::Receipt(ReceiptLine { n: UNNUMBERED, uetr, taken, decided_at })
+    }
+
+    pub(crate) fn moved(uetr: Uuid, reply_to: Url, decided_at: Timestamp) -> Self {
+        Self::Moved(MovedLine { n: UNNUMBERED, uetr, reply_to, decided_at })
+    }
+
+    pub(crate) fn number(&self) -> u64 {
+        match self {
+            Self::Payment(line) => line.n,
+            Self::Return(line) => line.n,
+            Self::Recall(line) => line.n,
+            Self::Receipt(line) => line.n,
+            Self::Moved(line) => line.n,
         }
     }
+
+    fn set_number(&mut self, n: u64) {
+        match self {
+            Self::Payment(line) => line.n = n,
+            Self::Return(line) => line.n = n,
+            Self::Recall(line) => line.n = n,
+            Self::Receipt(line) => line.n = n,
+            Self::Moved(line) => line.n = n,
+        }
+    }
+}
+
+impl PaymentLine {
+    pub(crate) fn restored(&self) -> Result<(Payment, Decision), &'static str> {
+        if (self.status == Status::Rejected) != self.reason_code.is_some() {
+            return Err("its status and its reason code contradict each other");
+        }
+        let payment = Payment {
+            sender: self.sender.clone(),
+            message_id: self.message_id.clone(),
+            end_to_end_id: self.end_to_end_id.clone(),
+            transaction_id: self.transaction_id.clone(),
+            uetr: self.uetr,
+            amount: money(&self.amount, self.currency)?,
+            creditor_account: self.creditor_iban.clone(),
+            reply_to: self.reply_to.clone(),
+            content_hash: self.content_hash,
+        };
+        let (reason_code, decided_at, told_at) = (self.reason_code, self.decided_at, self.told_at);
+        Ok((payment, Decision { reason_code, decided_at, told_at }))
+    }
+}
+
+impl ReturnLine {
+    pub(crate) fn amount(&self) -> Result<Money, &'static str> {
+        money(&self.amount, self.currency)
+    }
+}
+
+fn money(minor: &str, currency: Currency) -> Result<Money, &'static str> {
+    let amount = Money::parse(minor, currency).ok().filter(|amount| amount.is_positive());
+    amount.ok_or("its amount is no positive number of minor units")
 }
 
 /// The writer has ended, and its error with it.
@@ -82,24 +240,7 @@ struct Append {
 
 impl Journal {
     /// Returns when the line is on disk. Cancel safe: a line that is in the queue is written regardless.
-    pub(crate) async fn append(
-        &self,
-        payment: &Payment,
-        decision: &Decision,
-        decided_at: Timestamp,
-    ) -> Result<(), Stopped> {
-        let line = Line {
-            n: 0, // the writer's to give: its order is the file's order
-            uetr: payment.uetr,
-            end_to_end_id: payment.end_to_end_id.clone(),
-            status: decision.status,
-            reason_code: decision.reason_code,
-            amount: payment.amount,
-            currency: payment.currency.clone(),
-            creditor_iban: payment.creditor_iban.clone(),
-            decided_at,
-            content_hash: payment.content_hash,
-        };
+    pub(crate) async fn append(&self, line: Line) -> Result<(), Stopped> {
         let (written, on_disk) = oneshot::channel();
         self.queue.send(Append { line, written }).await.map_err(|_| Stopped)?;
         on_disk.await.map_err(|_| Stopped)
@@ -179,8 +320,10 @@ fn read_back(
             break;
         }
         let line: Line = serde_json::from_slice(&text).map_err(|error| malformed(error.to_string()))?;
-        let refusal = line.fault(n).map_or_else(|| restore(&line), Err);
-        refusal.map_err(|reason| malformed(reason.to_owned()))?;
+        if line.number() != n {
+            return Err(malformed("its number does not follow the line before".to_owned()));
+        }
+        restore(&line).map_err(|reason| malformed(reason.to_owned()))?;
         end += u64::try_from(bytes).map_err(|error| malformed(error.to_string()))?;
         ends.push(end);
     }
@@ -218,7 +361,7 @@ impl Writer {
         let mut bytes = Vec::new();
         let mut new_ends = Vec::with_capacity(batch.len());
         for (n, append) in (lines + 1..).zip(batch) {
-            append.line.n = u64::try_from(n).map_err(io::Error::other)?;
+            append.line.set_number(u64::try_from(n).map_err(io::Error::other)?);
             serde_json::to_writer(&mut bytes, &append.line)?;
             bytes.push(b'\n');
             new_ends.push(end + u64::try_from(bytes.len()).map_err(io::Error::other)?);
@@ -237,23 +380,28 @@ mod tests {
     use std::sync::{Arc, RwLock};
 
     use jiff::Timestamp;
-    use serde_json::json;
     use tokio::sync::mpsc;
 
     use super::{Journal, Line, Writer, open};
-    use crate::decision::decide;
+    use crate::decision::Decision;
     use crate::error::Error;
-    use crate::payment::tests::{read, sample};
+    use crate::payment::tests::{payment, transfer};
+
+    const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+
+    fn line(end_to_end_id: &str) -> Line {
+        let mut transfer = transfer();
+        transfer.end_to_end_id = end_to_end_id.to_owned();
+        let decision = Decision { reason_code: None, decided_at: NOW, told_at: NOW };
+        Line::payment(&payment(transfer), &decision)
+    }
 
     /// Appends payments to the journal at `path` and gives the lines that it then holds.
     async fn written(path: &Path, payments: u32) -> String {
         let (journal, writer) = open(path, |_| Ok(())).unwrap();
         let writer = tokio::task::spawn_blocking(|| writer.run());
         for id in 0..payments {
-            let mut body = sample();
-            body["end_to_end_id"] = json!(format!("e{id}"));
-            let (payment, now) = (read(&body).unwrap(), Timestamp::UNIX_EPOCH);
-            journal.append(&payment, &decide(&payment, None, now), now).await.unwrap();
+            journal.append(line(&format!("e{id}"))).await.unwrap();
         }
         drop(journal);
         writer.await.unwrap().unwrap();
@@ -263,8 +411,11 @@ mod tests {
     fn reopened(path: &Path) -> Result<u64, Error> {
         let mut last = 0;
         open(path, |line: &Line| {
-            last = line.n;
-            Ok(())
+            last = line.number();
+            match line {
+                Line::Payment(line) => line.restored().map(drop),
+                _ => Ok(()),
+            }
         })?;
         Ok(last)
     }
@@ -312,7 +463,7 @@ mod tests {
         let (journal, _writer) = open(&path, |_| Ok(())).unwrap();
         for (after, first) in [(0, Some(1)), (2, Some(3)), (3, None), (u64::MAX, None)] {
             let lines: Vec<Line> = serde_json::from_str(&journal.page(after).unwrap()).unwrap();
-            assert_eq!(lines.first().map(|line| line.n), first);
+            assert_eq!(lines.first().map(Line::number), first);
         }
     }
 
@@ -325,8 +476,7 @@ mod tests {
             Writer { path: "/dev/full".into(), file: Arc::clone(&file), ends: Arc::clone(&ends), queue };
         let writer = tokio::task::spawn_blocking(|| writer.run());
         let journal = Journal { queue: sender, file, ends };
-        let (payment, now) = (read(&sample()).unwrap(), Timestamp::UNIX_EPOCH);
-        assert!(journal.append(&payment, &decide(&payment, None, now), now).await.is_err());
+        assert!(journal.append(line("e1")).await.is_err());
         assert!(matches!(writer.await.unwrap(), Err(Error::Journal { action: "write", .. })));
     }
 

@@ -4,10 +4,12 @@
 //! It pays a UETR once, journals each decision before it answers, and misbehaves exactly as it was told to.
 //!
 //! ```text
-//!  POST /payments ─► input ─► payment ─► book ── known UETR ─────────────────────┐
-//!                                         │ new                                  ▼
-//!                                         └─► decision ─► journal (fsync) ─► answer │ lost │ late │ callback
-//!                    POST /faults ─► fault ──┘ one fault at most per request
+//!  POST /iso20022 ─► desk ─► pacs.008 ─► book ── known UETR ─────────────────────────┐
+//!                     │                   │ new                                      ▼
+//!                     │                   └─► decision ─► journal (fsync) ─► answer │ lost │ late │ in two │ cut off
+//!                     ├─► pacs.028 ─► what the book says
+//!                     └─► camt.056 ─► returns ─► journal ─► pacs.004 or camt.029 to the sender, until it is taken
+//!  POST /returns ───────────────────────┘         POST /faults ─► fault: one at most per message
 //! ```
 
 mod server;
@@ -16,6 +18,7 @@ mod book;
 mod callback;
 mod connection;
 mod decision;
+mod desk;
 mod error;
 mod fault;
 mod house;
@@ -23,6 +26,7 @@ mod input;
 mod journal;
 mod payment;
 mod problem;
+mod returns;
 mod tasks;
 
 pub use error::Error;

@@ -1,53 +1,60 @@
 //! The wire protocol, and the server that speaks it: HTTP/1.1 and JSON, no TLS, for a loopback or a test network.
 //!
-//! **Units.** Amounts are whole numbers of the currency's minor unit, as strings of digits without sign or
-//! leading zero, positive and below 2^63. Times are RFC 3339 in UTC. Durations are milliseconds. Text has no
-//! control characters; members that are not listed here are refused; `null` is the same as absent.
+//! **Units.** In JSON, amounts are whole numbers of the currency's minor unit, as strings of digits. Times are RFC 3339 in
+//! UTC. Durations are milliseconds. Members that are not listed here are refused; `null` is the same as absent.
 //!
 //! | request | answer |
 //! | --- | --- |
-//! | `POST /payments` *payment* | 200 *decision* |
-//! | `GET /payments/{uetr}` | 200 *decision*, 404; waits for a decision that is under way |
+//! | `POST /iso20022` pacs.008 | 200 pacs.002: `ACSC`, `RJCT`, or `ACSP` with the decision to come |
+//! | `POST /iso20022` pacs.028 | 200 pacs.002; waits for a decision that is under way. Never taken: `RJCT`, proprietary reason `NOT_FOUND` |
+//! | `POST /iso20022` camt.056 | 202; a pacs.004 (`FOCR`) or a camt.029 (`RJCR`) follows |
+//! | `POST /returns` *return order* | 201 `{"returned":[{"uetr","return_id","amount","reason_code"}]}`; a pacs.004 follows for each |
 //! | `GET /journal?after=N` | 200 `{"lines":[…]}`, at most 1,000 with numbers above N; go on after the last |
 //! | `POST /faults` *fault order* | 201 *fault* |
 //! | `GET /faults` | 200 `{"faults":[…]}`, the active ones, oldest first |
 //! | `DELETE /faults`, `DELETE /faults/{id}` | 204; 404 for an id that is not active |
 //! | `GET /livez` | 200 `{"status":"up"}`; no fault touches it |
 //!
+//! Messages are ISO 20022 in a business message envelope (crate `iso20022`, in the profile of this house's rail), of 64 KiB at
+//! most. The header `Reply-To` holds the address where messages for the sender go that cannot be an answer: an http URL. They
+//! are `POST`ed, to the address of the latest message about the payment; any 2xx is a receipt. Answers are tried five times; returns and refused recalls until they are taken,
+//! also after a restart.
+//!
 //! ```json
-//! payment   {"uetr":"0b2c1f7e-3f0d-4c39-9d6e-4b8f3c1a2d5e", "end_to_end_id":"1 to 35 characters",
-//!            "amount":{"amount":"1250","currency":"DKK"},
-//!            "debtor":{"iban":"DK5000400440116243","name":"1 to 140"},
-//!            "creditor":{"iban":"DK9520000123456789","name":"1 to 140","bic":"8 or 11, optional"},
-//!            "remittance":"to 140, optional", "callback_url":"http only, optional"}
-//! decision  {"uetr":"…", "status":"ACSC"|"RJCT", "reason_code":null|"AC04", "settled_at":"…"|null}
-//! line      {"n":1, "uetr":"…", "end_to_end_id":"…", "status":"…", "reason_code":…, "amount":"1250",
-//!            "currency":"DKK", "creditor_iban":"…", "decided_at":"…", "content_hash":"32 hex digits"}
-//! order     {"kind":"…", "count":N | "for_ms":N, "percent":100, "delay_ms":N, "reason_code":"AC06"}
-//! fault     {"id":1, "kind":"…", "remaining":N|null, "expires_at":"…"|null, "percent":100,
-//!            "delay_ms":N|null, "reason_code":"…"|null}
+//! return order  {"uetr":"…", "amount":"1250", "currency":"DKK", "reason_code":"AC04"}   the amount is optional: a part of it
+//!               {"count":100, "reason_code":"AC04"}                                     the latest, at most 10,000
+//! fault order   {"kind":"…", "count":N | "for_ms":N, "percent":100, "delay_ms":N, "reason_code":"AC06", "creditor_iban":"…"}
+//! fault         {"id":1, "kind":"…", "remaining":N|null, "expires_at":"…"|null, "percent":100,
+//!                "delay_ms":N|null, "reason_code":"…"|null, "creditor_iban":"…"|null}
+//! lines         {"n":1, "uetr":"…", "end_to_end_id":"…", "transaction_id":"…", "message_id":"…", "sender":"…",
+//!                "status":"ACSC"|"RJCT", "reason_code":…, "amount":"1250", "currency":"DKK", "creditor_iban":"…",
+//!                "reply_to":…, "decided_at":"…", "told_at":"…", "content_hash":"32 hex digits"}
+//!               {"n":2, "uetr":"…", "return_id":"…", "amount":"1250", "currency":"DKK", "return_reason":"…", "case_id":…, "decided_at":"…"}
+//!               {"n":3, "uetr":"…", "case_id":"…", "recall_refused":"CUST", "decided_at":"…"}
+//!               {"n":4, "uetr":"…", "taken":"return_id or case_id", "decided_at":"…"}
+//!               {"n":5, "uetr":"…", "reply_to":"…", "decided_at":"…"}
 //! ```
 //!
 //! **Once per UETR.** The first payment with a UETR is decided; the same payment again gets the same decision,
-//! also after a restart and also while the first is under way. "The same" is all members but `callback_url`;
-//! another payment under a known UETR is 409 `uetr-reused`. A creditor IBAN that ends in `0000` is always
-//! rejected with AC04. An IBAN's check digits are not verified.
+//! also after a restart and also while the first is under way. "The same" is all but the message's own id and time; another
+//! payment under a known UETR is 409 `uetr-reused`. A creditor account that ends in `0000` is always rejected with AC04. An IBAN's
+//! check digits are not verified. A payment comes back once; a recall that is repeated gets the same answer.
 //!
-//! **Faults.** One at most strikes a valid `POST /payments`, or a `GET` of one: the oldest whose kind fits and whose
-//! `percent` is rolled. `count` (to 1,000,000) counts strikes; `for_ms` (to an hour) ends by itself. A repeat is answered
+//! **Faults.** One at most strikes a message: the oldest whose kind fits, whose `creditor_iban` is the payment's if it has one, and
+//! whose `percent` is rolled. `count` (to 1,000,000) counts strikes; `for_ms` (to an hour) ends by itself. A repeat is answered
 //! under faults like a first payment, but cannot be rejected any more. Faults end with the process.
 //!
 //! - `reject`: decides RJCT with `reason_code`.
 //! - `lose_request`: closes the connection without a byte of an answer; nothing is decided.
 //! - `lose_answer`: decides, then closes the connection without a byte of an answer.
-//! - `answer_late`: decides, answers after `delay_ms` (to 600,000); if the sender has hung up by then and gave
-//!   a `callback_url`, the answer goes there.
-//! - `duplicate`: answers and sends the answer to the `callback_url` twice; without one it does not strike.
-//! - `down`: 503, nothing is decided; to a `GET` too.
-//! - `lose_enquiry`: closes the connection of a `GET /payments/{uetr}` without a byte of an answer.
-//!
-//! A callback is `POST callback_url` with the *decision*; any 2xx is a receipt, anything else is tried again,
-//! five times in all.
+//! - `answer_late`: decides, answers after `delay_ms` (to 600,000); if the sender has hung up by then, the answer goes to its address.
+//! - `duplicate`: answers and sends the answer to the sender's address twice; without one it does not strike.
+//! - `malformed`: decides, answers with the first half of the message.
+//! - `pending`: decides, answers `ACSP`; the decision goes to the sender's address after `delay_ms`; without one it does not strike.
+//! - `down`: 503, nothing is decided.
+//! - `lose_enquiry`: closes the connection of a pacs.028 without a byte of an answer.
+//! - `unknown`: answers a pacs.028 as if the payment had never been taken.
+//! - `reject_recall`: refuses a recall with `reason_code` (`CUST`). `ignore_recall`: takes it and never answers.
 //!
 //! **Errors** are `application/problem+json` with a stable `code`, and `field` where one is at fault.
 //!
@@ -56,8 +63,8 @@
 //! | 400 | `malformed-json`, `unreadable-body`, `invalid-query` | no |
 //! | 404, 405 | `not-found`, `method-not-allowed` | no |
 //! | 408, 413 | `body-too-slow`, `body-too-large` (above 64 KiB) | no |
-//! | 409 | `uetr-reused`; `too-many-faults` (above 64) | no |
-//! | 422 | `invalid-field` | no |
+//! | 409 | `uetr-reused`; `not-settled`, `already-returned`; `too-many-faults` (above 64) | no |
+//! | 422 | `invalid-message`, `invalid-field` | no |
 //! | 503 with `Retry-After` | `down`, `busy`, `full` | no: send again |
 //! | 500 | `outcome-unknown`, `journal-unreadable` | unknown: enquire, or send the same again |
 //! | none | the connection closed or timed out | unknown, likewise |
@@ -66,32 +73,37 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::body::Bytes;
 use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::extract::{DefaultBodyLimit, Path, Query, State};
-use axum::http::{StatusCode, header};
-use axum::response::IntoResponse;
+use axum::extract::{DefaultBodyLimit, FromRequest, Path, Query, Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use axum::{Extension, Json, Router};
+use iso20022::{BYTES_MAX, Document, Profile};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 use tokio::task::{JoinError, spawn_blocking};
 use tokio_util::sync::CancellationToken;
+use url::Url;
 
 use crate::book::Book;
 use crate::callback::Callbacks;
 use crate::connection::{self, Connection};
-use crate::decision::Decision;
+use crate::desk::Desk;
 use crate::error::Error;
 use crate::fault::Fault;
 use crate::house::{Answer, House};
-use crate::input::Input;
+use crate::input::{Input, read_body};
 use crate::journal::{self, Journal, Writer};
-use crate::payment::{Payment, parse_uetr};
+use crate::payment::Payment;
 use crate::problem::Problem;
+use crate::returns::{ReturnOrder, Returned};
 use crate::tasks::Tasks;
 
-const BODY_BYTES_MAX: usize = 64 * 1_024;
+const REPLY_TO: &str = "reply-to";
+const REPLY_TO_CHARS_MAX: usize = 2_048;
 /// For answers under way, the last callback attempt and clients that read slowly.
 const SHUTDOWN_MAX: Duration = Duration::from_secs(5);
 
@@ -102,6 +114,9 @@ pub struct Config {
     pub journal: PathBuf,
     /// How long the house takes over each new payment before it decides.
     pub answer_time: Duration,
+    /// The rail, and the house's own name in it.
+    pub profile: Profile,
+    pub name: String,
 }
 
 /// Serves until `shutdown`, then answers what is under way and returns with everything decided on disk.
@@ -114,8 +129,11 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Erro
     let mut writer = spawn_blocking(|| writer.run());
     let callbacks = Callbacks::new(stop.clone())?;
     let tasks = Tasks::default();
-    let house = House::new(book, journal, callbacks, tasks.clone(), config.answer_time, stop.clone());
-    let router = router(Arc::new(house));
+    let desk = Desk { profile: config.profile, name: config.name };
+    let house =
+        Arc::new(House::new(desk, book, journal, callbacks, tasks.clone(), config.answer_time, stop.clone()));
+    house.resume();
+    let router = router(house);
     if let Ok(address) = config.listener.local_addr() {
         tracing::info!(%address, "clearing house open");
     }
@@ -137,8 +155,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Erro
 
 fn open(path: PathBuf) -> Result<(Book, Journal, Writer), Error> {
     let mut book = Book::default();
-    let (journal, writer) =
-        journal::open(&path, |line| book.restore(line).then_some(()).ok_or("its UETR was decided before"))?;
+    let (journal, writer) = journal::open(&path, |line| book.restore(line))?;
     Ok((book, journal, writer))
 }
 
@@ -148,8 +165,8 @@ fn flatten<T>(ended: Result<Result<T, Error>, JoinError>) -> Result<T, Error> {
 
 fn router(house: Arc<House>) -> Router {
     Router::new()
-        .route("/payments", post(pay))
-        .route("/payments/{uetr}", get(find_payment))
+        .route("/iso20022", post(receive))
+        .route("/returns", post(give_back))
         .route("/journal", get(read_journal))
         .route("/faults", post(order_fault).get(list_faults).delete(heal_all))
         .route("/faults/{id}", delete(heal))
@@ -159,7 +176,7 @@ fn router(house: Arc<House>) -> Router {
             let status = StatusCode::METHOD_NOT_ALLOWED;
             Problem::new(status, "method-not-allowed", "this resource has other methods")
         })
-        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(DefaultBodyLimit::max(BYTES_MAX))
         .with_state(house)
 }
 
@@ -179,29 +196,69 @@ struct After {
     after: u64,
 }
 
-async fn pay(
+async fn receive(
     State(house): State<Arc<House>>,
     Extension(connection): Extension<Connection>,
-    input: Input,
-) -> Result<Json<Decision>, Problem> {
-    match house.pay(Payment::from_input(input)?).await? {
-        Answer::Sent(decision) => Ok(Json(decision)),
+    headers: HeaderMap,
+    Body(bytes): Body,
+) -> Result<Response, Problem> {
+    let reply_to = reply_to(&headers)?;
+    let message = house.desk.read(&bytes)?;
+    let (from, own) = (message.from.clone(), Arc::clone(&house));
+    let answer = match message.document.clone() {
+        Document::CreditTransfer(transfer) => {
+            house.note_address(transfer.uetr, reply_to.as_ref()).await?;
+            house.pay(Payment::new(message, transfer, reply_to)).await?
+        }
+        Document::StatusRequest(request) => {
+            house.note_address(request.original.uetr, reply_to.as_ref()).await?;
+            house.enquire(&from, request.original).await?
+        }
+        Document::CancellationRequest(request) => {
+            house.note_address(request.original.uetr, reply_to.as_ref()).await?;
+            house.detached(async move { own.recall(request).await }).await?
+        }
+        Document::StatusReport(_) | Document::PaymentReturn(_) | Document::CancellationResolution(_) => {
+            let detail = "this house takes pacs.008, pacs.028 and camt.056";
+            return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-message", detail));
+        }
+    };
+    Ok(match answer {
+        Answer::Xml(xml) => ([(header::CONTENT_TYPE, "application/xml")], xml).into_response(),
+        Answer::Taken => StatusCode::ACCEPTED.into_response(),
         Answer::Lost => connection.lose().await,
+    })
+}
+
+struct Body(Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for Body {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        read_body(request, state).await.map(Self)
     }
 }
 
-async fn find_payment(
+fn reply_to(headers: &HeaderMap) -> Result<Option<Url>, Problem> {
+    let Some(value) = headers.get(REPLY_TO) else { return Ok(None) };
+    let url = value.to_str().ok().filter(|text| text.len() <= REPLY_TO_CHARS_MAX);
+    let url = url.and_then(|text| text.parse::<Url>().ok()).filter(|url| url.scheme() == "http");
+    url.map(Some).ok_or_else(|| Problem::invalid_field("Reply-To", "Reply-To is no http URL"))
+}
+
+#[derive(Serialize)]
+struct ReturnList {
+    returned: Vec<Returned>,
+}
+
+async fn give_back(
     State(house): State<Arc<House>>,
-    Extension(connection): Extension<Connection>,
-    uetr: Result<Path<String>, PathRejection>,
-) -> Result<Json<Decision>, Problem> {
-    let uetr = uetr.ok().and_then(|Path(uetr)| parse_uetr(&uetr));
-    let uetr = uetr.ok_or_else(|| Problem::invalid_field("uetr", "uetr is not a UUID"))?;
-    match house.find(uetr).await? {
-        Some(Answer::Sent(decision)) => Ok(Json(decision)),
-        Some(Answer::Lost) => connection.lose().await,
-        None => Err(Problem::not_found("there is no payment with this UETR")),
-    }
+    input: Input,
+) -> Result<(StatusCode, Json<ReturnList>), Problem> {
+    let (order, own) = (ReturnOrder::from_input(input)?, Arc::clone(&house));
+    let returned = house.detached(async move { own.give_back(order).await }).await?;
+    Ok((StatusCode::CREATED, Json(ReturnList { returned })))
 }
 
 async fn read_journal(

@@ -3,11 +3,19 @@
 use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
+use iso20022::{CreditTransfer, Document, Message, Profile, Reason, TransactionStatus};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::house::{House, Mailbox, journal, payment, within};
+use crate::house::{House, Mailbox, journal, payment, within, xml};
+
+const SETTLED: TransactionStatus = TransactionStatus::Settled;
+
+/// The reason for which it was rejected.
+async fn rejection(house: &House, payment: &CreditTransfer) -> Option<Reason> {
+    house.pay(payment).await.reason
+}
 
 #[tokio::test]
 async fn reject_decides_once_and_for_all() {
@@ -15,13 +23,12 @@ async fn reject_decides_once_and_for_all() {
     let house = House::open(&path).await;
     house.order(json!({ "kind": "reject", "count": 2, "reason_code": "AM04" })).await;
     let first = payment();
-    let (status, decision) = house.pay(&first).await;
-    assert_eq!((status, &decision["reason_code"]), (StatusCode::OK, &json!("AM04")));
+    assert_eq!(rejection(&house, &first).await, Some(Reason::code("AM04")));
     house.delete("/faults").await;
-    assert_eq!(house.pay(&first).await.1, decision);
+    assert_eq!(rejection(&house, &first).await, Some(Reason::code("AM04")));
     house.order(json!({ "kind": "reject", "count": 1 })).await;
-    assert_eq!(house.pay(&payment()).await.1["reason_code"], "AC06");
-    assert_eq!(house.pay(&payment()).await.1["status"], "ACSC");
+    assert_eq!(rejection(&house, &payment()).await, Some(Reason::code("AC06")));
+    assert_eq!(house.pay(&payment()).await.status, SETTLED);
     let lines = house.journal().await;
     assert_eq!(lines.iter().map(|line| &line["status"]).collect::<Vec<_>>(), ["RJCT", "RJCT", "ACSC"]);
 }
@@ -33,9 +40,9 @@ async fn a_lost_answer_closes_the_connection_without_a_byte() {
     house.order(json!({ "kind": "lose_answer", "count": 2 })).await;
     let payment = payment();
 
-    let body = payment.to_string();
+    let body = xml(Document::CreditTransfer(payment.clone()));
     let mut stream = TcpStream::connect(house.base.trim_start_matches("http://")).await.unwrap();
-    let head = format!("POST /payments HTTP/1.1\r\nhost: house\r\ncontent-length: {}\r\n\r\n", body.len());
+    let head = format!("POST /iso20022 HTTP/1.1\r\nhost: house\r\ncontent-length: {}\r\n\r\n", body.len());
     stream.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
     let mut answer = Vec::new();
     let _end_or_reset = within(stream.read_to_end(&mut answer)).await;
@@ -43,10 +50,10 @@ async fn a_lost_answer_closes_the_connection_without_a_byte() {
     assert_eq!(house.journal().await.len(), 1);
 
     // The bank's usual client sees an error that is neither a status nor a time-out.
-    let lost = house.client.post(format!("{}/payments", house.base)).json(&payment).send().await.unwrap_err();
+    let lost = house.request(Document::CreditTransfer(payment.clone())).send().await.unwrap_err();
     assert!(lost.is_request() && !lost.is_timeout() && lost.status().is_none(), "{lost:?}");
 
-    assert_eq!(house.pay(&payment).await.1["status"], "ACSC");
+    assert_eq!(house.pay(&payment).await.status, SETTLED);
     assert_eq!(house.journal().await.len(), 1);
 }
 
@@ -56,18 +63,15 @@ async fn a_late_answer_reaches_a_sender_who_waits_and_only_there() {
     let house = House::open(&path).await;
     let mut mailbox = Mailbox::open(0).await;
     house.order(json!({ "kind": "answer_late", "count": 1, "delay_ms": 200 })).await;
-    let mut late = payment();
-    late["callback_url"] = json!(mailbox.url);
     let started = Instant::now();
-    assert_eq!(house.pay(&late).await.1["status"], "ACSC");
+    assert_eq!(house.pay_from(&mailbox, &payment()).await.status, SETTLED);
     assert!(started.elapsed() >= Duration::from_millis(200));
 
     // A callback for the late payment would have come first.
     house.order(json!({ "kind": "duplicate", "count": 1 })).await;
-    let mut next = payment();
-    next["callback_url"] = json!(mailbox.url);
-    house.pay(&next).await;
-    assert_eq!(mailbox.next().await["uetr"], next["uetr"]);
+    let next = payment();
+    house.pay_from(&mailbox, &next).await;
+    assert_eq!(mailbox.next_report().await.original.uetr, next.uetr);
 }
 
 #[tokio::test]
@@ -76,14 +80,14 @@ async fn a_late_answer_goes_to_the_callback_when_the_sender_has_gone() {
     let house = House::open(&path).await;
     let mut mailbox = Mailbox::open(2).await;
     house.order(json!({ "kind": "answer_late", "count": 1, "delay_ms": 2_000 })).await;
-    let mut payment = payment();
-    payment["callback_url"] = json!(mailbox.url);
-    let sender = tokio::spawn(house.client.post(format!("{}/payments", house.base)).json(&payment).send());
+    let payment = payment();
+    let request = house.request(Document::CreditTransfer(payment.clone()));
+    let sender = tokio::spawn(request.header("reply-to", &mailbox.url).send());
     within(async { while house.journal().await.is_empty() {} }).await;
     sender.abort();
 
-    let answer = mailbox.next().await;
-    assert_eq!(house.pay(&payment).await, (StatusCode::OK, answer));
+    let answer = mailbox.next_report().await;
+    assert_eq!(house.pay(&payment).await, answer);
     assert_eq!(house.journal().await.len(), 1);
 }
 
@@ -93,11 +97,9 @@ async fn duplicate_answers_and_calls_back_twice() {
     let house = House::open(&path).await;
     let mut mailbox = Mailbox::open(0).await;
     house.order(json!({ "kind": "duplicate", "count": 1 })).await;
-    assert_eq!(house.pay(&payment()).await.0, StatusCode::OK, "does not strike without a callback URL");
-    let mut payment = payment();
-    payment["callback_url"] = json!(mailbox.url);
-    let (_, decision) = house.pay(&payment).await;
-    assert_eq!([mailbox.next().await, mailbox.next().await], [decision.clone(), decision]);
+    assert_eq!(house.pay(&payment()).await.status, SETTLED, "does not strike without an address");
+    let answer = house.pay_from(&mailbox, &payment()).await;
+    assert_eq!([mailbox.next_report().await, mailbox.next_report().await], [answer.clone(), answer]);
     assert_eq!(house.journal().await.len(), 2);
 }
 
@@ -107,13 +109,12 @@ async fn a_house_that_is_down_decides_nothing() {
     let house = House::open(&path).await;
     house.order(json!({ "kind": "down", "count": 1 })).await;
     let payment = payment();
-    let request = house.client.post(format!("{}/payments", house.base)).json(&payment);
-    let refused = request.send().await.unwrap();
+    let refused = house.request(Document::CreditTransfer(payment.clone())).send().await.unwrap();
     assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(refused.headers()["retry-after"], "1");
-    assert_eq!(house.get(&format!("/payments/{}", payment["uetr"].as_str().unwrap())).await.0, 404);
+    assert_eq!(house.enquire(&payment).await.reason, Some(Reason::Proprietary("NOT_FOUND".to_owned())));
     assert!(house.journal().await.is_empty());
-    assert_eq!(house.pay(&payment).await.1["status"], "ACSC");
+    assert_eq!(house.pay(&payment).await.status, SETTLED);
 }
 
 #[tokio::test]
@@ -123,23 +124,24 @@ async fn faults_are_listed_healed_and_end_by_themselves() {
     let first = house.order(json!({ "kind": "down", "count": 3 })).await;
     let expected = json!({
         "id": 1, "kind": "down", "remaining": 3, "expires_at": null, "percent": 100,
-        "delay_ms": null, "reason_code": null
+        "delay_ms": null, "reason_code": null, "creditor_iban": null
     });
     assert_eq!(first, expected);
     house.order(json!({ "kind": "reject", "count": 1, "percent": 50 })).await;
-    assert_eq!(house.pay(&payment()).await.0, StatusCode::SERVICE_UNAVAILABLE);
+    let refused = house.request(Document::CreditTransfer(payment())).send().await.unwrap();
+    assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
     let (_, listed) = house.get("/faults").await;
     assert_eq!((&listed["faults"][0]["remaining"], &listed["faults"][1]["percent"]), (&json!(2), &json!(50)));
 
     assert_eq!(house.delete("/faults/1").await, StatusCode::NO_CONTENT);
     assert_eq!(house.delete("/faults/1").await, StatusCode::NOT_FOUND);
     assert_eq!(house.delete("/faults").await, StatusCode::NO_CONTENT);
-    assert_eq!(house.pay(&payment()).await.1["status"], "ACSC");
+    assert_eq!(house.pay(&payment()).await.status, SETTLED);
 
     let timed = house.order(json!({ "kind": "down", "for_ms": 100 })).await;
     assert!(timed["expires_at"].is_string() && timed["remaining"].is_null());
     within(async { while house.get("/faults").await.1 != json!({ "faults": [] }) {} }).await;
-    assert_eq!(house.pay(&payment()).await.1["status"], "ACSC");
+    assert_eq!(house.pay(&payment()).await.status, SETTLED);
 }
 
 #[tokio::test]
@@ -151,4 +153,43 @@ async fn a_bad_fault_order_is_refused_with_its_field() {
     assert_eq!(refused.status(), StatusCode::UNPROCESSABLE_ENTITY);
     assert_eq!(refused.json::<Value>().await.unwrap()["field"], "percent");
     assert_eq!(house.get("/faults").await.1, json!({ "faults": [] }));
+}
+
+#[tokio::test]
+async fn a_pending_payment_is_told_later_and_an_enquiry_hears_the_same() {
+    let (_folder, path) = journal();
+    let house = House::open(&path).await;
+    let mut mailbox = Mailbox::open(0).await;
+    house.order(json!({ "kind": "pending", "count": 1, "delay_ms": 1_500 })).await;
+    let payment = payment();
+    assert_eq!(house.pay_from(&mailbox, &payment).await.status, TransactionStatus::IN_PROCESS);
+    assert_eq!(house.enquire(&payment).await.status, TransactionStatus::IN_PROCESS);
+    let told = mailbox.next_report().await;
+    assert_eq!(told.status, SETTLED);
+    assert_eq!(house.enquire(&payment).await, told);
+}
+
+#[tokio::test]
+async fn a_malformed_answer_cannot_be_read_and_the_payment_stands() {
+    let (_folder, path) = journal();
+    let house = House::open(&path).await;
+    house.order(json!({ "kind": "malformed", "count": 1 })).await;
+    let payment = payment();
+    let answer = house.request(Document::CreditTransfer(payment.clone())).send().await.unwrap();
+    let (status, bytes) = (answer.status(), answer.bytes().await.unwrap());
+    assert_eq!(status, StatusCode::OK);
+    assert!(Message::read(&bytes, &Profile::named("nct-inst").unwrap()).is_err());
+    assert_eq!(house.enquire(&payment).await.status, SETTLED);
+}
+
+#[tokio::test]
+async fn a_house_that_forgets_still_pays_once() {
+    let (_folder, path) = journal();
+    let house = House::open(&path).await;
+    let payment = payment();
+    house.pay(&payment).await;
+    house.order(json!({ "kind": "unknown", "count": 1 })).await;
+    assert_eq!(house.enquire(&payment).await.reason, Some(Reason::Proprietary("NOT_FOUND".to_owned())));
+    assert_eq!(house.pay(&payment).await.status, SETTLED);
+    assert_eq!(house.journal().await.len(), 1);
 }

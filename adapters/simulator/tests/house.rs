@@ -5,9 +5,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use axum::Router;
 use axum::http::StatusCode;
-use axum::{Json, Router};
-use reqwest::{Client, Response};
+use iso20022::{
+    CancellationRequest, CreditTransfer, Document, Message, Original, Party, Profile, Reason, StatusReport,
+    StatusRequest,
+};
+use jiff::Timestamp;
+use money::{Currency, Money};
+use reqwest::{Client, RequestBuilder, Response};
 use serde_json::{Value, json};
 use simulator::{Config, Error};
 use tempfile::TempDir;
@@ -28,6 +34,11 @@ pub(crate) struct House {
     _stop_when_dropped: DropGuard,
 }
 
+pub(crate) fn config(listener: TcpListener, journal: &Path) -> Config {
+    let (journal, profile) = (journal.to_owned(), Profile::named("nct-inst").unwrap());
+    Config { listener, journal, answer_time: Duration::ZERO, profile, name: "NCTIDKK1XXX".to_owned() }
+}
+
 impl House {
     pub(crate) async fn open(journal: &Path) -> Self {
         Self::open_with(journal, Duration::ZERO).await
@@ -37,7 +48,7 @@ impl House {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         let stop = CancellationToken::new();
-        let config = Config { listener, journal: journal.to_owned(), answer_time };
+        let config = Config { answer_time, ..config(listener, journal) };
         let running = tokio::spawn(simulator::run(config, stop.clone()));
         let client = Client::builder().no_proxy().timeout(DEADLINE).build().unwrap();
         let house = Self { base, client, _stop_when_dropped: stop.clone().drop_guard(), stop, running };
@@ -51,13 +62,43 @@ impl House {
         within(self.running).await.unwrap()
     }
 
-    pub(crate) async fn pay(&self, payment: &Value) -> (StatusCode, Value) {
-        read(self.client.post(format!("{}/payments", self.base)).json(payment).send().await.unwrap()).await
+    pub(crate) fn request(&self, document: Document) -> RequestBuilder {
+        self.client.post(format!("{}/iso20022", self.base)).body(xml(document))
+    }
+
+    pub(crate) async fn pay(&self, payment: &CreditTransfer) -> StatusReport {
+        let request = self.request(Document::CreditTransfer(payment.clone()));
+        report(request.send().await.unwrap()).await
+    }
+
+    /// Pays from a bank with an address.
+    pub(crate) async fn pay_from(&self, mailbox: &Mailbox, payment: &CreditTransfer) -> StatusReport {
+        let request = self.request(Document::CreditTransfer(payment.clone()));
+        report(request.header("reply-to", &mailbox.url).send().await.unwrap()).await
+    }
+
+    pub(crate) async fn enquire(&self, payment: &CreditTransfer) -> StatusReport {
+        let request = self.request(Document::StatusRequest(StatusRequest { original: original(payment) }));
+        report(request.send().await.unwrap()).await
+    }
+
+    pub(crate) async fn recall(&self, payment: &CreditTransfer, case_id: &str) -> (StatusCode, String) {
+        let request = self.request(Document::CancellationRequest(CancellationRequest {
+            case_id: case_id.to_owned(),
+            original: original(payment),
+            amount: payment.amount,
+            reason: Reason::code("DUPL"),
+        }));
+        let response = request.send().await.unwrap();
+        (response.status(), response.text().await.unwrap())
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: Value) -> (StatusCode, Value) {
+        read(self.client.post(format!("{}{path}", self.base)).json(&body).send().await.unwrap()).await
     }
 
     pub(crate) async fn order(&self, fault: Value) -> Value {
-        let sent = self.client.post(format!("{}/faults", self.base)).json(&fault).send().await.unwrap();
-        let (status, fault) = read(sent).await;
+        let (status, fault) = self.post("/faults", fault).await;
         assert_eq!(status, StatusCode::CREATED, "{fault}");
         fault
     }
@@ -82,14 +123,54 @@ pub(crate) async fn read(response: Response) -> (StatusCode, Value) {
     (status, serde_json::from_str(&text).unwrap_or_else(|_| panic!("not JSON: {text}")))
 }
 
-pub(crate) fn payment() -> Value {
-    json!({
-        "uetr": Uuid::now_v7(),
-        "end_to_end_id": "rent-2025-01",
-        "amount": { "amount": "1250", "currency": "DKK" },
-        "debtor": { "iban": "DK5000400440116243", "name": "Ada" },
-        "creditor": { "iban": "DK9520000123456789", "name": "Bo" }
-    })
+pub(crate) async fn report(response: Response) -> StatusReport {
+    let (status, bytes) = (response.status(), response.bytes().await.unwrap());
+    assert_eq!(status, StatusCode::OK, "{bytes:?}");
+    match message(&bytes).document {
+        Document::StatusReport(report) => report,
+        other => panic!("no status report: {other:?}"),
+    }
+}
+
+pub(crate) fn message(bytes: &[u8]) -> Message {
+    Message::read(bytes, &Profile::named("nct-inst").unwrap()).unwrap()
+}
+
+pub(crate) fn xml(document: Document) -> String {
+    let [from, to, id] = ["LUNADK22XXX", "NCTIDKK1XXX", "m1"].map(str::to_owned);
+    let message = Message { from, to, id, created_at: Timestamp::UNIX_EPOCH, document };
+    message.to_xml(&Profile::named("nct-inst").unwrap())
+}
+
+pub(crate) fn payment() -> CreditTransfer {
+    let party =
+        |account: &str, name: &str| Party { name: name.to_owned(), account: account.to_owned(), agent: None };
+    CreditTransfer {
+        end_to_end_id: "rent-2025-01".to_owned(),
+        transaction_id: "t1".to_owned(),
+        uetr: Uuid::now_v7(),
+        amount: Money::new(1_250, Currency::DKK),
+        settlement_date: "2026-11-22".parse().unwrap(),
+        accepted_at: Timestamp::UNIX_EPOCH,
+        debtor: party("DK5000400440116243", "Ada"),
+        creditor: party("DK9520000123456789", "Bo"),
+        remittance: None,
+    }
+}
+
+pub(crate) fn to_a_closed_account() -> CreditTransfer {
+    let mut payment = payment();
+    payment.creditor.account = "DK9520000123450000".to_owned();
+    payment
+}
+
+pub(crate) fn original(payment: &CreditTransfer) -> Original {
+    Original {
+        message_id: "m1".to_owned(),
+        end_to_end_id: payment.end_to_end_id.clone(),
+        transaction_id: payment.transaction_id.clone(),
+        uetr: payment.uetr,
+    }
 }
 
 pub(crate) fn journal() -> (TempDir, PathBuf) {
@@ -102,31 +183,38 @@ pub(crate) async fn within<T>(work: impl Future<Output = T>) -> T {
     tokio::time::timeout(DEADLINE, work).await.expect("the deadline passed")
 }
 
-/// Takes callbacks, after it has refused the first `refusals`.
+/// Takes messages, after it has refused the first `refusals`.
 pub(crate) struct Mailbox {
     pub(crate) url: String,
-    answers: mpsc::UnboundedReceiver<Value>,
+    messages: mpsc::UnboundedReceiver<Message>,
 }
 
 impl Mailbox {
     pub(crate) async fn open(refusals: u32) -> Self {
-        let (sender, answers) = mpsc::unbounded_channel();
+        let (sender, messages) = mpsc::unbounded_channel();
         let refused = Arc::new(AtomicU32::new(0));
-        let take = move |Json(answer): Json<Value>| async move {
+        let take = move |bytes: axum::body::Bytes| async move {
             if refused.fetch_add(1, Ordering::Relaxed) < refusals {
                 return StatusCode::BAD_GATEWAY;
             }
-            sender.send(answer).unwrap();
+            sender.send(message(&bytes)).unwrap();
             StatusCode::NO_CONTENT
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}/answers", listener.local_addr().unwrap());
-        let router = Router::new().route("/answers", axum::routing::post(take));
+        let url = format!("http://{}/iso20022", listener.local_addr().unwrap());
+        let router = Router::new().route("/iso20022", axum::routing::post(take));
         tokio::spawn(async move { axum::serve(listener, router).await });
-        Self { url, answers }
+        Self { url, messages }
     }
 
-    pub(crate) async fn next(&mut self) -> Value {
-        within(self.answers.recv()).await.unwrap()
+    pub(crate) async fn next(&mut self) -> Document {
+        within(self.messages.recv()).await.unwrap().document
+    }
+
+    pub(crate) async fn next_report(&mut self) -> StatusReport {
+        match self.next().await {
+            Document::StatusReport(report) => report,
+            other => panic!("no status report: {other:?}"),
+        }
     }
 }

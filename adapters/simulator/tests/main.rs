@@ -6,3 +6,4 @@ mod faults;
 mod house;
 mod payments;
 mod restarts;
+mod returns;

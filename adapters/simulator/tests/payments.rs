@@ -3,30 +3,39 @@
 use std::time::Duration;
 
 use axum::http::StatusCode;
+use iso20022::{Document, Reason, StatusReport, TransactionStatus};
+use money::{Currency, Money};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use crate::house::{House, journal, payment, read, within};
+use crate::house::{House, journal, original, payment, read, report, to_a_closed_account, within, xml};
 
 #[tokio::test]
 async fn a_payment_settles_and_can_be_found_and_audited() {
     let (_folder, path) = journal();
     let house = House::open(&path).await;
     let payment = payment();
-    let (status, decision) = house.pay(&payment).await;
-    assert_eq!((status, &decision["status"]), (StatusCode::OK, &json!("ACSC")));
-    assert_eq!((&decision["uetr"], &decision["reason_code"]), (&payment["uetr"], &Value::Null));
-
-    let found = house.get(&format!("/payments/{}", payment["uetr"].as_str().unwrap())).await;
-    assert_eq!(found, (StatusCode::OK, decision.clone()));
+    let answer = house.pay(&payment).await;
+    assert_eq!((answer.status, &answer.reason), (TransactionStatus::Settled, &None));
+    assert_eq!(answer.original, original(&payment));
+    assert_eq!(house.enquire(&payment).await, answer);
 
     let lines = house.journal().await;
     let mut line = lines[0].clone();
     assert!(line["content_hash"].take().is_string());
+    assert_eq!(line["decided_at"], line["told_at"]);
+    let told_at = line["told_at"].take();
+    let settled_at = answer.settled_at.unwrap();
+    assert_eq!(
+        format!("{settled_at:.3}"),
+        format!("{:.3}", told_at.as_str().unwrap().parse::<jiff::Timestamp>().unwrap())
+    );
+    line["decided_at"].take();
     let expected = json!({
-        "n": 1, "uetr": payment["uetr"], "end_to_end_id": "rent-2025-01", "status": "ACSC",
-        "reason_code": null, "amount": "1250", "currency": "DKK", "creditor_iban": "DK9520000123456789",
-        "decided_at": decision["settled_at"], "content_hash": null
+        "n": 1, "uetr": payment.uetr, "end_to_end_id": "rent-2025-01", "transaction_id": "t1", "message_id": "m1",
+        "sender": "LUNADK22XXX", "status": "ACSC", "reason_code": null, "amount": "1250", "currency": "DKK",
+        "creditor_iban": "DK9520000123456789", "reply_to": null, "decided_at": null, "told_at": null,
+        "content_hash": null
     });
     assert_eq!((lines.len(), line), (1, expected));
 }
@@ -38,12 +47,11 @@ async fn identical_payments_at_once_are_one_payment() {
     let payment = payment();
     let mut senders = JoinSet::new();
     for _ in 0..64 {
-        let request = house.client.post(format!("{}/payments", house.base)).json(&payment);
-        senders.spawn(async move { read(request.send().await.unwrap()).await });
+        let request = house.request(Document::CreditTransfer(payment.clone()));
+        senders.spawn(async move { report(request.send().await.unwrap()).await });
     }
     let answers = within(senders.join_all()).await;
     assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
-    assert_eq!(answers[0].0, StatusCode::OK);
     assert_eq!(house.journal().await.len(), 1);
 }
 
@@ -53,8 +61,8 @@ async fn different_payments_at_once_get_numbers_without_holes() {
     let house = House::open(&path).await;
     let mut senders = JoinSet::new();
     for _ in 0..200 {
-        let request = house.client.post(format!("{}/payments", house.base)).json(&payment());
-        senders.spawn(async move { read(request.send().await.unwrap()).await.0 });
+        let request = house.request(Document::CreditTransfer(payment()));
+        senders.spawn(async move { request.send().await.unwrap().status() });
     }
     assert!(within(senders.join_all()).await.iter().all(|status| *status == StatusCode::OK));
     let numbers: Vec<_> = house.journal().await.iter().map(|line| line["n"].as_u64().unwrap()).collect();
@@ -69,8 +77,9 @@ async fn a_uetr_with_other_content_is_a_conflict_and_pays_nothing() {
     let house = House::open(&path).await;
     let mut payment = payment();
     house.pay(&payment).await;
-    payment["amount"]["amount"] = json!("1251");
-    let (status, problem) = house.pay(&payment).await;
+    payment.amount = Money::new(1_251, Currency::DKK);
+    let (status, problem) =
+        read(house.request(Document::CreditTransfer(payment)).send().await.unwrap()).await;
     assert_eq!((status, &problem["code"]), (StatusCode::CONFLICT, &json!("uetr-reused")));
     assert_eq!(house.journal().await.len(), 1);
 }
@@ -79,43 +88,66 @@ async fn a_uetr_with_other_content_is_a_conflict_and_pays_nothing() {
 async fn a_closed_account_is_rejected_without_a_fault() {
     let (_folder, path) = journal();
     let house = House::open(&path).await;
-    let mut payment = payment();
-    payment["creditor"]["iban"] = json!("DK9520000123450000");
-    let (status, decision) = house.pay(&payment).await;
-    let expected =
-        json!({ "uetr": payment["uetr"], "status": "RJCT", "reason_code": "AC04", "settled_at": null });
-    assert_eq!((status, decision), (StatusCode::OK, expected));
+    let payment = to_a_closed_account();
+    let expected = StatusReport {
+        original: original(&payment),
+        status: TransactionStatus::Rejected,
+        reason: Some(Reason::code("AC04")),
+        settled_at: None,
+    };
+    assert_eq!(house.pay(&payment).await, expected);
     assert_eq!(house.journal().await[0]["status"], "RJCT");
+}
+
+#[tokio::test]
+async fn what_was_never_taken_is_not_found() {
+    let (_folder, path) = journal();
+    let house = House::open(&path).await;
+    let answer = house.enquire(&payment()).await;
+    assert_eq!(answer.reason, Some(Reason::Proprietary("NOT_FOUND".to_owned())));
+    assert_eq!(answer.status, TransactionStatus::Rejected);
 }
 
 #[tokio::test]
 async fn bad_requests_are_problems_with_a_code_and_a_field() {
     let (_folder, path) = journal();
     let house = House::open(&path).await;
-    let mut bad_amount = payment();
-    bad_amount["amount"]["amount"] = json!("12.50");
+    let good = xml(Document::CreditTransfer(payment()));
     let cases = [
-        (bad_amount.to_string(), 422, "invalid-field", json!("amount.amount")),
-        ("{".to_owned(), 400, "malformed-json", Value::Null),
-        ("[]".to_owned(), 400, "malformed-json", Value::Null),
-        ("x".repeat(64 * 1_024 + 1), 413, "body-too-large", Value::Null),
+        (good.replace("12.50", "-12.50"), 422, "invalid-message"),
+        (good.replace("<UETR>", "<UETR>x"), 422, "invalid-message"),
+        ("<".to_owned(), 422, "invalid-message"),
+        (String::new(), 422, "invalid-message"),
+        ("x".repeat(64 * 1_024 + 1), 413, "body-too-large"),
     ];
-    for (body, status, code, field) in cases {
-        let response = house.client.post(format!("{}/payments", house.base)).body(body).send().await.unwrap();
+    for (body, status, code) in cases {
+        let response = house.client.post(format!("{}/iso20022", house.base)).body(body).send().await.unwrap();
         assert_eq!(response.headers()["content-type"], "application/problem+json");
         let (got, problem) = read(response).await;
-        assert_eq!((got.as_u16(), &problem["code"], &problem["field"]), (status, &json!(code), &field));
+        assert_eq!((got.as_u16(), &problem["code"]), (status, &json!(code)));
     }
+    let wrong =
+        house.client.post(format!("{}/iso20022", house.base)).body(good).header("reply-to", "file:///etc");
+    assert_eq!(read(wrong.send().await.unwrap()).await.1["field"], "Reply-To");
+    let answer = Document::StatusReport(house.enquire(&payment()).await);
+    assert_eq!(read(house.request(answer).send().await.unwrap()).await.1["code"], "invalid-message");
     for (path, status, code) in [
-        ("/payments/0b2c1f7e-3f0d-4c39-9d6e-4b8f3c1a2d5e", 404, "not-found"),
-        ("/payments/mine", 422, "invalid-field"),
-        ("/payments", 405, "method-not-allowed"),
+        ("/iso20022", 405, "method-not-allowed"),
         ("/journal?after=-1", 400, "invalid-query"),
         ("/nowhere", 404, "not-found"),
     ] {
         let (got, problem) = house.get(path).await;
         assert_eq!((got.as_u16(), &problem["code"]), (status, &json!(code)), "{path}");
     }
+    for (order, field) in
+        [(json!({}), "uetr"), (json!({ "count": 0 }), "count"), (json!({ "uetr": "x" }), "uetr")]
+    {
+        assert_eq!(house.post("/returns", order).await.1["field"], field);
+    }
+    assert_eq!(house.post("/faults", json!([])).await.1, {
+        let detail = "the body is not a JSON object";
+        json!({ "type": "about:blank", "title": "Bad Request", "status": 400, "code": "malformed-json", "detail": detail })
+    });
     assert!(house.journal().await.is_empty());
 }
 
@@ -126,14 +158,16 @@ async fn an_enquiry_waits_for_the_decision_and_shutdown_brings_it() {
     // The house strikes with a fault when it accepts a payment: its end tells that the payment has arrived.
     house.order(json!({ "kind": "answer_late", "count": 1, "delay_ms": 1 })).await;
     let payment = payment();
-    let sent = tokio::spawn(house.client.post(format!("{}/payments", house.base)).json(&payment).send());
+    let sent = tokio::spawn(house.request(Document::CreditTransfer(payment.clone())).send());
     within(async { while house.get("/faults").await.1 != json!({ "faults": [] }) {} }).await;
-    let enquiry = house.client.get(format!("{}/payments/{}", house.base, payment["uetr"].as_str().unwrap()));
-    assert!(enquiry.timeout(Duration::from_millis(200)).send().await.unwrap_err().is_timeout());
+    let enquiry = iso20022::StatusRequest { original: original(&payment) };
+    let enquiry = house.request(Document::StatusRequest(enquiry)).timeout(Duration::from_millis(200));
+    assert!(enquiry.send().await.unwrap_err().is_timeout());
     house.close().await.unwrap();
-    let (status, decision) = read(sent.await.unwrap().unwrap()).await;
-    assert_eq!((status, &decision["status"]), (StatusCode::OK, &json!("ACSC")));
+    let answer = report(sent.await.unwrap().unwrap()).await;
+    assert_eq!(answer.status, TransactionStatus::Settled);
 
     let house = House::open(&path).await;
-    assert_eq!(house.pay(&payment).await, (StatusCode::OK, decision));
+    assert_eq!(house.pay(&payment).await, answer);
+    assert_eq!(Value::from(house.journal().await.len()), json!(1));
 }

@@ -3,17 +3,17 @@
 use std::fs;
 
 use axum::http::StatusCode;
+use iso20022::{Document, TransactionStatus};
 use serde_json::json;
 use simulator::Error;
 
-use crate::house::{House, journal, payment};
+use crate::house::{House, config, journal, payment, to_a_closed_account};
 
 #[tokio::test]
 async fn decisions_survive_a_restart() {
     let (_folder, path) = journal();
     let house = House::open(&path).await;
-    let (settled, mut rejected) = (payment(), payment());
-    rejected["creditor"]["iban"] = json!("DK9520000123450000");
+    let (settled, rejected) = (payment(), to_a_closed_account());
     let before = [house.pay(&settled).await, house.pay(&rejected).await];
     house.close().await.unwrap();
 
@@ -21,8 +21,9 @@ async fn decisions_survive_a_restart() {
     assert_eq!([house.pay(&settled).await, house.pay(&rejected).await], before);
     assert_eq!(house.journal().await.len(), 2);
     let mut other = settled;
-    other["debtor"]["name"] = json!("Eve");
-    assert_eq!(house.pay(&other).await.0, StatusCode::CONFLICT);
+    "Eve".clone_into(&mut other.debtor.name);
+    let refused = house.request(Document::CreditTransfer(other)).send().await.unwrap();
+    assert_eq!(refused.status(), StatusCode::CONFLICT);
 }
 
 #[tokio::test]
@@ -37,10 +38,10 @@ async fn a_torn_last_line_is_forgotten_and_its_number_given_again() {
     fs::write(&path, &text[..text.len() - 20]).unwrap();
 
     let house = House::open(&path).await;
-    assert_eq!(house.get(&format!("/payments/{}", torn["uetr"].as_str().unwrap())).await.0, 404);
-    assert_eq!(house.pay(&torn).await.0, StatusCode::OK);
+    assert_eq!(house.enquire(&torn).await.status, TransactionStatus::Rejected);
+    assert_eq!(house.pay(&torn).await.status, TransactionStatus::Settled);
     let lines = house.journal().await;
-    assert_eq!((lines.len(), &lines[1]["n"], &lines[1]["uetr"]), (2, &json!(2), &torn["uetr"]));
+    assert_eq!((lines.len(), &lines[1]["n"], &lines[1]["uetr"]), (2, &json!(2), &json!(torn.uetr)));
 }
 
 #[tokio::test]
@@ -54,8 +55,7 @@ async fn a_malformed_journal_halts_with_file_and_line() {
     for second in ["garbage\n", &line, &again] {
         fs::write(&path, format!("{line}{second}")).unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let config = simulator::Config { listener, journal: path.clone(), answer_time: <_>::default() };
-        let error = simulator::run(config, <_>::default()).await.unwrap_err();
+        let error = simulator::run(config(listener, &path), <_>::default()).await.unwrap_err();
         assert!(matches!(error, Error::JournalMalformed { line: 2, .. }), "{error}");
         assert!(error.to_string().starts_with(&format!("{}:2: ", path.display())), "{error}");
     }

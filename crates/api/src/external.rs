@@ -1,21 +1,39 @@
 //! `/v1/external`: what a consumer in another service refills a gap from. External streams and nothing else.
+//!
+//! Who reads a version that has a successor is told so: `Deprecation` (RFC 9745), `Sunset` (RFC 8594), and a `Link` to the successor.
+//! The operator is too: `lunaria_deprecated_contract_reads_total`, and a line in the log with the reader's `User-Agent`.
 
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::routing::get;
 use axum::{Json, Router};
+use contract::{DEPRECATIONS, deprecation_of};
 use delivery::{EventPage, StreamPage, StreamPosition};
 use event::{Category, Seq, StreamName};
 use event_store::Store;
+use jiff::civil::Date;
+use jiff::fmt::rfc2822::DateTimePrinter;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+use metrics::counter;
 use serde::Deserialize;
 
 use crate::{Code, Problem};
 
 const LIMIT_DEFAULT: u32 = 100;
 const LIMIT_MAX: u32 = 1_000;
+/// The last day is one on which it is still published.
+const LAST_DAY: SignedDuration = SignedDuration::from_hours(24);
+const READS: &str = "lunaria_deprecated_contract_reads_total";
 
 /// The external streams of the service whose store this is.
 pub fn router(store: Store) -> Router {
+    // So that the first read is a step, and not the beginning of a series.
+    for deprecated in DEPRECATIONS {
+        counter!(READS, "service" => store.service().to_owned(), "contract" => deprecated.contract)
+            .increment(0);
+    }
     Router::new()
         .route("/v1/external/asyncapi.json", get(async || Json(contract::asyncapi())))
         .route("/v1/external/{contract}/{version}/streams", get(streams))
@@ -40,24 +58,28 @@ struct EventsQuery {
 async fn streams(
     State(store): State<Store>,
     Path((contract, version)): Path<(String, String)>,
+    reader: HeaderMap,
     query: Result<Query<StreamsQuery>, QueryRejection>,
-) -> Result<Json<StreamPage>, Problem> {
+) -> Result<(HeaderMap, Json<StreamPage>), Problem> {
     let Query(query) = query.map_err(|error| Problem::new(Code::InvalidQuery, error.body_text()))?;
     let category = external(&contract, &version)?;
     let after = query.after.map(|id| category.stream(id)).transpose();
     let after = after.map_err(|error| Problem::new(Code::InvalidQuery, error.to_string()))?;
     let found = store.streams(category.as_str(), after.as_ref(), limit(query.limit)?).await?;
     let position = |at: event_store::StreamSeq| StreamPosition { stream: at.stream, last_seq: at.seq };
-    Ok(Json(StreamPage { streams: found.into_iter().map(position).collect() }))
+    let page = StreamPage { streams: found.into_iter().map(position).collect() };
+    Ok((deprecation(&store, category.as_str(), &reader), Json(page)))
 }
 
 async fn events(
     State(store): State<Store>,
     Path((contract, version, id)): Path<(String, String, String)>,
+    reader: HeaderMap,
     query: Result<Query<EventsQuery>, QueryRejection>,
-) -> Result<Json<EventPage>, Problem> {
+) -> Result<(HeaderMap, Json<EventPage>), Problem> {
     let Query(query) = query.map_err(|error| Problem::new(Code::InvalidQuery, error.body_text()))?;
-    let stream: StreamName = external(&contract, &version)?.stream(id).map_err(|_| unknown())?;
+    let category = external(&contract, &version)?;
+    let stream: StreamName = category.stream(id).map_err(|_| unknown())?;
     let after = query.after.unwrap_or_default();
     if after < 0 {
         return Err(Problem::new(
@@ -73,7 +95,37 @@ async fn events(
             "the path takes the stream's id, without its category",
         ));
     }
-    Ok(Json(EventPage { events }))
+    Ok((deprecation(&store, category.as_str(), &reader), Json(EventPage { events })))
+}
+
+/// What a reader of an old version is told; nothing for a current one.
+fn deprecation(store: &Store, contract: &str, reader: &HeaderMap) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    let Some(deprecated) = deprecation_of(contract) else { return headers };
+    let name = reader.get(header::USER_AGENT).and_then(|name| name.to_str().ok()).unwrap_or("unnamed");
+    tracing::warn!(contract, reader = name, until = deprecated.until, "a deprecated contract is read");
+    counter!(READS, "service" => store.service().to_owned(), "contract" => deprecated.contract).increment(1);
+    let path = deprecated.instead.replace('.', "/");
+    let values = [
+        ("deprecation", start_of(deprecated.since).map(|since| format!("@{}", since.as_second()))),
+        ("sunset", start_of(deprecated.until).and_then(|last| http_date(last + LAST_DAY))),
+        ("link", Some(format!("</v1/external/{path}/streams>; rel=\"successor-version\""))),
+    ];
+    for (name, value) in values {
+        if let Some(value) = value.and_then(|value| HeaderValue::try_from(value).ok()) {
+            headers.insert(HeaderName::from_static(name), value);
+        }
+    }
+    headers
+}
+
+fn start_of(day: &str) -> Option<Timestamp> {
+    let zoned = day.parse::<Date>().ok()?.to_zoned(TimeZone::UTC).ok()?;
+    Some(zoned.timestamp())
+}
+
+fn http_date(at: Timestamp) -> Option<String> {
+    DateTimePrinter::new().timestamp_to_rfc9110_string(&at).ok()
 }
 
 fn external(contract: &str, version: &str) -> Result<Category, Problem> {
@@ -89,5 +141,5 @@ fn limit(asked: Option<u32>) -> Result<u32, Problem> {
 }
 
 fn unknown() -> Problem {
-    Problem::new(Code::StreamUnknown, "a contract has a name and a version, such as payment/v1")
+    Problem::new(Code::StreamUnknown, "a contract has a name and a version, such as payment/v2")
 }

@@ -22,6 +22,8 @@ pub enum Code {
     StreamUnknown,
     TooLateToCancel,
     NoApprovalAwaited,
+    NothingToRecall,
+    AlreadyRecalled,
     SelfTransfer,
     CurrencyMismatch,
     AmountNotPositive,
@@ -66,6 +68,10 @@ impl Code {
             }
             Self::NoApprovalAwaited => {
                 ("no-approval-awaited", 409, "The transfer does not wait for an approval", false)
+            }
+            Self::NothingToRecall => ("nothing-to-recall", 409, "The transfer cannot be recalled", false),
+            Self::AlreadyRecalled => {
+                ("already-recalled", 409, "The transfer has been recalled and is not answered yet", false)
             }
             Self::SelfTransfer => ("self-transfer", 422, "An account cannot pay itself", false),
             Self::CurrencyMismatch => ("currency-mismatch", 422, "The currencies differ", false),

@@ -15,8 +15,8 @@ use money::{Currency, Money};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use transfer::{
-    ApplyError, Beneficiary, FailureReason, Limits, ListFilter, RequestError, Status, Transfer,
-    TransferCommand, TransferRefusal, TransferRequest,
+    ApplyError, Beneficiary, FailureReason, Limits, ListFilter, Recall, RecallStatus, RequestError,
+    ReturnedPayment, Status, Transfer, TransferCommand, TransferRefusal, TransferRequest,
 };
 use uuid::Uuid;
 
@@ -32,7 +32,7 @@ const LIMIT_DEFAULT: u32 = 50;
 const LIMIT_MAX: u32 = 500;
 const EVENTS_MAX: u32 = 1_000;
 const REASON_CHARS_MAX: usize = 500;
-const STATUSES: [&str; 8] = [
+const STATUSES: [&str; 9] = [
     "pending",
     "awaiting_approval",
     "processing",
@@ -41,7 +41,10 @@ const STATUSES: [&str; 8] = [
     "succeeded",
     "failed",
     "cancelled",
+    "returned",
 ];
+/// ISO 20022 `ExternalCancellationReason1Code`, as far as instant schemes have it: duplicate, technical, fraud, by the customer.
+const RECALL_REASONS: [&str; 4] = ["DUPL", "TECH", "FRAD", "CUST"];
 
 pub(crate) fn router() -> Router<Service> {
     Router::new()
@@ -51,6 +54,7 @@ pub(crate) fn router() -> Router<Service> {
         .route("/v1/transfers/{id}/cancel", post(cancel))
         .route("/v1/transfers/{id}/approve", post(approve))
         .route("/v1/transfers/{id}/deny", post(deny))
+        .route("/v1/transfers/{id}/recall", post(recall))
 }
 
 #[derive(Deserialize)]
@@ -84,6 +88,28 @@ struct TransferDocument {
     remittance: Option<Personal<String>>,
     uetr: Uuid,
     end_to_end_id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recall: Option<RecallDocument>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    returned: Option<ReturnDocument>,
+}
+
+/// The latest one.
+#[derive(Serialize)]
+struct RecallDocument {
+    recall_id: Uuid,
+    reason_code: String,
+    status: &'static str,
+    /// Why it was rejected.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    answer_code: Option<String>,
+}
+
+#[derive(Serialize)]
+struct ReturnDocument {
+    return_id: String,
+    amount: Money,
+    reason_code: String,
 }
 
 async fn create(
@@ -215,6 +241,29 @@ async fn deny(
         .await
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RecallTransfer {
+    reason_code: String,
+}
+
+/// After it has settled; the creditor's side decides.
+async fn recall(
+    State(service): State<Service>,
+    id: Result<Id, PathRejection>,
+    key: IdempotencyKey,
+    Body { fields, content }: Body<RecallTransfer>,
+) -> Result<Response, Problem> {
+    let Id(id) = id.map_err(|_| unknown())?;
+    let (reason_code, answer_within) = (fields.reason_code, service.limits.recall);
+    if !RECALL_REASONS.contains(&reason_code.as_str()) {
+        let rule = format!("it is one of {}", RECALL_REASONS.join(", "));
+        return Err(Problem::new(Code::InvalidField, rule).at("/reason_code"));
+    }
+    let recall = TransferCommand::Recall { reason_code, answer_within };
+    command(&service, "POST /v1/transfers/{id}/recall", id, key, content, recall).await
+}
+
 /// Puts a command to a transfer that exists, once per key.
 async fn command(
     service: &Service,
@@ -248,6 +297,8 @@ fn not_now(id: Uuid, refusal: &TransferRefusal) -> Problem {
         TransferRefusal::NotRequested => return unknown(),
         TransferRefusal::TooLateToCancel => Code::TooLateToCancel,
         TransferRefusal::NoApprovalAwaited => Code::NoApprovalAwaited,
+        TransferRefusal::NothingToRecall => Code::NothingToRecall,
+        TransferRefusal::AlreadyRecalled => Code::AlreadyRecalled,
         TransferRefusal::AlreadyRequested | TransferRefusal::OtherPayment => Code::Internal,
     };
     Problem::new(code, refusal.to_string()).recorded_in(id)
@@ -362,12 +413,13 @@ fn document(transfer: Transfer) -> TransferDocument {
         Status::OutcomeUnknown if is_given_back => ("released", unknown()),
         Status::OutcomeUnknown => ("processing", unknown()),
         Status::Cancelled => ("cancelled", None),
+        Status::Returned => ("returned", None),
         Status::Submitted => ("processing", None),
         Status::AttentionRequired { reason } => ("requires_attention", Some(reason)),
         Status::Succeeded => ("succeeded", None),
         Status::Failed { reason } => ("failed", Some(reason.code().to_owned())),
     };
-    let status_reason = transfer.attention.or(status_reason);
+    let status_reason = transfer.attention.last().cloned().or(status_reason);
     TransferDocument {
         transfer_id: transfer.request.transfer_id,
         status,
@@ -378,7 +430,22 @@ fn document(transfer: Transfer) -> TransferDocument {
         remittance: transfer.request.remittance,
         uetr: transfer.request.uetr,
         end_to_end_id: transfer.request.end_to_end_id,
+        recall: transfer.recall.map(recall_document),
+        returned: transfer.returned.map(|ReturnedPayment { return_id, amount, reason_code }| {
+            ReturnDocument { return_id, amount, reason_code }
+        }),
     }
+}
+
+fn recall_document(recall: Recall) -> RecallDocument {
+    let (status, answer_code) = match recall.status {
+        RecallStatus::Requested => ("requested", None),
+        RecallStatus::Unanswered => ("unanswered", None),
+        RecallStatus::Undelivered => ("undelivered", None),
+        RecallStatus::Accepted => ("accepted", None),
+        RecallStatus::Rejected { reason_code } => ("rejected", Some(reason_code)),
+    };
+    RecallDocument { recall_id: recall.recall_id, reason_code: recall.reason_code, status, answer_code }
 }
 
 fn unknown() -> Problem {

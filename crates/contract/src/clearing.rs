@@ -1,12 +1,13 @@
-//! `clearing.v1`: what a rail's adapter knows of a payment.
+//! `clearing.v2`: what a rail's adapter knows of a payment. It says what `clearing.v1` said, and what comes before the end and after it.
 
 use event::events;
 use jiff::Timestamp;
+use money::Money;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-pub const CATEGORY: &str = "clearing.v1";
+pub const CATEGORY: &str = "clearing.v2";
 
 /// The creditor has the money. Final.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -40,12 +41,72 @@ pub struct PaymentContradicted {
     pub status: String,
 }
 
+/// The rail has taken it and has not decided. The status is ISO 20022's, such as `ACSP` or `ACWP`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PaymentPending {
+    pub payment_id: Uuid,
+    pub uetr: Uuid,
+    pub status: String,
+}
+
+/// A settled payment has come back, once at most; the amount is less when a bank has kept a fee. The code is ISO 20022's
+/// `ExternalReturnReason1Code`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PaymentReturned {
+    pub payment_id: Uuid,
+    pub uetr: Uuid,
+    pub return_id: String,
+    pub amount: Money,
+    pub reason_code: String,
+}
+
+/// The creditor's side does not give the payment back. The code is ISO 20022's
+/// `ExternalPaymentCancellationRejection1Code`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RecallRejected {
+    pub payment_id: Uuid,
+    pub uetr: Uuid,
+    pub recall_id: Uuid,
+    pub reason_code: String,
+}
+
+/// The rail could not be asked: nobody has confirmed to have the recall. An answer may still come.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RecallUndelivered {
+    pub payment_id: Uuid,
+    pub uetr: Uuid,
+    pub recall_id: Uuid,
+}
+
 events! {
-    /// The events of `clearing.v1`.
+    /// The events of `clearing.v2`.
     pub enum ClearingEvent {
         PaymentSettled = 1,
         PaymentRejected = 1,
+        PaymentPending = 1,
         PaymentOutcomeUnknown = 1,
         PaymentContradicted = 1,
+        PaymentReturned = 1,
+        RecallRejected = 1,
+        RecallUndelivered = 1,
+    }
+}
+
+/// What is still published beside it.
+pub mod v1 {
+    use event::events;
+
+    use super::{PaymentContradicted, PaymentOutcomeUnknown, PaymentRejected, PaymentSettled};
+
+    pub const CATEGORY: &str = "clearing.v1";
+
+    events! {
+        /// The events of `clearing.v1`.
+        pub enum ClearingEvent {
+            PaymentSettled = 1,
+            PaymentRejected = 1,
+            PaymentOutcomeUnknown = 1,
+            PaymentContradicted = 1,
+        }
     }
 }

@@ -1,16 +1,23 @@
 //! The published language: the external events through which services meet, and nothing else.
 //!
 //! ```text
-//! payment.v1-{payment}    core → the rail's adapter    pay this
-//! clearing.v1-{payment}   the adapter → core           what became of it
+//! payment.v2-{payment}    core → the rail's adapter    pay this, call it back
+//! clearing.v2-{payment}   the adapter → core           what became of it
 //! account.v1-{account}    core → whoever listens       a balance changed
 //! ```
 //!
 //! Each external event names the internal one that it was derived from in `metadata.source`. Readers ignore fields
-//! that they do not know; a change of meaning is a new version of the contract, beside the old one.
+//! that they do not know; a change of meaning, or an event of a new type, is a new version of the contract, beside the old one
+//! where the configuration names that, and until the day that `deprecation.rs` says.
 
 mod iban;
 pub use iban::{Iban, NotAnIban};
+
+mod uetr;
+pub use uetr::uetr_of;
+
+mod deprecation;
+pub use deprecation::{DEPRECATIONS, Deprecation, deprecation_of};
 
 mod published;
 pub use published::asyncapi;

@@ -8,9 +8,11 @@ use serde_json::{Map, Value, json};
 
 use crate::account::{self, AccountEvent, BalanceChanged};
 use crate::clearing::{
-    self, ClearingEvent, PaymentContradicted, PaymentOutcomeUnknown, PaymentRejected, PaymentSettled,
+    self, ClearingEvent, PaymentContradicted, PaymentOutcomeUnknown, PaymentPending, PaymentRejected,
+    PaymentReturned, PaymentSettled, RecallRejected, RecallUndelivered,
 };
-use crate::payment::{self, PaymentEvent, PaymentSubmitted};
+use crate::deprecation::{Deprecation, deprecation_of};
+use crate::payment::{self, PaymentEvent, PaymentSubmitted, RecallRequested};
 
 /// One version of one contract.
 struct Contract {
@@ -44,15 +46,16 @@ pub fn asyncapi() -> Value {
             refs.insert(format!("{event}_{version}"), json!({ "$ref": this }));
             messages.insert(key, message(event, *version, payload));
         }
-        channels.insert(
-            name.clone(),
-            json!({
-                "address": format!("{}.{}", contract.publisher, contract.category),
-                "title": contract.category,
-                "description": contract.about,
-                "messages": refs,
-            }),
-        );
+        let mut channel = json!({
+            "address": format!("{}.{}", contract.publisher, contract.category),
+            "title": contract.category,
+            "description": contract.about,
+            "messages": refs,
+        });
+        if let Some(Deprecation { instead, until, .. }) = deprecation_of(contract.category) {
+            channel["x-deprecated"] = json!({ "instead": instead, "until": until });
+        }
+        channels.insert(name.clone(), channel);
         let channel = format!("#/channels/{name}");
         operations
             .insert(format!("publish_{name}"), json!({ "action": "send", "channel": { "$ref": channel } }));
@@ -82,8 +85,15 @@ fn contracts(generator: &mut SchemaGenerator) -> Vec<Contract> {
         Contract {
             category: payment::CATEGORY,
             publisher: "core",
-            about: "What core asks a rail's adapter to pay. One stream for each payment.",
+            about: "What core asks a rail's adapter to pay, and to call back. One stream for each payment.",
             types: PaymentEvent::TYPES,
+            schemas: vec![schema::<PaymentSubmitted>(generator), schema::<RecallRequested>(generator)],
+        },
+        Contract {
+            category: payment::v1::CATEGORY,
+            publisher: "core",
+            about: "What core asks a rail's adapter to pay. One stream for each payment.",
+            types: payment::v1::PaymentEvent::TYPES,
             schemas: vec![schema::<PaymentSubmitted>(generator)],
         },
         Contract {
@@ -91,6 +101,22 @@ fn contracts(generator: &mut SchemaGenerator) -> Vec<Contract> {
             publisher: "adapter-instant",
             about: "What a rail's adapter knows of a payment. One stream for each payment.",
             types: ClearingEvent::TYPES,
+            schemas: vec![
+                schema::<PaymentSettled>(generator),
+                schema::<PaymentRejected>(generator),
+                schema::<PaymentPending>(generator),
+                schema::<PaymentOutcomeUnknown>(generator),
+                schema::<PaymentContradicted>(generator),
+                schema::<PaymentReturned>(generator),
+                schema::<RecallRejected>(generator),
+                schema::<RecallUndelivered>(generator),
+            ],
+        },
+        Contract {
+            category: clearing::v1::CATEGORY,
+            publisher: "adapter-instant",
+            about: "What a rail's adapter knows of a payment. One stream for each payment.",
+            types: clearing::v1::ClearingEvent::TYPES,
             schemas: vec![
                 schema::<PaymentSettled>(generator),
                 schema::<PaymentRejected>(generator),

@@ -6,9 +6,10 @@ use std::path::Path;
 
 use contract::account::{AccountEvent, BalanceChanged};
 use contract::clearing::{
-    ClearingEvent, PaymentContradicted, PaymentOutcomeUnknown, PaymentRejected, PaymentSettled,
+    self, ClearingEvent, PaymentContradicted, PaymentOutcomeUnknown, PaymentPending, PaymentRejected,
+    PaymentReturned, PaymentSettled, RecallRejected, RecallUndelivered,
 };
-use contract::payment::{Party, PaymentEvent, PaymentSubmitted};
+use contract::payment::{self, Party, PaymentEvent, PaymentSubmitted, RecallRequested};
 use jiff::Timestamp;
 use money::{Currency, Money};
 use uuid::Uuid;
@@ -40,9 +41,8 @@ fn party(iban: &str, name: &str) -> Party {
     Party { iban: iban.parse::<contract::Iban>().unwrap().into(), name: name.to_owned().into() }
 }
 
-#[test]
-fn payment_v1_keeps_its_shape() {
-    let submitted = PaymentSubmitted {
+fn submitted() -> PaymentSubmitted {
+    PaymentSubmitted {
         payment_id: ID,
         uetr: UETR,
         end_to_end_id: "0198c1f200007000800000000000001".to_owned(),
@@ -51,19 +51,58 @@ fn payment_v1_keeps_its_shape() {
         creditor: party("DE89370400440532013000", "Bo Berg"),
         remittance: Some("invoice 7".to_owned().into()),
         answer_by: Timestamp::UNIX_EPOCH,
-    };
-    event::samples::check("samples/payment.v1", &[PaymentEvent::from(submitted)]);
+    }
 }
 
 #[test]
-fn clearing_v1_keeps_its_shape() {
-    let examples: [ClearingEvent; 4] = [
-        PaymentSettled { payment_id: ID, uetr: UETR, settled_at: Timestamp::UNIX_EPOCH }.into(),
-        PaymentRejected { payment_id: ID, uetr: UETR, reason_code: "AC04".to_owned() }.into(),
-        PaymentOutcomeUnknown { payment_id: ID, uetr: UETR, attempts: 5 }.into(),
-        PaymentContradicted { payment_id: ID, uetr: UETR, status: "RJCT".to_owned() }.into(),
+fn payment_keeps_its_shape() {
+    let recall =
+        RecallRequested { payment_id: ID, uetr: UETR, recall_id: ID, reason_code: "DUPL".to_owned() };
+    event::samples::check("samples/payment.v2", &[PaymentEvent::from(submitted()), recall.into()]);
+    event::samples::check("samples/payment.v1", &[payment::v1::PaymentEvent::from(submitted())]);
+}
+
+#[test]
+fn clearing_keeps_its_shape() {
+    let settled = PaymentSettled { payment_id: ID, uetr: UETR, settled_at: Timestamp::UNIX_EPOCH };
+    let rejected = PaymentRejected { payment_id: ID, uetr: UETR, reason_code: "AC04".to_owned() };
+    let unknown = PaymentOutcomeUnknown { payment_id: ID, uetr: UETR, attempts: 5 };
+    let contradicted = PaymentContradicted { payment_id: ID, uetr: UETR, status: "RJCT".to_owned() };
+    let returned = PaymentReturned {
+        payment_id: ID,
+        uetr: UETR,
+        return_id: "return-1".to_owned(),
+        amount: Money::new(12_000, Currency::DKK),
+        reason_code: "AC04".to_owned(),
+    };
+    let refused =
+        RecallRejected { payment_id: ID, uetr: UETR, recall_id: ID, reason_code: "CUST".to_owned() };
+    let examples: [ClearingEvent; 8] = [
+        settled.clone().into(),
+        rejected.clone().into(),
+        PaymentPending { payment_id: ID, uetr: UETR, status: "ACSP".to_owned() }.into(),
+        unknown.clone().into(),
+        contradicted.clone().into(),
+        returned.into(),
+        refused.into(),
+        RecallUndelivered { payment_id: ID, uetr: UETR, recall_id: ID }.into(),
     ];
+    event::samples::check("samples/clearing.v2", &examples);
+    let examples: [clearing::v1::ClearingEvent; 4] =
+        [settled.into(), rejected.into(), unknown.into(), contradicted.into()];
     event::samples::check("samples/clearing.v1", &examples);
+}
+
+#[test]
+fn a_deprecated_version_is_published_and_so_is_its_successor() {
+    let document = contract::asyncapi();
+    for deprecation in contract::DEPRECATIONS {
+        let channel = |contract: &str| document["channels"][contract.replace('.', "_")].clone();
+        assert_eq!(channel(deprecation.contract)["x-deprecated"]["until"], deprecation.until);
+        assert!(channel(deprecation.instead)["x-deprecated"].is_null());
+        assert!(channel(deprecation.instead)["address"].is_string());
+        assert!(deprecation.until.parse::<jiff::civil::Date>().is_ok());
+    }
 }
 
 #[test]

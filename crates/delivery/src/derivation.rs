@@ -1,7 +1,7 @@
 //! External streams: each derived from exactly one internal stream, by a function that can be run again (`verification.rs`).
 //!
 //! ```text
-//! transfer-{id} ──► Derivation::derive ──► payment.v1-{id}      several contracts, or versions of one, may derive from a stream
+//! transfer-{id} ──► Derivation::derive ──► payment.v2-{id}      several contracts, or versions of one, may derive from a stream
 //!                        ▲
 //!              verify ───┘ runs it over the whole history and compares
 //! ```
@@ -19,7 +19,7 @@ use crate::{HandleError, Handler, Subscription};
 pub trait Derivation: Send + Sync + 'static {
     /// The service whose aggregate it is, and in whose database the external stream stands.
     const SERVICE: &'static str;
-    /// The external streams' category, such as `payment.v1`. It is the handler's name as well.
+    /// The external streams' category, such as `payment.v2`. It is the handler's name as well.
     const CONTRACT: &'static str;
     type From: Aggregate;
     type To: DomainEvent;

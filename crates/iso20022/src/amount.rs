@@ -23,8 +23,8 @@ pub(crate) fn read(parent: &Element, path: &str) -> Result<Money, Error> {
     let element = parent.at(path)?.ok_or_else(|| Error::Missing(path.to_owned()))?;
     let code = element.attribute_value("Ccy").ok_or_else(|| invalid("it has no currency"))?;
     let currency: Currency = code.parse().map_err(|_| invalid("its currency is unknown"))?;
-    let text = element.text();
-    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let text = parent.read(path, 24)?;
+    let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
     let is_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
     if whole.is_empty() || !is_digits(whole) || !is_digits(fraction) || whole.len() > 18 {
         return Err(invalid("it is no amount"));

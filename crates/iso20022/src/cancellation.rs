@@ -108,6 +108,11 @@ impl CancellationResolution {
         let transaction = root.required("CxlDtls/TxInfAndSts")?;
         let code = root.read("Sts/Conf", 4)?;
         let status = CancellationStatus::ALL.into_iter().find(|status| status.codes().0 == code);
+        let of_transaction = transaction.read_optional("TxCxlSts", 4)?;
+        if status.zip(of_transaction).is_some_and(|(status, code)| status.codes().1 != code) {
+            let path = "TxCxlSts".to_owned();
+            return Err(Error::Invalid { path, reason: "it contradicts the message's status" });
+        }
         Ok(Self {
             case_id: root.read("RslvdCase/Id", 35)?,
             original: Original::read(transaction)?,

@@ -83,11 +83,12 @@ impl Element {
         if let [child] = self.children.as_slice() { Some(child) } else { None }
     }
 
-    /// The element at the end of the path, each part of which may be there once.
+    /// The element at the end of the path, each part of which may be there once. Elements of other namespaces are none of it.
     pub(crate) fn at(&self, path: &str) -> Result<Option<&Self>, Error> {
         let mut here = self;
         for name in path.split('/') {
-            let mut named = here.children.iter().filter(|child| child.name == name);
+            let is_it = |child: &&Self| child.name == name && child.namespace == here.namespace;
+            let mut named = here.children.iter().filter(is_it);
             let Some(found) = named.next() else { return Ok(None) };
             if named.next().is_some() {
                 return Err(Error::Repeated(path.to_owned()));
@@ -153,6 +154,9 @@ impl Element {
             return Err(Error::TooLarge(BYTES_MAX));
         }
         let text = std::str::from_utf8(bytes).map_err(|_| Error::NotUtf8)?;
+        if text.chars().any(is_forbidden) {
+            return Err(Error::Refused("a control character"));
+        }
         let mut reader = NsReader::from_str(text.trim_start_matches('\u{feff}'));
         let mut open: Vec<Self> = vec![Self::default()];
         let mut elements = 0;
@@ -183,6 +187,9 @@ impl Element {
                     let character = reference.resolve_char_ref().map_err(|error| malformed(&error))?;
                     let into = &mut innermost(&mut open)?.text;
                     match (character, resolve_xml_entity(&reference)) {
+                        (Some(character), _) if is_forbidden(character) => {
+                            return Err(Error::Refused("a control character"));
+                        }
                         (Some(character), _) => into.push(character),
                         (None, Some(text)) => into.push_str(text),
                         (None, None) => return Err(Error::Refused("an entity")),
@@ -211,6 +218,11 @@ impl Element {
     }
 }
 
+/// What XML 1.0 has no place for, comments and unread elements included.
+fn is_forbidden(character: char) -> bool {
+    matches!(character, '\0'..='\x08' | '\x0b' | '\x0c' | '\x0e'..='\x1f' | '\u{fffe}' | '\u{ffff}')
+}
+
 fn innermost(open: &mut [Element]) -> Result<&mut Element, Error> {
     open.last_mut().ok_or_else(|| Error::Malformed("it ends too often".to_owned()))
 }
@@ -225,7 +237,8 @@ fn opened(start: &BytesStart<'_>, namespace: &ResolveResult<'_>) -> Result<Eleme
     let mut attributes = Vec::new();
     for attribute in start.attributes() {
         let attribute = attribute.map_err(|error| Error::Malformed(error.to_string()))?;
-        if attribute.key.as_namespace_binding().is_some() {
+        // One of another namespace says nothing to us.
+        if attribute.key.as_namespace_binding().is_some() || attribute.key.prefix().is_some() {
             continue;
         }
         let value = attribute.normalized_value(XmlVersion::default()).map_err(|error| malformed(&error))?;

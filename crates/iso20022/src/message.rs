@@ -90,7 +90,8 @@ impl Message {
         if envelope.name() != "BizMsgEnvlp" || envelope.namespace() != ENVELOPE {
             return Err(Error::UnknownDefinition(envelope.namespace().to_owned()));
         }
-        let (header, document) = (envelope.required("Hdr/AppHdr")?, envelope.required("Doc/Document")?);
+        let (header, document) =
+            (content(&envelope, "Hdr", "AppHdr")?, content(&envelope, "Doc", "Document")?);
         if header.namespace() != HEADER {
             return Err(Error::UnknownDefinition(header.namespace().to_owned()));
         }
@@ -110,8 +111,17 @@ impl Message {
     }
 }
 
+/// What a part of the envelope holds, in a namespace of its own.
+fn content<'a>(envelope: &'a Element, part: &str, name: &str) -> Result<&'a Element, Error> {
+    let content = envelope.required(part)?.only_child().filter(|content| content.name() == name);
+    content.ok_or_else(|| Error::Missing(format!("{part}/{name}")))
+}
+
 fn read_document(document: &Element, definition: &str, profile: &Profile) -> Result<Document, Error> {
     let root = document.only_child().ok_or_else(|| Error::Missing("Document's content".to_owned()))?;
+    if root.namespace() != document.namespace() {
+        return Err(Error::UnknownDefinition(root.namespace().to_owned()));
+    }
     let read = match root.name() {
         CreditTransfer::ROOT => CreditTransfer::read(root).map(Document::CreditTransfer),
         StatusReport::ROOT => StatusReport::read(root).map(Document::StatusReport),

@@ -193,6 +193,8 @@ fn what_an_attacker_would_use_is_refused() {
         (format!("<a>{}</a>", "<b/>".repeat(15_000)), Error::Refused("so large a tree of elements")),
         ("x".repeat(BYTES_MAX + 1), Error::TooLarge(BYTES_MAX)),
         (text.replace("UTF-8", "ISO-8859-1"), Error::NotUtf8),
+        (text.replace("<GrpHdr>", "<GrpHdr><!-- \0 -->"), Error::Refused("a control character")),
+        (text.replace("Bo Berg", "Bo&#1;"), Error::Refused("a control character")),
     ];
     for (text, expected) in cases {
         assert_eq!(read(&text), Err(expected), "{text:.200}");
@@ -218,6 +220,8 @@ fn a_message_that_ends_anywhere_is_refused_and_nothing_panics() {
 #[test]
 fn amounts_are_exact() {
     let text = transfer();
+    let split = text.replace(">1250.05<", ">12<y/>50.05<");
+    assert!(matches!(read(&split), Err(Error::Invalid { .. })));
     let amount = |decimal: &str, currency: &str| {
         let changed = text.replace("Ccy=\"DKK\">1250.05", &format!("Ccy=\"{currency}\">{decimal}"));
         match read(&changed)?.document {
@@ -265,6 +269,13 @@ fn a_rail_refuses_amounts_that_it_cannot_carry() {
 }
 
 #[test]
+fn an_answer_to_a_recall_that_contradicts_itself_is_refused() {
+    let text = fs::read_to_string(sample("nct-inst", "cancellation_rejected")).unwrap();
+    let changed = text.replace("<Conf>RJCR</Conf>", "<Conf>CNCL</Conf>");
+    assert!(matches!(read(&changed), Err(Error::Invalid { .. })));
+}
+
+#[test]
 fn what_is_missing_doubled_or_of_another_rail_is_named() {
     let text = transfer();
     let cases = [
@@ -296,12 +307,15 @@ fn what_is_missing_doubled_or_of_another_rail_is_named() {
 #[test]
 fn prefixes_comments_and_elements_that_we_do_not_name_change_nothing() {
     let text = transfer();
-    let changed = text
-        .replace("<AppHdr xmlns=", "<h:AppHdr xmlns:h=")
-        .replace("</AppHdr>", "</h:AppHdr>")
-        .replace("<Fr>", "<!-- who --><h:Fr>")
-        .replace("</Fr>", "</h:Fr>")
+    let (before, rest) = text.split_at(text.find("<AppHdr").unwrap());
+    let (header, after) = rest.split_at(rest.find("</Hdr>").unwrap());
+    let header = header.replace('<', "<h:").replace("<h:/", "</h:").replace("xmlns=", "xmlns:h=");
+    let changed = format!("{before}{header}{after}")
+        .replace("<h:Fr>", "<!-- who --><h:Fr>")
         .replace("<SttlmMtd>", "<SttlmAcct><Id><Othr><Id>1</Id></Othr></Id></SttlmAcct><SttlmMtd>")
+        .replace("Ccy=\"DKK\"", "y:Ccy=\"EUR\" Ccy=\"DKK\"")
+        .replace("<ChrgBr>", "<IntrBkSttlmAmt xmlns=\"urn:other\" Ccy=\"EUR\">9</IntrBkSttlmAmt><ChrgBr>")
+        .replace("<CdtTrfTxInf>", "<CdtTrfTxInf xmlns:y=\"urn:other\">")
         .replace("Bo Berg", "<![CDATA[Bo ]]>&#66;erg");
     assert_ne!(changed, text);
     assert_eq!(read(&changed), read(&text));

@@ -9,7 +9,8 @@ use uuid::Uuid;
 
 use crate::account_event::{
     AccountEvent, Balances, Credited, DebitRejected, Debited, Deposited, FundsCaptured, FundsReleased,
-    FundsReserved, LateCaptured, Opened, ReceivableBooked, RejectionReason, ReservationRejected,
+    FundsReserved, LateCaptured, Opened, ReceivableBooked, ReceivableCleared, RejectionReason,
+    ReservationRejected, ReturnCredited,
 };
 use crate::{LedgerAccount, Posting};
 
@@ -46,6 +47,16 @@ pub enum AccountCommand {
     },
     /// The rail has paid what was held under this id, after the hold was given back.
     CaptureLate {
+        reservation_id: Uuid,
+        amount: Money,
+    },
+    /// The payment of this id, or a part of it, has come back.
+    CreditReturn {
+        transfer_id: Uuid,
+        amount: Money,
+    },
+    /// The same, where the customer owes it.
+    ClearReceivable {
         reservation_id: Uuid,
         amount: Money,
     },
@@ -135,6 +146,12 @@ impl Aggregate for Account {
             AccountCommand::CaptureLate { reservation_id, amount } => {
                 account.capture_late(reservation_id, amount)
             }
+            AccountCommand::CreditReturn { transfer_id, amount } => {
+                account.credit_return(transfer_id, amount)
+            }
+            AccountCommand::ClearReceivable { reservation_id, amount } => {
+                account.clear_receivable(reservation_id, amount)
+            }
             AccountCommand::Credit { transfer_id, amount } => account.credit(transfer_id, amount),
             AccountCommand::Debit { transfer_id, amount } => account.debit(transfer_id, amount),
         }
@@ -213,6 +230,20 @@ impl Account {
         let balances = Balances { posted: self.balances.posted.minus(amount)?, ..self.balances };
         let postings = Posting::pair(amount, LedgerAccount::Available(self.id), LedgerAccount::Settlement)?;
         Ok(vec![LateCaptured { reservation_id, amount, postings, balances }.into()])
+    }
+
+    fn credit_return(&self, transfer_id: Uuid, amount: Money) -> Decision {
+        self.accepts(amount)?;
+        let balances = Balances { posted: self.balances.posted.plus(amount)?, ..self.balances };
+        let postings = Posting::pair(amount, LedgerAccount::Settlement, LedgerAccount::Available(self.id))?;
+        Ok(vec![ReturnCredited { transfer_id, amount, postings, balances }.into()])
+    }
+
+    fn clear_receivable(&self, reservation_id: Uuid, amount: Money) -> Decision {
+        self.accepts(amount)?;
+        let postings = Posting::pair(amount, LedgerAccount::Settlement, LedgerAccount::Suspense)?;
+        let balances = self.balances;
+        Ok(vec![ReceivableCleared { reservation_id, amount, postings, balances }.into()])
     }
 
     fn credit(&self, transfer_id: Uuid, amount: Money) -> Decision {

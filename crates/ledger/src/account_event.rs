@@ -74,6 +74,14 @@ money_event!(
     ReceivableBooked, reservation_id
 );
 money_event!(
+    /// A payment to another bank has come back.
+    ReturnCredited, transfer_id
+);
+money_event!(
+    /// A payment that the customer owed has come back: so much is owed no more, the balances are unchanged.
+    ReceivableCleared, reservation_id
+);
+money_event!(
     /// Money came in by a book transfer.
     Credited, transfer_id
 );
@@ -109,6 +117,8 @@ events! {
         FundsCaptured = 1,
         LateCaptured = 1,
         ReceivableBooked = 1,
+        ReturnCredited = 1,
+        ReceivableCleared = 1,
         Credited = 1,
         Debited = 1,
         DebitRejected = 1,
@@ -126,6 +136,8 @@ impl AccountEvent {
             Self::FundsCaptured(event) => event.balances,
             Self::LateCaptured(event) => event.balances,
             Self::ReceivableBooked(event) => event.balances,
+            Self::ReturnCredited(event) => event.balances,
+            Self::ReceivableCleared(event) => event.balances,
             Self::Credited(event) => event.balances,
             Self::Debited(event) => event.balances,
             Self::DebitRejected(event) => event.balances,
@@ -142,6 +154,8 @@ impl AccountEvent {
             Self::FundsCaptured(event) => &event.postings,
             Self::LateCaptured(event) => &event.postings,
             Self::ReceivableBooked(event) => &event.postings,
+            Self::ReturnCredited(event) => &event.postings,
+            Self::ReceivableCleared(event) => &event.postings,
             Self::Credited(event) => &event.postings,
             Self::Debited(event) => &event.postings,
         }

@@ -10,7 +10,8 @@ pub use posting::{LedgerAccount, Posting, postings_balance};
 mod account_event;
 pub use account_event::{
     AccountEvent, Balances, Credited, DebitRejected, Debited, Deposited, FundsCaptured, FundsReleased,
-    FundsReserved, LateCaptured, Opened, ReceivableBooked, RejectionReason, ReservationRejected,
+    FundsReserved, LateCaptured, Opened, ReceivableBooked, ReceivableCleared, RejectionReason,
+    ReservationRejected, ReturnCredited,
 };
 
 mod account;

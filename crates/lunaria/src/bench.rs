@@ -5,7 +5,9 @@ mod append_long;
 mod deadlines;
 mod figure;
 mod pgbench;
+mod platform;
 mod program;
+mod rail;
 mod relay;
 mod transfers;
 mod usage;
@@ -34,6 +36,7 @@ pub(crate) async fn run(options: BenchOptions) -> anyhow::Result<()> {
     let measured = match options.what {
         Bench::Append => append::measure(&bed, &options).await,
         Bench::Deadlines => deadlines::measure(&bed, &options).await,
+        Bench::Rail => rail::measure(&bed, &options).await,
         Bench::Relay => relay::measure(&bed, &options).await,
         Bench::Transfers => transfers::measure(&bed, &options).await,
     };

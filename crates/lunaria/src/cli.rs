@@ -235,6 +235,12 @@ pub(crate) struct SimulatorOptions {
     /// How long the house takes over a payment.
     #[arg(long, default_value_t = 0, value_name = "MS")]
     pub answer_time_ms: u64,
+    /// What it speaks: nct-inst, fednow, or a .toml file.
+    #[arg(long, default_value = "nct-inst")]
+    pub profile: String,
+    /// Its own name in that.
+    #[arg(long, default_value = "NCTIDKK1XXX")]
+    pub name: String,
     /// End when standard input ends, as it does when the parent process has died.
     #[arg(long, hide = true)]
     pub exit_with_parent: bool,
@@ -295,6 +301,7 @@ pub(crate) struct BenchOptions {
 pub(crate) enum Bench {
     Append,
     Deadlines,
+    Rail,
     Relay,
     Transfers,
 }

@@ -1,6 +1,7 @@
 //! The one configuration: flag > environment > file > default.
 
 mod capture;
+mod instant;
 mod kafka;
 mod ops;
 mod postgres_url;
@@ -21,6 +22,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use transfer::{HoldPolicy, SubmissionPolicy, TimeoutPolicy};
 
 pub(crate) use capture::{Capture, Snapshot};
+pub(crate) use instant::{Instant, profile};
 pub(crate) use kafka::{Compression, Headers, Kafka};
 pub(crate) use ops::{Ops, Relay};
 pub(crate) use postgres_url::PostgresUrl;
@@ -35,6 +37,7 @@ pub(crate) struct Config {
     pub api: Api,
     pub core: Core,
     pub instant: Instant,
+    pub contracts: Contracts,
     pub kafka: Kafka,
     pub relay: Relay,
     pub ops: Ops,
@@ -79,6 +82,8 @@ pub(crate) struct Core {
     pub submission_limit_ms: i64,
     pub on_timeout: HoldPolicy,
     pub resolution_limit_ms: i64,
+    pub pending_limit_ms: i64,
+    pub recall_limit_ms: i64,
     pub approval_limit_ms: i64,
     /// In minor units, by currency.
     #[serde(deserialize_with = "by_currency")]
@@ -87,18 +92,26 @@ pub(crate) struct Core {
     pub external_url: String,
 }
 
+/// What else is published than what the services themselves read.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Instant {
-    pub database: Database,
-    pub listen: SocketAddr,
-    /// This adapter as others reach it: for late answers, and for core's gap refill. Empty: what it listens on.
-    pub public_url: String,
-    pub clearing_house_url: String,
-    pub attempts_max: u32,
-    pub enquiries_max: u32,
-    pub answer_timeout_ms: i64,
-    pub retry_pause_ms: i64,
+pub(crate) struct Contracts {
+    /// Versions that have a successor and that somebody still reads.
+    #[serde(deserialize_with = "listed")]
+    pub deprecated: Vec<String>,
+}
+
+impl Contracts {
+    fn check(&self) -> anyhow::Result<()> {
+        for name in &self.deprecated {
+            let known = contract::DEPRECATIONS.map(|deprecation| deprecation.contract).join(", ");
+            ensure!(
+                contract::deprecation_of(name).is_some(),
+                "contracts.deprecated: {name} is none of {known}"
+            );
+        }
+        Ok(())
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -148,23 +161,18 @@ impl Config {
         self.ops.check()?;
         self.relay.check()?;
         capture::check(&self.capture)?;
-        let positive = |key: &str, value: i64| {
-            ensure!(value > 0, "{key} is {value}; it has to be positive");
-            Ok(())
-        };
+        self.instant.check()?;
+        self.contracts.check()?;
         positive("core.reservation_limit_ms", self.core.reservation_limit_ms)?;
         positive("core.submission_limit_ms", self.core.submission_limit_ms)?;
         positive("core.resolution_limit_ms", self.core.resolution_limit_ms)?;
+        positive("core.pending_limit_ms", self.core.pending_limit_ms)?;
+        positive("core.recall_limit_ms", self.core.recall_limit_ms)?;
         positive("core.approval_limit_ms", self.core.approval_limit_ms)?;
         for (currency, above) in &self.core.approval_above {
             ensure!(*above >= 0, "core.approval_above.{currency} is {above}; it cannot be negative");
         }
         positive("core.database.connections_max", self.core.database.connections_max.into())?;
-        positive("instant.database.connections_max", self.instant.database.connections_max.into())?;
-        positive("instant.attempts_max", self.instant.attempts_max.into())?;
-        positive("instant.enquiries_max", self.instant.enquiries_max.into())?;
-        positive("instant.answer_timeout_ms", self.instant.answer_timeout_ms)?;
-        positive("instant.retry_pause_ms", self.instant.retry_pause_ms)?;
         if self.transport == Transport::Kafka {
             self.kafka.access()?;
             self.kafka.names()?;
@@ -196,8 +204,10 @@ impl Config {
                 on_timeout: TimeoutPolicy {
                     hold: self.core.on_timeout,
                     resolve_within: SignedDuration::from_millis(self.core.resolution_limit_ms),
+                    pending_within: Some(SignedDuration::from_millis(self.core.pending_limit_ms)),
                 },
             },
+            recall: SignedDuration::from_millis(self.core.recall_limit_ms),
         }
     }
 
@@ -207,15 +217,28 @@ impl Config {
             within: SignedDuration::from_millis(self.core.approval_limit_ms),
         }
     }
+}
 
-    pub(crate) fn retry_policy(&self) -> instant::RetryPolicy {
-        instant::RetryPolicy {
-            attempts_max: self.instant.attempts_max,
-            enquiries_max: self.instant.enquiries_max,
-            answer_timeout: SignedDuration::from_millis(self.instant.answer_timeout_ms),
-            retry_pause: SignedDuration::from_millis(self.instant.retry_pause_ms),
-        }
+fn positive(key: &str, value: i64) -> anyhow::Result<()> {
+    ensure!(value > 0, "{key} is {value}; it has to be positive");
+    Ok(())
+}
+
+/// From the environment and the command line a list comes as one text, with commas.
+fn listed<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Listed {
+        List(Vec<String>),
+        Text(String),
     }
+    Ok(match Listed::deserialize(from)? {
+        Listed::List(names) => names,
+        Listed::Text(text) => {
+            let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
+            names.map(str::to_owned).collect()
+        }
+    })
 }
 
 /// Keys from the environment come in small letters.

@@ -15,7 +15,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::{ServiceName, SimulatorOptions};
-use crate::config::{Config, Transport};
+use crate::config::{Config, Transport, profile as instant_profile};
 use crate::embedded;
 use crate::ops::{Ops, Told};
 use crate::process::Parts;
@@ -102,8 +102,8 @@ pub(crate) async fn serve_all(
         wait_for(&relays, &token).await;
         ready()?;
         let stopping = readiness.clone();
-        let routers =
-            (core_router(&core, &config, &readiness), instant_router(&instant, &api::Readiness::default()));
+        let beside = instant_router(&instant, &config, &api::Readiness::default())?;
+        let routers = (core_router(&core, &config, &readiness), beside);
         tokio::join!(
             api::serve(api, routers.0, token.clone()),
             api::serve(answers, routers.1, token.clone()),
@@ -186,8 +186,9 @@ pub(crate) async fn adapter(config: Config, shutdown: CancellationToken) -> anyh
     if ensure_topics(&config, &shutdown).await? {
         wait_for_slot(&store, service, &config, &shutdown).await?;
         start_handlers(&mut parts, service, &store, &config, &shutdown)?;
+        let router = instant_router(&store, &config, &readiness)?;
         parts.start("adapter", async move {
-            api::serve(listener, instant_router(&store, &readiness), shutdown).await;
+            api::serve(listener, router, shutdown).await;
             Ok(())
         });
     }
@@ -206,7 +207,10 @@ pub(crate) async fn simulator(options: SimulatorOptions, shutdown: CancellationT
         });
     }
     let answer_time = Duration::from_millis(options.answer_time_ms);
-    let config = simulator::Config { listener, journal: options.journal, answer_time };
+    let profile = instant_profile(&options.profile).context("--profile")?;
+    ensure!(profile.is_agent(&options.name), "--name is {}; {}", options.name, profile.agent_rule());
+    let (journal, name) = (options.journal, options.name);
+    let config = simulator::Config { listener, journal, answer_time, profile, name };
     Ok(simulator::run(config, shutdown).await?)
 }
 
@@ -256,10 +260,10 @@ fn core_router(store: &Store, config: &Config, readiness: &api::Readiness) -> Ro
     api::router(service, readiness.clone())
 }
 
-fn instant_router(store: &Store, readiness: &api::Readiness) -> Router {
-    instant::router(store.clone())
+fn instant_router(store: &Store, config: &Config, readiness: &api::Readiness) -> anyhow::Result<Router> {
+    Ok(instant::router(store.clone(), config.instant.rail()?)
         .merge(api::external_router(store.clone()))
-        .merge(api::health_router(Some(store.clone()), readiness.clone()))
+        .merge(api::health_router(Some(store.clone()), readiness.clone())))
 }
 
 /// Nothing may be appended before the relay's slot exists: it would not see it.

@@ -7,13 +7,13 @@ use anyhow::{Context, bail};
 use delivery::{Deriving, ExternalStreams, Handler, History, HttpHistory, Verify};
 use event::Aggregate;
 use event_store::{Scheduler, Store};
-use instant::{ClearingHouse, ClearingStream, Courier, Submissions};
+use instant::{ClearingHouse, ClearingStream, ClearingStreamV1, Courier, Submissions};
 use kafka_client::TopicNames;
 use ledger::{Account, BalanceStream, LedgerView};
 use relay::{HeaderFormat, OpenCapture, Reads, RefillMode};
 use replication::SlotName;
 use tokio_util::sync::CancellationToken;
-use transfer::{Clearing, PaymentStream, Reservations, Transfer, TransferView};
+use transfer::{Clearing, PaymentStream, PaymentStreamV1, Reservations, Transfer, TransferView};
 
 use crate::cli::ServiceName;
 use crate::config::{Capture, Compression, Config, Database, Headers, PostgresUrl, Snapshot};
@@ -47,14 +47,20 @@ impl ServiceName {
                 Account::CATEGORY,
                 Transfer::CATEGORY,
                 contract::payment::CATEGORY,
+                contract::payment::v1::CATEGORY,
                 contract::account::CATEGORY,
             ],
-            Self::AdapterInstant => &[instant::Submission::CATEGORY, contract::clearing::CATEGORY],
+            Self::AdapterInstant => &[
+                instant::Submission::CATEGORY,
+                instant::Unmatched::CATEGORY,
+                contract::clearing::CATEGORY,
+                contract::clearing::v1::CATEGORY,
+            ],
         }
     }
 
     pub(crate) fn handlers(self, config: &Config) -> Vec<Arc<dyn Handler>> {
-        match self {
+        let mut handlers: Vec<Arc<dyn Handler>> = match self {
             Self::Core => vec![
                 Arc::new(Reservations { limits: config.limits(), approvals: config.approvals() }),
                 Arc::new(Deriving::<PaymentStream>::new()),
@@ -64,18 +70,37 @@ impl ServiceName {
                 Arc::new(Deriving::<BalanceStream>::new()),
             ],
             Self::AdapterInstant => vec![Arc::new(Submissions), Arc::new(Deriving::<ClearingStream>::new())],
+        };
+        let deprecated: Arc<dyn Handler> = match self {
+            Self::Core => Arc::new(Deriving::<PaymentStreamV1>::new()),
+            Self::AdapterInstant => Arc::new(Deriving::<ClearingStreamV1>::new()),
+        };
+        if config.contracts.deprecated.iter().any(|contract| contract == deprecated.name()) {
+            handlers.push(deprecated);
         }
+        handlers
     }
 }
 
-/// What can be derived once more and compared, by service.
-pub(crate) fn derivations(service: ServiceName) -> Vec<Box<dyn Verify>> {
-    match service {
+/// What can be derived once more and compared, by service. A deprecated version only where it is published.
+pub(crate) fn derivations(service: ServiceName, config: &Config) -> Vec<Box<dyn Verify>> {
+    let mut derivations: Vec<Box<dyn Verify>> = match service {
         ServiceName::Core => {
             vec![Box::new(Deriving::<PaymentStream>::new()), Box::new(Deriving::<BalanceStream>::new())]
         }
         ServiceName::AdapterInstant => vec![Box::new(Deriving::<ClearingStream>::new())],
+    };
+    let is_published = |contract: &str| config.contracts.deprecated.iter().any(|name| name == contract);
+    match service {
+        ServiceName::Core if is_published(contract::payment::v1::CATEGORY) => {
+            derivations.push(Box::new(Deriving::<PaymentStreamV1>::new()));
+        }
+        ServiceName::AdapterInstant if is_published(contract::clearing::v1::CATEGORY) => {
+            derivations.push(Box::new(Deriving::<ClearingStreamV1>::new()));
+        }
+        _ => {}
     }
+    derivations
 }
 
 pub(crate) async fn connect(service: ServiceName, config: &Config) -> anyhow::Result<Store> {
@@ -128,10 +153,10 @@ pub(crate) fn scheduler(service: ServiceName, store: Store, config: &Config) -> 
     Ok(match service {
         ServiceName::Core => transfer::install(scheduler),
         ServiceName::AdapterInstant => {
+            let (rail, url) = (config.instant.rail()?, &config.instant.clearing_house_url);
             let timeout = Duration::from_millis(config.instant.answer_timeout_ms.unsigned_abs());
-            let house =
-                ClearingHouse::new(&config.instant.clearing_house_url, &instant_url(config), timeout)?;
-            Courier::new(house, config.retry_policy()).install(scheduler)
+            let house = ClearingHouse::new(url, &instant_url(config), timeout)?;
+            Courier::new(house, rail).install(scheduler)
         }
     })
 }

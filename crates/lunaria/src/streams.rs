@@ -23,7 +23,7 @@ pub(crate) async fn run(config: &Config, action: StreamsAction) -> anyhow::Resul
 async fn verify(config: &Config, service: ServiceName, json: bool) -> anyhow::Result<ExitCode> {
     let store = connect(service, config).await?;
     let (mut out, mut code) = (std::io::stdout(), ExitCode::SUCCESS);
-    for derivation in derivations(service) {
+    for derivation in derivations(service, config) {
         let verified = derivation.verify(&store).await?;
         if !verified.differences.is_empty() {
             code = ExitCode::FAILURE;

@@ -35,6 +35,7 @@ struct Hold {
     paid_late: u32,
     captures: u32,
     releases: u32,
+    returns: u32,
 }
 
 /// What a transfer's events say.
@@ -49,6 +50,13 @@ struct Course {
     released: bool,
     /// With the rail, under its deadline rule, and without the rail's answer.
     waits_by_rule: bool,
+    returned: bool,
+    /// The customer owes it, and so much has come back; a person was asked, and not told that it is done.
+    owes: bool,
+    came_back: i64,
+    is_looked_at: bool,
+    /// Nobody has answered it, and no person was asked.
+    recall_is_open: bool,
 }
 
 impl Course {
@@ -132,6 +140,12 @@ impl Audit<'_> {
             AccountEvent::ReceivableBooked(event) => {
                 self.holds.entry(event.reservation_id).or_default().paid_late += 1;
             }
+            AccountEvent::ReturnCredited(event) => {
+                self.holds.entry(event.transfer_id).or_default().returns += 1;
+            }
+            AccountEvent::ReceivableCleared(event) => {
+                self.holds.entry(event.reservation_id).or_default().returns += 1;
+            }
             _ => {}
         }
     }
@@ -177,6 +191,11 @@ impl Audit<'_> {
         let paid = hold.captures + hold.paid_late;
         self.expect(paid <= 1, "a payment was taken from the account twice", id);
         self.expect(course.succeeded == (paid == 1), "success is not one payment from the account", id);
+        self.expect(!course.recall_is_open, "a recall is neither answered nor asks for a person", id);
+        let still_owes = course.owes && course.came_back < request.amount.minor();
+        self.expect(!still_owes || course.is_looked_at, "a customer owes, and nobody looks at it", id);
+        let returns = u32::from(course.returned);
+        self.expect(hold.returns == returns, "what has come back was not credited exactly once", id);
         if is_contradicted {
             self.asks_for_a_person_about_a_contradiction(id, &course);
             return;
@@ -185,6 +204,13 @@ impl Audit<'_> {
         self.expect(
             !(course.failed || course.cancelled) || !is_settled,
             "failed, and the house has paid",
+            id,
+        );
+        let is_given_back = entry.is_some_and(|entry| entry.returned.is_some());
+        self.expect(!course.returned || is_given_back, "returned, and the house has not given it back", id);
+        self.expect(
+            course.returned || !is_given_back,
+            "the house has given it back, and core does not know",
             id,
         );
         self.released_for_a_reason(id, events);
@@ -247,7 +273,9 @@ impl Audit<'_> {
                 .filter(|posting| posting.account == LedgerAccount::Settlement)
                 .map(|posting| posting.amount.minor())
                 .sum();
-            self.expect(left == entry.amount.minor(), "what left is not what the house has paid", *id);
+            let returned = entry.returned.as_ref().map_or(0, |returned| returned.amount.minor());
+            let is_right = left == entry.amount.minor() - returned;
+            self.expect(is_right, "what left is not what the house has paid", *id);
         }
     }
 }
@@ -259,7 +287,12 @@ fn course(events: &[TransferEvent]) -> Course {
             TransferEvent::Succeeded(_) => course.succeeded = true,
             TransferEvent::Failed(_) => course.failed = true,
             TransferEvent::Cancelled(_) => course.cancelled = true,
-            TransferEvent::OperatorAttentionRequired(_) => course.attention = true,
+            TransferEvent::OperatorAttentionRequired(_) => {
+                (course.attention, course.is_looked_at) = (true, true);
+            }
+            TransferEvent::AttentionWithdrawn(event) => course.is_looked_at = !event.remaining.is_empty(),
+            TransferEvent::ReceivableBooked(_) => course.owes = true,
+            TransferEvent::ReturnReceived(event) => course.came_back += event.amount.minor(),
             TransferEvent::SubmissionInitiated(event) => {
                 course.attention = false;
                 let hold = event.on_timeout.map(|on_timeout| on_timeout.hold);
@@ -270,6 +303,12 @@ fn course(events: &[TransferEvent]) -> Course {
                 course.waits_by_rule = false;
             }
             TransferEvent::Released(_) => (course.released, course.waits_by_rule) = (true, false),
+            TransferEvent::Returned(_) => course.returned = true,
+            TransferEvent::RecallInitiated(_) => course.recall_is_open = true,
+            TransferEvent::RecallAccepted(_)
+            | TransferEvent::RecallRejected(_)
+            | TransferEvent::RecallUndelivered(_)
+            | TransferEvent::RecallTimedOut(_) => course.recall_is_open = false,
             _ => {}
         }
     }
@@ -281,6 +320,8 @@ fn reservation(event: &AccountEvent) -> Option<Uuid> {
         AccountEvent::FundsCaptured(event) => Some(event.reservation_id),
         AccountEvent::LateCaptured(event) => Some(event.reservation_id),
         AccountEvent::ReceivableBooked(event) => Some(event.reservation_id),
+        AccountEvent::ReturnCredited(event) => Some(event.transfer_id),
+        AccountEvent::ReceivableCleared(event) => Some(event.reservation_id),
         _ => None,
     }
 }

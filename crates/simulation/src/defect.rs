@@ -1,9 +1,11 @@
 //! What is broken on purpose, so that each invariant is seen to notice.
 
+use contract::clearing::ClearingEvent;
 use ledger::{AccountCommand, AccountEvent, Balances, Debited, FundsCaptured, LedgerAccount, Posting};
 use money::Money;
 use transfer::{
-    Captured, Failed, FailureReason, OperatorAttentionRequired, Released, Requested, Succeeded, TransferEvent,
+    AttentionWithdrawn, Captured, Failed, FailureReason, OperatorAttentionRequired, Released, Requested,
+    Succeeded, TransferEvent,
 };
 use uuid::Uuid;
 
@@ -40,10 +42,18 @@ pub enum Defect {
     TimeoutIsSuccess,
     /// A payment is taken from the account once more.
     CaptureTwice,
+    /// What has come back is credited once more.
+    CreditReturnTwice,
+    /// What has come back is not credited.
+    SkipReturnCredit,
+    /// What has come back does not reach core.
+    LoseReturns,
+    /// Whoever was to look at what a customer owes is told that it is done.
+    ForgetTheDebt,
 }
 
 impl Defect {
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 18] = [
         Self::SkipRelease,
         Self::CaptureAndRelease,
         Self::ReleaseOnTimeout,
@@ -58,6 +68,10 @@ impl Defect {
         Self::ForgetTheRule,
         Self::TimeoutIsSuccess,
         Self::CaptureTwice,
+        Self::CreditReturnTwice,
+        Self::SkipReturnCredit,
+        Self::LoseReturns,
+        Self::ForgetTheDebt,
     ];
 }
 
@@ -97,7 +111,11 @@ impl World {
     /// What the account does about a decision of the saga.
     pub(crate) fn follow(&mut self, request: &Requested, command: AccountCommand) -> Vec<AccountEvent> {
         match (self.defect, &command) {
-            (Some(Defect::SkipRelease), AccountCommand::Release { .. }) => return vec![],
+            (Some(Defect::SkipRelease), AccountCommand::Release { .. })
+            | (Some(Defect::SkipReturnCredit), AccountCommand::CreditReturn { .. }) => return vec![],
+            (Some(Defect::CreditReturnTwice), AccountCommand::CreditReturn { .. }) => {
+                self.account(request.from_account, command.clone());
+            }
             (Some(Defect::CaptureMore), AccountCommand::Capture { .. }) => {
                 return self.capture_more(request);
             }
@@ -127,6 +145,21 @@ impl World {
             event.postings.truncate(1);
         }
         events
+    }
+
+    pub(crate) fn forget_the_debt(&mut self, transfer: Uuid, is_covered: bool) {
+        if self.defect == Some(Defect::ForgetTheDebt) && !is_covered {
+            let withdrawn = AttentionWithdrawn { reason: "done".to_owned(), remaining: vec![] };
+            self.transfers.append(transfer, vec![withdrawn.into()]);
+        }
+    }
+
+    pub(crate) fn is_lost(&self, event: &ClearingEvent) -> bool {
+        match self.defect {
+            Some(Defect::LoseAnswers) => true,
+            Some(Defect::LoseReturns) => matches!(event, ClearingEvent::PaymentReturned(_)),
+            _ => false,
+        }
     }
 
     fn capture_more(&mut self, request: &Requested) -> Vec<AccountEvent> {

@@ -2,20 +2,22 @@
 //! repetitions, losses, delays and outages that follows from a seed alone.
 //!
 //! ```text
-//! seed ─► world: customers ─► transfer, account ─► payment.v1 ─► submission ══ lost, late, twice ══► house
+//! seed ─► world: customers ─► transfer, account ─► payment.v2 ─► submission ══ lost, late, twice ══► house
 //!                                     ▲                              │                               │
-//!                                     └──────── clearing.v1 ◄────────┴───────────────────────────────┘
+//!                                     └──────── clearing.v2 ◄────────┴───────────────────────────────┘
 //!                  │
 //!                  └─► the story of what happened ─► auditor: invariants, from the raw events, the house's book and what was sent
 //! ```
 //!
 //! What a handler does is the handlers' own code as far as it is pure ([`transfer::on_account`], [`transfer::payment_of`],
-//! [`transfer::command_of`], [`instant::clearing_of`]); the world stands in for what delivers and commits. A run that breaks an
+//! [`transfer::command_of`], [`instant::submission_command_of`], [`instant::clearing_of`]); the world stands in for what delivers and commits. A run that breaks an
 //! invariant names its seed, and the same seed is the same run.
 
 mod streams;
 
 mod house;
+
+mod rail;
 
 mod defect;
 pub use defect::Defect;

@@ -73,6 +73,12 @@ fn every_defect_is_seen() {
         (Defect::LoseAnswers, "the adapter knows of the rejection, and core does not"),
         (Defect::LoseAnswers, "the rail contradicts itself, and nobody is asked"),
         (Defect::CaptureMore, "more was taken from holds than was held"),
+        (Defect::CreditReturnTwice, "what has come back was not credited exactly once"),
+        (Defect::SkipReturnCredit, "what has come back was not credited exactly once"),
+        (Defect::SkipReturnCredit, "what left is not what the house has paid"),
+        (Defect::LoseReturns, "the house has given it back, and core does not know"),
+        (Defect::ForgetTheDebt, "a customer owes, and nobody looks at it"),
+        (Defect::LoseDeadlines, "a recall is neither answered nor asks for a person"),
     ];
     for defect in Defect::ALL {
         assert!(expected.iter().any(|(expected, _)| *expected == defect), "{defect:?}");

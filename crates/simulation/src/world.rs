@@ -1,11 +1,13 @@
 //! The schedule: what happens next, when, and how it goes wrong, all of it drawn from the seed.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use contract::clearing::ClearingEvent;
-use contract::payment::{Party, PaymentEvent, PaymentSubmitted};
+use contract::payment::{Party, PaymentEvent};
 use event::{Aggregate, Context, Deadline};
-use instant::{RetryPolicy, Submission, SubmissionCommand, SubmissionEvent};
+use instant::{Rail, RetryPolicy, Submission, SubmissionCommand, SubmissionEvent};
+use iso20022::Profile;
 use jiff::{SignedDuration, Timestamp};
 use ledger::{Account, AccountCommand, AccountEvent};
 use money::{Currency, Money};
@@ -30,11 +32,17 @@ const ANSWER_WITHIN: SignedDuration = SignedDuration::from_secs(20);
 const RESOLVE_WITHIN: SignedDuration = SignedDuration::from_secs(15);
 const RESERVE_WITHIN: SignedDuration = SignedDuration::from_secs(5);
 const APPROVE_WITHIN: SignedDuration = SignedDuration::from_secs(8);
-const RETRIES: RetryPolicy = RetryPolicy {
+/// For what the rail says it has taken: now before, now after it is told.
+const PENDING_WITHIN: SignedDuration = SignedDuration::from_secs(45);
+/// Now before, now after the recall is answered.
+const RECALL_WITHIN: SignedDuration = SignedDuration::from_secs(40);
+pub(crate) const RETRIES: RetryPolicy = RetryPolicy {
     attempts_max: 3,
     enquiries_max: 3,
     answer_timeout: SignedDuration::from_secs(2),
     retry_pause: SignedDuration::from_millis(500),
+    pending_pause: SignedDuration::from_secs(10),
+    pending_enquiries_max: 6,
 };
 /// Nothing repeats for ever: a run that goes on beyond this does not come to rest.
 const STEPS_MAX: usize = 100_000;
@@ -57,26 +65,31 @@ pub struct Story {
 
 /// What happens at a moment.
 #[derive(Clone)]
-enum Step {
+pub(crate) enum Step {
     Request { transfer: Uuid },
     Confirm { transfer: Uuid },
     Approve { transfer: Uuid },
     Deny { transfer: Uuid },
     Cancel { transfer: Uuid },
     Spend { account: Uuid, amount: Money },
-    Submit(PaymentSubmitted),
+    Recall { transfer: Uuid },
+    Submit(PaymentEvent),
     Clear(ClearingEvent),
     TransferDeadline { transfer: Uuid, deadline: Deadline },
     SubmissionDeadline { submission: Uuid, deadline: Deadline },
     Arrive { submission: Uuid, uetr: Uuid, attempt: u32 },
     Enquire { submission: Uuid, uetr: Uuid, attempt: u32, enquiry: u32 },
+    Tell { submission: Uuid, uetr: Uuid },
     Contradict { submission: Uuid, uetr: Uuid },
+    Return { submission: Uuid, uetr: Uuid },
+    RecallArrives { submission: Uuid, uetr: Uuid, recall_id: Uuid, attempt: u32 },
     Hear { submission: Uuid, command: SubmissionCommand },
 }
 
 pub(crate) struct World {
     random: StdRng,
-    now: Timestamp,
+    pub(crate) now: Timestamp,
+    rail: Arc<Rail>,
     pub(crate) defect: Option<Defect>,
     agenda: BTreeMap<(Timestamp, u64), Step>,
     scheduled: u64,
@@ -84,9 +97,11 @@ pub(crate) struct World {
     seed: u64,
     pub(crate) accounts: Streams<Account>,
     pub(crate) transfers: Streams<Transfer>,
-    submissions: Streams<Submission>,
-    house: House,
-    attempts: BTreeMap<Uuid, Vec<(Uuid, String)>>,
+    pub(crate) submissions: Streams<Submission>,
+    pub(crate) house: House,
+    /// When the latest event of a payment's external stream arrives: none overtakes another.
+    arrivals: BTreeMap<Uuid, Timestamp>,
+    pub(crate) attempts: BTreeMap<Uuid, Vec<(Uuid, String)>>,
     refused: Vec<Uuid>,
     fired_early: Vec<(Uuid, SignedDuration)>,
     account_ids: Vec<Uuid>,
@@ -97,6 +112,7 @@ pub fn run(seed: u64, defect: Option<Defect>) -> Story {
     let mut world = World {
         random: StdRng::seed_from_u64(seed),
         now: Timestamp::UNIX_EPOCH,
+        rail: Arc::new(rail()),
         defect,
         agenda: BTreeMap::new(),
         scheduled: 0,
@@ -106,6 +122,7 @@ pub fn run(seed: u64, defect: Option<Defect>) -> Story {
         transfers: Streams::default(),
         submissions: Streams::default(),
         house: House::default(),
+        arrivals: BTreeMap::new(),
         attempts: BTreeMap::new(),
         refused: Vec::new(),
         fired_early: Vec::new(),
@@ -185,8 +202,13 @@ impl World {
                     self.overdraw(account, transfer_id, amount);
                 }
             }
-            Step::Submit(payment) => {
-                self.submission(payment.payment_id, SubmissionCommand::Request(payment));
+            Step::Recall { transfer } => {
+                let (reason_code, answer_within) = ("DUPL".to_owned(), RECALL_WITHIN);
+                self.transfer(transfer, TransferCommand::Recall { reason_code, answer_within });
+            }
+            Step::Submit(event) => {
+                let (submission, command) = instant::submission_command_of(event);
+                self.submission(submission, command);
             }
             Step::Clear(event) => {
                 let gives_up = matches!(event, ClearingEvent::PaymentOutcomeUnknown(_));
@@ -199,24 +221,20 @@ impl World {
             Step::TransferDeadline { transfer, deadline } => self.fire_transfer(transfer, deadline),
             Step::SubmissionDeadline { submission, deadline } => {
                 let early = deadline.due_at.duration_since(self.now);
-                let proceed = SubmissionCommand::Proceed { deadline, policy: RETRIES };
+                let proceed = SubmissionCommand::Proceed { deadline, rail: Arc::clone(&self.rail) };
                 if self.submission(submission, proceed) && early > SignedDuration::ZERO {
                     self.fired_early.push((submission, early));
                 }
             }
             Step::Arrive { submission, uetr, attempt } => self.arrive(submission, uetr, attempt),
             Step::Enquire { submission, uetr, attempt, enquiry } => {
-                let answer = self.house.find(uetr);
-                let command = SubmissionCommand::RecordEnquiry { attempt, enquiry, answer, policy: RETRIES };
-                self.send_back(submission, command);
+                self.enquire(submission, uetr, attempt, enquiry);
             }
-            Step::Contradict { submission, uetr } => {
-                if let Some(answer) = self.house.contradict(uetr, self.now) {
-                    self.after(
-                        SignedDuration::ZERO,
-                        Step::Hear { submission, command: SubmissionCommand::RecordAnswer(answer) },
-                    );
-                }
+            Step::Tell { submission, uetr } => self.tell_what_is_known(submission, uetr),
+            Step::Contradict { submission, uetr } => self.contradict(submission, uetr),
+            Step::Return { submission, uetr } => self.give_back(submission, uetr),
+            Step::RecallArrives { submission, uetr, recall_id, attempt } => {
+                self.recall_arrives(submission, uetr, recall_id, attempt);
             }
             Step::Hear { submission, command } => {
                 self.submission(submission, command);
@@ -277,7 +295,8 @@ impl World {
     fn submission_policy(&self, transfer: Uuid) -> SubmissionPolicy {
         let is_instant = transfer.as_u128().is_multiple_of(2);
         let hold = if is_instant { HoldPolicy::ReleaseAtDeadline } else { HoldPolicy::HoldUntilResolved };
-        let on_timeout = TimeoutPolicy { hold, resolve_within: RESOLVE_WITHIN };
+        let on_timeout =
+            TimeoutPolicy { hold, resolve_within: RESOLVE_WITHIN, pending_within: Some(PENDING_WITHIN) };
         SubmissionPolicy { answer_within: ANSWER_WITHIN, on_timeout }
     }
 
@@ -294,44 +313,6 @@ impl World {
         if timed_out && !given_back {
             self.mistake_the_time_out(transfer);
         }
-    }
-
-    /// A payment that has reached the house. Its answer may be lost, late or doubled.
-    fn arrive(&mut self, submission: Uuid, uetr: Uuid, attempt: u32) {
-        let Some(payment) = self.submissions.state(submission).map(|submission| submission.payment) else {
-            return;
-        };
-        let policy = RETRIES;
-        if self.chance(5) {
-            let reason = "the house is closed".to_owned();
-            self.send_back(submission, SubmissionCommand::RecordNotSent { attempt, reason, policy });
-            return;
-        }
-        if self.chance(3) {
-            let reason = "the house does not read it".to_owned();
-            self.send_back(submission, SubmissionCommand::RecordRefused { attempt, reason, policy });
-            return;
-        }
-        let is_rejected = self.chance(15);
-        let answer = self.house.receive(uetr, &payment.end_to_end_id, payment.amount, is_rejected, self.now);
-        self.send_back(submission, SubmissionCommand::RecordAnswer(answer.clone()));
-        if self.chance(10) {
-            self.send_back(submission, SubmissionCommand::RecordAnswer(answer));
-        }
-        if self.chance(2) {
-            let later = self.millis(0..120_000);
-            self.after(later, Step::Contradict { submission, uetr });
-        }
-    }
-
-    fn send_back(&mut self, submission: Uuid, command: SubmissionCommand) {
-        // The adapter is down, the connection is gone, the answer sits in a queue: all of it looks alike from here.
-        if self.chance(25) {
-            return;
-        }
-        let limit = if self.chance(20) { 90_000 } else { 1_500 };
-        let later = self.millis(0..limit);
-        self.after(later, Step::Hear { submission, command });
     }
 
     /// Decides, commits, and plans what follows. A refusal is for whoever asked.
@@ -351,12 +332,16 @@ impl World {
                 let covered = done.iter().any(|event| matches!(event, AccountEvent::LateCaptured(_)));
                 let outcome = TransferCommand::RecordLateCapture { covered };
                 events.extend(self.transfers.execute(id, outcome, &context).unwrap_or_default());
+                self.forget_the_debt(id, covered);
             }
         }
         for event in &events {
-            if let Some(PaymentEvent::PaymentSubmitted(payment)) = transfer::payment_of(&state.request, event)
-            {
-                self.deliver(1_000, &Step::Submit(payment));
+            if let Some(event) = transfer::payment_of(&state.request, event) {
+                self.deliver(1_000, &Step::Submit(event));
+            }
+            if matches!(event, TransferEvent::Succeeded(_)) && self.chance(20) {
+                let later = self.millis(0..20_000);
+                self.after(later, Step::Recall { transfer: id });
             }
         }
         let after = self.transfers.state(id).and_then(|transfer| transfer.deadline());
@@ -385,12 +370,17 @@ impl World {
                     let (attempt, enquiry) = (started.attempt, started.enquiry);
                     self.after(later, Step::Enquire { submission, uetr, attempt, enquiry });
                 }
+                SubmissionEvent::RecallStarted(started) if !self.chance(40) => {
+                    let (submission, uetr, recall_id) = (id, state.payment.uetr, started.recall_id);
+                    let (attempt, later) = (started.attempt, self.millis(0..1_000));
+                    self.after(later, Step::RecallArrives { submission, uetr, recall_id, attempt });
+                }
                 _ => {}
             }
             if let Some(event) = instant::clearing_of(&state.payment, event.clone())
-                && self.defect != Some(Defect::LoseAnswers)
+                && !self.is_lost(&event)
             {
-                self.deliver(1_000, &Step::Clear(event));
+                self.deliver_in_order(id, &Step::Clear(event));
             }
         }
         let after = state.deadline();
@@ -400,27 +390,26 @@ impl World {
         !events.is_empty()
     }
 
-    /// A request may be lost, and may arrive when the adapter has long given it up.
-    fn send(&mut self, payment: &PaymentSubmitted, attempt: u32) {
-        let is_other = self.defect == Some(Defect::NewIdentifiers) && attempt > 1;
-        let uetr = if is_other { self.new_id() } else { payment.uetr };
-        let submission = payment.payment_id;
-        self.attempts.entry(submission).or_default().push((uetr, payment.end_to_end_id.clone()));
-        if self.chance(20) {
-            return;
-        }
-        let limit = if self.chance(10) { 30_000 } else { 1_000 };
-        let later = self.millis(0..limit);
-        self.after(later, Step::Arrive { submission, uetr, attempt });
-    }
-
     /// At least once, and a repetition comes later.
-    fn deliver(&mut self, limit_ms: i64, step: &Step) {
+    pub(crate) fn deliver(&mut self, limit_ms: i64, step: &Step) {
         let at = self.millis(0..limit_ms);
         self.after(at, step.clone());
         if self.chance(10) {
             let later = self.millis(0..5_000);
             self.after(at + later, step.clone());
+        }
+    }
+
+    /// The events of one stream do not overtake each other; a repetition comes later.
+    fn deliver_in_order(&mut self, stream: Uuid, step: &Step) {
+        let earliest = self.now + self.millis(0..1_000);
+        let at = self.arrivals.get(&stream).map_or(earliest, |last| earliest.max(*last));
+        self.arrivals.insert(stream, at);
+        let wait = at.duration_since(self.now);
+        self.after(wait, step.clone());
+        if self.chance(10) {
+            let later = self.millis(0..5_000);
+            self.after(wait + later, step.clone());
         }
     }
 
@@ -441,7 +430,7 @@ impl World {
         }
     }
 
-    fn after(&mut self, wait: SignedDuration, step: Step) {
+    pub(crate) fn after(&mut self, wait: SignedDuration, step: Step) {
         self.scheduled += 1;
         self.agenda.insert((self.now + wait, self.scheduled), step);
     }
@@ -452,7 +441,7 @@ impl World {
         Context::at_deadline(&cause, cause.id, "simulation", self.now)
     }
 
-    fn new_id(&mut self) -> Uuid {
+    pub(crate) fn new_id(&mut self) -> Uuid {
         self.ids += 1;
         event::derived_id(Uuid::from_u64_pair(self.seed, self.ids), "simulation", 0)
     }
@@ -461,17 +450,27 @@ impl World {
         self.account_ids[self.random.random_range(0..ACCOUNTS)]
     }
 
-    fn chance(&mut self, percent: u32) -> bool {
+    pub(crate) fn chance(&mut self, percent: u32) -> bool {
         self.random.random_range(0..100) < percent
     }
 
-    fn millis(&mut self, range: std::ops::Range<i64>) -> SignedDuration {
+    pub(crate) fn random_below(&mut self, limit: u32) -> u32 {
+        self.random.random_range(0..limit)
+    }
+
+    pub(crate) fn millis(&mut self, range: std::ops::Range<i64>) -> SignedDuration {
         SignedDuration::from_millis(self.random.random_range(range))
     }
 }
 
 pub(crate) fn dkk(minor: i64) -> Money {
     Money::new(minor, Currency::DKK)
+}
+
+fn rail() -> Rail {
+    let profile = Profile::named("nct-inst").unwrap_or_else(|error| unreachable!("{error}"));
+    let [own_name, house_name] = ["LUNADK22XXX", "NCTIDKK1XXX"].map(str::to_owned);
+    Rail { profile, own_name, house_name, policy: RETRIES }
 }
 
 fn party() -> Party {

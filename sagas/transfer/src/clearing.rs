@@ -7,7 +7,7 @@ use event::RecordedEvent;
 use event_store::UnitOfWork;
 use uuid::Uuid;
 
-use crate::{TransferCommand, apply};
+use crate::{ReturnedPayment, TransferCommand, apply};
 
 /// Listens to the adapter that whoever composes the services has chosen.
 pub struct Clearing {
@@ -42,6 +42,23 @@ pub fn command_of(event: ClearingEvent) -> (Uuid, TransferCommand) {
             let rejected =
                 TransferCommand::RecordRejected { uetr: event.uetr, reason_code: event.reason_code };
             (event.payment_id, rejected)
+        }
+        ClearingEvent::PaymentPending(event) => {
+            let pending = TransferCommand::RecordPending { uetr: event.uetr, status: event.status };
+            (event.payment_id, pending)
+        }
+        ClearingEvent::PaymentReturned(event) => {
+            let (return_id, amount, reason_code) = (event.return_id, event.amount, event.reason_code);
+            let returned = ReturnedPayment { return_id, amount, reason_code };
+            (event.payment_id, TransferCommand::RecordReturned { uetr: event.uetr, returned })
+        }
+        ClearingEvent::RecallRejected(event) => {
+            let (uetr, recall_id, reason_code) = (event.uetr, event.recall_id, event.reason_code);
+            (event.payment_id, TransferCommand::RecordRecallRejected { uetr, recall_id, reason_code })
+        }
+        ClearingEvent::RecallUndelivered(event) => {
+            let (uetr, recall_id) = (event.uetr, event.recall_id);
+            (event.payment_id, TransferCommand::RecordRecallUndelivered { uetr, recall_id })
         }
         ClearingEvent::PaymentOutcomeUnknown(event) => {
             let unknown = TransferCommand::RecordUndetermined { uetr: event.uetr, attempts: event.attempts };

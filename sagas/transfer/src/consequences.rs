@@ -91,6 +91,14 @@ pub fn on_account(request: &Requested, event: &TransferEvent) -> Option<AccountC
             let (reservation_id, amount) = (event.reservation_id, request.amount);
             Some(AccountCommand::CaptureLate { reservation_id, amount })
         }
+        TransferEvent::ReturnCredited(event) => {
+            let (transfer_id, amount) = (request.transfer_id, event.amount);
+            Some(AccountCommand::CreditReturn { transfer_id, amount })
+        }
+        TransferEvent::ReceivableCleared(event) => {
+            let (reservation_id, amount) = (event.reservation_id, event.amount);
+            Some(AccountCommand::ClearReceivable { reservation_id, amount })
+        }
         _ => None,
     }
 }

@@ -7,10 +7,10 @@
 //!                        │   ├─ cancel ► Released, Cancelled ◄───────────────────────┐
 //!                        │   └─► Reserved ─► ApprovalRequested ─┬─ ApprovalDenied, ApprovalTimedOut ► Released, Failed
 //!                        │           │                          └─ Approved ┐
-//!                        │           └──────────────────────────────────────┴─► SubmissionInitiated ─► (payment.v1)
+//!                        │           └──────────────────────────────────────┴─► SubmissionInitiated ─► (payment.v2)
 //!                        │
 //!                        │                  ┌─ ClearingSettled  ► Captured, Succeeded
-//!                        │ (clearing.v1) ──►├─ ClearingRejected ► Released, Failed
+//!                        │ (clearing.v2) ──►├─ ClearingRejected ► Released, Failed
 //!                        │                  └─ ClearingUndetermined ──────────────────► OperatorAttentionRequired
 //!                        │                                                                      ▲
 //!                        │ deadline ► SubmissionTimedOut: the outcome is unknown ► deadline ► ResolutionTimedOut
@@ -21,19 +21,25 @@
 //! ```
 //!
 //! After a submission the reservation is released only on the rail's definite no, or at the deadline of a rail whose rules
-//! demand it: a time-out means *unknown*. An answer that comes after that still ends the saga. The saga names no rail.
+//! demand it: a time-out means *unknown*. An answer that comes after that still ends the saga. What comes after the end, recalls and
+//! returns, is in `transfer/aftermath.rs`. The saga names no rail.
 
 mod transfer_event;
 pub use transfer_event::{
-    ApprovalDenied, ApprovalRequested, ApprovalTimedOut, Approved, Beneficiary, Cancelled, Captured,
-    ClearingContradicted, ClearingRejected, ClearingSettled, ClearingUndetermined, Failed, FailureReason,
-    HoldPolicy, LateCaptured, LateSettlementDetected, OperatorAttentionRequired, ReceivableBooked, Released,
-    Requested, ReservationRejected, ReservationTimedOut, Reserved, ResolutionTimedOut, SubmissionInitiated,
+    ApprovalDenied, ApprovalRequested, ApprovalTimedOut, Approved, AttentionWithdrawn, Beneficiary,
+    Cancelled, Captured, ClearingContradicted, ClearingPending, ClearingRejected, ClearingSettled,
+    ClearingUndetermined, Failed, FailureReason, HoldPolicy, LateCaptured, LateSettlementDetected,
+    OperatorAttentionRequired, RecallAccepted, RecallInitiated, RecallRejected, RecallTimedOut,
+    ReceivableBooked, ReceivableCleared, Released, Requested, ReservationRejected, ReservationTimedOut,
+    Reserved, ResolutionTimedOut, ReturnCredited, ReturnReceived, Returned, SubmissionInitiated,
     SubmissionTimedOut, Succeeded, TimeoutPolicy, TransferEvent,
 };
 
 mod transfer;
-pub use transfer::{Limits, Status, SubmissionPolicy, Transfer, TransferCommand, TransferRefusal};
+pub use transfer::{
+    Limits, Recall, RecallStatus, ReturnedPayment, Status, SubmissionPolicy, Transfer, TransferCommand,
+    TransferRefusal,
+};
 
 mod consequences;
 pub use consequences::{ApplyError, apply, install, on_account};
@@ -48,7 +54,7 @@ mod clearing;
 pub use clearing::{Clearing, command_of};
 
 mod payment_stream;
-pub use payment_stream::{PaymentStream, payment_of};
+pub use payment_stream::{PaymentStream, PaymentStreamV1, payment_of};
 
 mod transfer_view;
 pub use transfer_view::{ListFilter, TransferRow, TransferView, list};

@@ -1,11 +1,12 @@
-//! Derives `payment.v1` from `transfer`: what a rail's adapter has to know to pay, and no more.
+//! Derives `payment.v2` from `transfer`, and `payment.v1` beside it for as long as somebody reads that: what a rail's adapter has to
+//! know, and no more.
 
-use contract::payment::{self, Party, PaymentEvent, PaymentSubmitted};
+use contract::payment::{self, Party, PaymentEvent, PaymentSubmitted, RecallRequested, v1};
 use delivery::{Derivation, Derived};
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use crate::{Beneficiary, Requested, Transfer, TransferEvent};
+use crate::{Beneficiary, Requested, SubmissionInitiated, Transfer, TransferEvent};
 
 pub struct PaymentStream;
 
@@ -16,7 +17,7 @@ impl Derivation for PaymentStream {
     type To = PaymentEvent;
 
     fn derive(_: Uuid, event: TransferEvent) -> Result<Derived<Transfer, PaymentEvent>, String> {
-        if !matches!(event, TransferEvent::SubmissionInitiated(_)) {
+        if !matches!(event, TransferEvent::SubmissionInitiated(_) | TransferEvent::RecallInitiated(_)) {
             return Ok(Derived::Nothing);
         }
         Ok(Derived::With(Box::new(move |transfer| {
@@ -25,11 +26,41 @@ impl Derivation for PaymentStream {
     }
 }
 
+pub struct PaymentStreamV1;
+
+impl Derivation for PaymentStreamV1 {
+    const SERVICE: &'static str = "core";
+    const CONTRACT: &'static str = v1::CATEGORY;
+    type From = Transfer;
+    type To = v1::PaymentEvent;
+
+    fn derive(_: Uuid, event: TransferEvent) -> Result<Derived<Transfer, v1::PaymentEvent>, String> {
+        let TransferEvent::SubmissionInitiated(initiated) = event else { return Ok(Derived::Nothing) };
+        Ok(Derived::With(Box::new(move |transfer| {
+            let submitted = submitted(&transfer.request, &initiated);
+            submitted.map(v1::PaymentEvent::from).ok_or_else(|| "it needs no rail".to_owned())
+        })))
+    }
+}
+
 /// What the rail's adapter is told of an event; None: nothing.
 pub fn payment_of(request: &Requested, event: &TransferEvent) -> Option<PaymentEvent> {
-    let TransferEvent::SubmissionInitiated(initiated) = event else { return None };
+    match event {
+        TransferEvent::SubmissionInitiated(initiated) => {
+            submitted(request, initiated).map(PaymentEvent::from)
+        }
+        TransferEvent::RecallInitiated(recall) => {
+            let (payment_id, uetr) = (request.transfer_id, request.uetr);
+            let (recall_id, reason_code) = (recall.recall_id, recall.reason_code.clone());
+            Some(RecallRequested { payment_id, uetr, recall_id, reason_code }.into())
+        }
+        _ => None,
+    }
+}
+
+fn submitted(request: &Requested, initiated: &SubmissionInitiated) -> Option<PaymentSubmitted> {
     let Beneficiary::Bank { iban, name } = &request.to else { return None };
-    let submitted = PaymentSubmitted {
+    Some(PaymentSubmitted {
         payment_id: request.transfer_id,
         uetr: initiated.uetr,
         end_to_end_id: initiated.end_to_end_id.clone(),
@@ -42,6 +73,5 @@ pub fn payment_of(request: &Requested, event: &TransferEvent) -> Option<PaymentE
         } else {
             initiated.deadline.due_at
         },
-    };
-    Some(submitted.into())
+    })
 }

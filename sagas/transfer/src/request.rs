@@ -66,10 +66,10 @@ async fn reserve(
     let events = account(unit, from.id, reserve, RequestError::FromAccount).await?;
     if events.iter().any(|event| matches!(event, AccountEvent::ReservationRejected(_))) {
         let reason = FailureReason::InsufficientFunds;
-        return Ok(TransferCommand::RequestRefused { request: requested(unit, request, from, None), reason });
+        return Ok(TransferCommand::RequestRefused { request: requested(request, from, None), reason });
     }
     let deadline = Deadline::after(limits.reservation, unit.context());
-    Ok(TransferCommand::Request(requested(unit, request, from, Some(deadline))))
+    Ok(TransferCommand::Request(requested(request, from, Some(deadline))))
 }
 
 async fn book(
@@ -96,16 +96,11 @@ async fn book(
         account(unit, to, credit, RequestError::ToAccount).await?;
         Ok(())
     };
-    Ok(TransferCommand::Book { request: requested(unit, request, from, None), outcome })
+    Ok(TransferCommand::Book { request: requested(request, from, None), outcome })
 }
 
 /// The identifiers are fixed here, once, for every attempt that may ever be made.
-fn requested(
-    unit: &UnitOfWork,
-    request: &TransferRequest,
-    from: &Account,
-    deadline: Option<Deadline>,
-) -> Requested {
+fn requested(request: &TransferRequest, from: &Account, deadline: Option<Deadline>) -> Requested {
     Requested {
         transfer_id: request.transfer_id,
         from_account: request.from_account,
@@ -113,7 +108,7 @@ fn requested(
         amount: request.amount,
         remittance: request.remittance.clone(),
         debtor: Party { iban: from.iban.clone(), name: from.owner_name.clone() },
-        uetr: unit.context().new_id(),
+        uetr: contract::uetr_of(request.transfer_id),
         // ISO 20022 allows 35 characters: a UUID without its dashes.
         end_to_end_id: request.transfer_id.simple().to_string(),
         deadline,

@@ -6,11 +6,17 @@ use uuid::Uuid;
 
 use crate::transfer_event::{
     ApprovalDenied, ApprovalRequested, ApprovalTimedOut, Approved, Beneficiary, Cancelled, Captured,
-    ClearingContradicted, ClearingRejected, ClearingSettled, ClearingUndetermined, Failed, FailureReason,
-    HoldPolicy, LateCaptured, LateSettlementDetected, OperatorAttentionRequired, ReceivableBooked, Released,
-    Requested, ReservationRejected, ReservationTimedOut, Reserved, ResolutionTimedOut, SubmissionInitiated,
-    SubmissionTimedOut, Succeeded, TimeoutPolicy, TransferEvent,
+    ClearingContradicted, ClearingPending, ClearingRejected, ClearingSettled, ClearingUndetermined, Failed,
+    FailureReason, HoldPolicy, LateCaptured, LateSettlementDetected, OperatorAttentionRequired,
+    ReceivableBooked, Released, Requested, ReservationRejected, ReservationTimedOut, Reserved,
+    ResolutionTimedOut, SubmissionInitiated, SubmissionTimedOut, Succeeded, TimeoutPolicy, TransferEvent,
 };
+
+mod command;
+pub use command::{Limits, SubmissionPolicy, TransferCommand, TransferRefusal};
+
+mod aftermath;
+pub use aftermath::{Recall, RecallStatus, ReturnedPayment};
 
 /// Where a transfer stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +38,8 @@ pub enum Status {
         reason: FailureReason,
     },
     Cancelled,
+    /// It had succeeded, and the money has come back.
+    Returned,
 }
 
 /// What became of the money on the payer's account.
@@ -49,95 +57,23 @@ enum Hold {
 pub struct Transfer {
     pub request: Requested,
     pub status: Status,
-    /// Why a person has to look although the transfer has ended.
-    pub attention: Option<String>,
+    /// Why a person has to look although the transfer has ended: each reason once, the oldest first.
+    pub attention: Vec<String>,
+    pub recall: Option<Recall>,
+    pub returned: Option<ReturnedPayment>,
     hold: Hold,
+    /// The rail has paid what the account did not cover: the customer owes it.
+    is_receivable: bool,
     /// The rail's adapter has been asked; from then on a time-out means *unknown*.
     submitted: bool,
     on_timeout: Option<TimeoutPolicy>,
+    /// What the rail has said of it, short of a decision.
+    pending: Option<String>,
     /// The adapter has given up asking.
     undetermined: bool,
-    /// The rail has said something that cannot be: nothing goes on by itself from there.
-    contradicted: bool,
+    /// What the rail has said that cannot be: nothing goes on by itself from there.
+    contradictions: Vec<String>,
     deadline: Option<Deadline>,
-}
-
-/// How long a transfer waits, and what follows.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    pub reservation: SignedDuration,
-    pub submission: SubmissionPolicy,
-}
-
-/// What a payment is submitted under.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SubmissionPolicy {
-    pub answer_within: SignedDuration,
-    pub on_timeout: TimeoutPolicy,
-}
-
-#[derive(Debug, Clone)]
-pub enum TransferCommand {
-    /// To another bank; the account holds the money.
-    Request(Requested),
-    /// To another bank; the account has refused.
-    RequestRefused {
-        request: Requested,
-        reason: FailureReason,
-    },
-    /// Between two accounts here, which have done it in the same append, or refused.
-    Book {
-        request: Requested,
-        outcome: Result<(), FailureReason>,
-    },
-    ConfirmReservation {
-        reservation_id: Uuid,
-        /// For an amount that somebody has to approve: how long there is for it.
-        approve_within: Option<SignedDuration>,
-        submission: SubmissionPolicy,
-    },
-    Approve {
-        submission: SubmissionPolicy,
-    },
-    Deny {
-        reason: String,
-    },
-    Cancel,
-    RecordSettled {
-        uetr: Uuid,
-        settled_at: Timestamp,
-    },
-    RecordRejected {
-        uetr: Uuid,
-        reason_code: String,
-    },
-    RecordUndetermined {
-        uetr: Uuid,
-        attempts: u32,
-    },
-    RecordContradicted {
-        uetr: Uuid,
-        answer: String,
-    },
-    /// What the account did about a late settlement.
-    RecordLateCapture {
-        covered: bool,
-    },
-    FireDeadline(Deadline),
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum TransferRefusal {
-    #[error("the transfer does not exist")]
-    NotRequested,
-    #[error("the transfer exists already")]
-    AlreadyRequested,
-    #[error("the answer is about another payment")]
-    OtherPayment,
-    #[error("the payment has been handed to the rail, or has ended")]
-    TooLateToCancel,
-    #[error("the transfer does not wait for an approval")]
-    NoApprovalAwaited,
 }
 
 type Decision = Result<Vec<TransferEvent>, TransferRefusal>;
@@ -161,27 +97,34 @@ impl Aggregate for Transfer {
                 transfer.wait(Status::Submitted, Some(event.deadline));
                 (transfer.submitted, transfer.on_timeout) = (true, event.on_timeout);
             }
+            TransferEvent::ClearingPending(event) => {
+                transfer.pending = Some(event.status.clone());
+                transfer.deadline = event.deadline.or(transfer.deadline);
+            }
             TransferEvent::ClearingUndetermined(_) => transfer.undetermined = true,
-            TransferEvent::ClearingContradicted(_) => transfer.contradicted = true,
+            TransferEvent::ClearingContradicted(event) => transfer.contradictions.push(event.answer.clone()),
             TransferEvent::SubmissionTimedOut(event) => transfer.wait(Status::OutcomeUnknown, event.deadline),
             TransferEvent::OperatorAttentionRequired(event) if transfer.has_ended() => {
-                transfer.attention = Some(event.reason.clone());
+                transfer.attention.retain(|reason| *reason != event.reason);
+                transfer.attention.push(event.reason.clone());
             }
             TransferEvent::OperatorAttentionRequired(event) => {
                 transfer.wait(Status::AttentionRequired { reason: event.reason.clone() }, None);
             }
             TransferEvent::Released(event) if event.provisional => transfer.hold = Hold::GivenBack,
             TransferEvent::LateSettlementDetected(_) => transfer.hold = Hold::Owed,
-            TransferEvent::Captured(_)
-            | TransferEvent::Released(_)
-            | TransferEvent::LateCaptured(_)
-            | TransferEvent::ReceivableBooked(_) => transfer.hold = Hold::Ended,
+            TransferEvent::ReceivableBooked(_) => {
+                (transfer.hold, transfer.is_receivable) = (Hold::Ended, true);
+            }
+            TransferEvent::Captured(_) | TransferEvent::Released(_) | TransferEvent::LateCaptured(_) => {
+                transfer.hold = Hold::Ended;
+            }
             TransferEvent::Succeeded(_) => transfer.wait(Status::Succeeded, None),
             TransferEvent::Failed(event) => {
                 transfer.wait(Status::Failed { reason: event.reason.clone() }, None);
             }
             TransferEvent::Cancelled(_) => transfer.wait(Status::Cancelled, None),
-            _ => {}
+            event => transfer.evolve_after(event),
         }
         Some(transfer)
     }
@@ -219,7 +162,10 @@ impl Transfer {
     }
 
     pub fn has_ended(&self) -> bool {
-        matches!(self.status, Status::Succeeded | Status::Failed { .. } | Status::Cancelled)
+        matches!(
+            self.status,
+            Status::Succeeded | Status::Failed { .. } | Status::Cancelled | Status::Returned
+        )
     }
 
     /// Whether the payer has the money back although the rail may have paid.
@@ -232,12 +178,16 @@ impl Transfer {
         Self {
             request,
             status: Status::Requested,
-            attention: None,
+            attention: Vec::new(),
+            recall: None,
+            returned: None,
             hold: Hold::Held,
+            is_receivable: false,
             submitted: false,
             on_timeout: None,
+            pending: None,
             undetermined: false,
-            contradicted: false,
+            contradictions: Vec::new(),
             deadline,
         }
     }
@@ -265,12 +215,23 @@ impl Transfer {
             TransferCommand::Cancel => self.cancel(),
             TransferCommand::RecordSettled { uetr, settled_at } => self.settled(uetr, settled_at),
             TransferCommand::RecordRejected { uetr, reason_code } => self.rejected(uetr, reason_code),
+            TransferCommand::RecordPending { uetr, status } => self.rail_pending(uetr, status, context),
             TransferCommand::RecordUndetermined { uetr, attempts } => self.undetermined(uetr, attempts),
             TransferCommand::RecordContradicted { uetr, answer } => {
                 self.is_about(uetr)?;
                 Ok(self.contradicted(uetr, answer))
             }
             TransferCommand::RecordLateCapture { covered } => Ok(self.late_capture(covered)),
+            TransferCommand::Recall { reason_code, answer_within } => {
+                self.recall(reason_code, answer_within, context)
+            }
+            TransferCommand::RecordRecallRejected { uetr, recall_id, reason_code } => {
+                self.recall_rejected(uetr, recall_id, reason_code)
+            }
+            TransferCommand::RecordRecallUndelivered { uetr, recall_id } => {
+                self.recall_undelivered(uetr, recall_id)
+            }
+            TransferCommand::RecordReturned { uetr, returned } => self.money_returned(uetr, returned),
             TransferCommand::FireDeadline(deadline) => Ok(self.fire(deadline, context)),
         }
     }
@@ -322,7 +283,7 @@ impl Transfer {
         let settled = ClearingSettled { uetr, settled_at }.into();
         let reservation_id = self.reservation_id();
         Ok(match (&self.status, self.hold) {
-            (Status::Succeeded, _) | (_, Hold::Owed) => vec![],
+            (Status::Succeeded | Status::Returned, _) | (_, Hold::Owed) => vec![],
             _ if !self.is_under_way() => self.contradicted(uetr, "settled".to_owned()),
             (_, Hold::GivenBack) => vec![settled, LateSettlementDetected { reservation_id }.into()],
             (_, Hold::Held | Hold::Ended) => {
@@ -343,12 +304,31 @@ impl Transfer {
         })
     }
 
+    /// A rail that is at it has more time, unless its own rules say when the payer has the money back.
+    fn rail_pending(&self, uetr: Uuid, status: String, context: &Context) -> Decision {
+        self.is_about(uetr)?;
+        let within = self.on_timeout.and_then(|policy| policy.pending_within);
+        let is_extended = match self.status {
+            Status::Submitted => !self.releases_at_deadline(),
+            Status::OutcomeUnknown => true,
+            _ => false,
+        };
+        let deadline = within.filter(|_| is_extended).map(|within| Deadline::after(within, context));
+        Ok(match self.status {
+            _ if !self.submitted => self.contradicted(uetr, status),
+            _ if self.has_ended() || self.hold == Hold::Owed || self.pending.as_ref() == Some(&status) => {
+                vec![]
+            }
+            _ => vec![ClearingPending { uetr, status, deadline }.into()],
+        })
+    }
+
     fn undetermined(&self, uetr: Uuid, attempts: u32) -> Decision {
         self.is_about(uetr)?;
         let recorded = ClearingUndetermined { uetr, attempts }.into();
         Ok(match self.status {
             _ if !self.submitted => self.contradicted(uetr, "undetermined".to_owned()),
-            _ if self.has_ended() || self.hold == Hold::Owed => vec![],
+            _ if self.has_ended() || self.hold == Hold::Owed || self.undetermined => vec![],
             Status::AttentionRequired { .. } => vec![recorded],
             // The rail's deadline rule is still to come.
             Status::Submitted if self.releases_at_deadline() => vec![recorded],
@@ -358,6 +338,9 @@ impl Transfer {
 
     /// The money stays where the first answer put it until a person has looked.
     fn contradicted(&self, uetr: Uuid, answer: String) -> Vec<TransferEvent> {
+        if self.contradictions.contains(&answer) {
+            return vec![];
+        }
         vec![ClearingContradicted { uetr, answer }.into(), attention(CONTRADICTED)]
     }
 
@@ -384,10 +367,11 @@ impl Transfer {
             }
             Status::Submitted => self.submission_timed_out(deadline_id, context),
             Status::OutcomeUnknown => vec![ResolutionTimedOut { deadline_id }.into(), attention(NO_ANSWER)],
+            Status::Succeeded => self.recall_timed_out(deadline_id),
             Status::AttentionRequired { .. }
-            | Status::Succeeded
             | Status::Failed { .. }
-            | Status::Cancelled => vec![],
+            | Status::Cancelled
+            | Status::Returned => vec![],
         }
     }
 
@@ -416,7 +400,7 @@ impl Transfer {
 
     fn may_be_submitted(&self) -> bool {
         let is_before = matches!(self.status, Status::Requested | Status::AttentionRequired { .. });
-        is_before && !self.submitted && !self.contradicted
+        is_before && !self.submitted && self.contradictions.is_empty()
     }
 
     /// With the rail, and without an end.

@@ -112,6 +112,9 @@ pub struct TimeoutPolicy {
     pub hold: HoldPolicy,
     /// From the time-out on; after that a person has to look.
     pub resolve_within: SignedDuration,
+    /// How long the rail may take over what it says it has taken, from then on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pending_within: Option<SignedDuration>,
 }
 
 /// What a time-out does to the hold.
@@ -148,6 +151,15 @@ pub struct ClearingSettled {
 pub struct ClearingRejected {
     pub uetr: Uuid,
     pub reason_code: String,
+}
+
+/// The rail has taken it and has not decided. With a deadline it is waited for until then.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClearingPending {
+    pub uetr: Uuid,
+    pub status: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Deadline>,
 }
 
 /// The adapter has exhausted its retries: the outcome is unknown.
@@ -213,6 +225,73 @@ pub struct Failed {
     pub reason: FailureReason,
 }
 
+/// The creditor's side is asked to give a settled payment back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecallInitiated {
+    pub recall_id: Uuid,
+    /// ISO 20022 `ExternalCancellationReason1Code`.
+    pub reason_code: String,
+    pub deadline: Deadline,
+}
+
+/// The money has come back because of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecallAccepted {
+    pub recall_id: Uuid,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecallRejected {
+    pub recall_id: Uuid,
+    pub reason_code: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecallTimedOut {
+    pub recall_id: Uuid,
+    pub deadline_id: Uuid,
+}
+
+/// The rail could not be asked: nobody has confirmed to have the recall.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecallUndelivered {
+    pub recall_id: Uuid,
+}
+
+/// The payment, or a part of it, has come back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReturnReceived {
+    pub uetr: Uuid,
+    pub return_id: String,
+    pub amount: Money,
+    pub reason_code: String,
+}
+
+/// The account has it back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReturnCredited {
+    pub return_id: String,
+    pub amount: Money,
+}
+
+/// The customer owed it, and owes so much less.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReceivableCleared {
+    pub reservation_id: Uuid,
+    pub amount: Money,
+}
+
+/// What a person was asked for, for this reason, has come by itself. For the others somebody still has to look.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttentionWithdrawn {
+    pub reason: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remaining: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Returned {}
+
 events! {
     /// The events of a `transfer` stream.
     pub enum TransferEvent {
@@ -229,6 +308,7 @@ events! {
         ResolutionTimedOut = 1,
         ClearingSettled = 1,
         ClearingRejected = 1,
+        ClearingPending = 1,
         ClearingUndetermined = 1,
         ClearingContradicted = 1,
         OperatorAttentionRequired = 1,
@@ -240,5 +320,15 @@ events! {
         Succeeded = 1,
         Failed = 1,
         Cancelled = 1,
+        RecallInitiated = 1,
+        RecallAccepted = 1,
+        RecallRejected = 1,
+        RecallTimedOut = 1,
+        RecallUndelivered = 1,
+        ReturnReceived = 1,
+        ReturnCredited = 1,
+        ReceivableCleared = 1,
+        AttentionWithdrawn = 1,
+        Returned = 1,
     }
 }

@@ -37,8 +37,7 @@ impl Handler for TransferView {
             let decoded = event.decode()?;
             if let TransferEvent::Requested(request) = decoded {
                 requested.push((id, request, event.recorded_at));
-            } else if let Some((status, reason)) = status_of(&decoded) {
-                let change = Change { status, reason, at: event.recorded_at, needs_attention: false };
+            } else if let Some(change) = Change::of(&decoded, event.recorded_at) {
                 let earlier = changed.remove(&id);
                 changed.insert(id, change.after(earlier));
             }
@@ -49,45 +48,64 @@ impl Handler for TransferView {
     }
 }
 
-/// What an event makes of the row's status, and why.
-fn status_of(event: &TransferEvent) -> Option<(&'static str, Option<String>)> {
-    let unknown = || Some("outcome_unknown".to_owned());
-    Some(match event {
-        TransferEvent::ApprovalRequested(_) => ("awaiting_approval", None),
-        TransferEvent::SubmissionInitiated(_) => ("processing", None),
-        TransferEvent::SubmissionTimedOut(_) => ("processing", unknown()),
-        TransferEvent::Released(Released { provisional: true, .. }) => ("released", unknown()),
-        TransferEvent::OperatorAttentionRequired(event) => (ATTENTION, Some(event.reason.clone())),
-        TransferEvent::Succeeded(_) => ("succeeded", None),
-        TransferEvent::Failed(event) => ("failed", Some(event.reason.code().to_owned())),
-        TransferEvent::Cancelled(_) => ("cancelled", None),
-        _ => return None,
-    })
-}
-
 const ATTENTION: &str = "requires_attention";
 /// What has ended stays ended, also when a person has to look at it again.
-const ENDED: [&str; 3] = ["succeeded", "failed", "cancelled"];
+const ENDED: [&str; 4] = ["succeeded", "failed", "cancelled", "returned"];
 
+/// What events make of a row. None: as it was.
 struct Change {
-    status: &'static str,
-    reason: Option<String>,
+    status: Option<&'static str>,
+    reason: Option<Option<String>>,
+    needs_attention: Option<bool>,
     at: Timestamp,
-    needs_attention: bool,
 }
 
 impl Change {
     fn pending(at: Timestamp) -> Self {
-        Self { status: "pending", reason: None, at, needs_attention: false }
+        Self::to("pending", None, at)
+    }
+
+    fn to(status: &'static str, reason: Option<String>, at: Timestamp) -> Self {
+        Self { status: Some(status), reason: Some(reason), needs_attention: Some(status == ATTENTION), at }
+    }
+
+    fn of(event: &TransferEvent, at: Timestamp) -> Option<Self> {
+        let unknown = || Some("outcome_unknown".to_owned());
+        let (status, reason) = match event {
+            TransferEvent::ApprovalRequested(_) => ("awaiting_approval", None),
+            TransferEvent::SubmissionInitiated(_) => ("processing", None),
+            TransferEvent::SubmissionTimedOut(_) => ("processing", unknown()),
+            TransferEvent::Released(Released { provisional: true, .. }) => ("released", unknown()),
+            TransferEvent::OperatorAttentionRequired(event) => (ATTENTION, Some(event.reason.clone())),
+            TransferEvent::Succeeded(_) => ("succeeded", None),
+            TransferEvent::Failed(event) => ("failed", Some(event.reason.code().to_owned())),
+            TransferEvent::Cancelled(_) => ("cancelled", None),
+            TransferEvent::AttentionWithdrawn(event) => {
+                let needs_attention = Some(!event.remaining.is_empty());
+                let reason = Some(event.remaining.last().cloned());
+                return Some(Self { status: None, reason, needs_attention, at });
+            }
+            // Whoever has to look still has to.
+            TransferEvent::Returned(_) => {
+                return Some(Self { status: Some("returned"), reason: None, needs_attention: None, at });
+            }
+            _ => return None,
+        };
+        Some(Self::to(status, reason, at))
+    }
+
+    fn reason(&self) -> Option<&str> {
+        self.reason.as_ref().and_then(Option::as_deref)
     }
 
     fn after(mut self, earlier: Option<Self>) -> Self {
-        self.needs_attention = self.status == ATTENTION;
-        if let Some(ended) = earlier.filter(|earlier| ENDED.contains(&earlier.status))
-            && self.needs_attention
-        {
-            self.status = ended.status;
+        let Some(earlier) = earlier else { return self };
+        let has_ended = earlier.status.is_some_and(|status| ENDED.contains(&status));
+        if self.status.is_none() || self.status == Some(ATTENTION) && has_ended {
+            self.status = earlier.status;
         }
+        self.reason = self.reason.or(earlier.reason);
+        self.needs_attention = self.needs_attention.or(earlier.needs_attention);
         self
     }
 }
@@ -102,8 +120,11 @@ async fn insert(
         return Ok(());
     }
     let rows = requested.iter();
-    let changes: Vec<Change> =
-        rows.clone().map(|(id, _, at)| changed.remove(id).unwrap_or_else(|| Change::pending(*at))).collect();
+    let mut first = |id: &Uuid, at: Timestamp| match changed.remove(id) {
+        Some(change) => change.after(Some(Change::pending(at))),
+        None => Change::pending(at),
+    };
+    let changes: Vec<Change> = rows.clone().map(|(id, _, at)| first(id, *at)).collect();
     let changes = changes.iter();
     let amounts = rows.clone().map(|(_, request, _)| request.amount);
     sqlx::query(
@@ -118,7 +139,7 @@ async fn insert(
     .bind(amounts.map(|amount| amount.currency().code()).collect::<Vec<_>>())
     .bind(rows.map(|(.., at)| jiff_sqlx::Timestamp::from(*at)).collect::<Vec<_>>())
     .bind(changes.clone().map(|change| change.status).collect::<Vec<_>>())
-    .bind(changes.clone().map(|change| change.reason.as_deref()).collect::<Vec<_>>())
+    .bind(changes.clone().map(Change::reason).collect::<Vec<_>>())
     .bind(changes.clone().map(|change| jiff_sqlx::Timestamp::from(change.at)).collect::<Vec<_>>())
     .bind(changes.map(|change| change.needs_attention).collect::<Vec<_>>())
     .execute(connection)
@@ -132,19 +153,21 @@ async fn update(connection: &mut PgConnection, changed: &BTreeMap<Uuid, Change>)
     }
     let changes = changed.values();
     sqlx::query(
-        "update transfer_view set status_reason = change.reason, changed_at = change.at,
-                 status = case when change.status = $6 and transfer_view.status = any($7)
-                               then transfer_view.status else change.status end,
-                 needs_attention = change.needs_attention
-         from unnest($1::uuid[], $2::text[], $3::text[], $4::timestamptz[], $5::boolean[])
-             as change (id, status, reason, at, needs_attention)
+        "update transfer_view set changed_at = change.at,
+                 status_reason = case when change.keeps_reason then transfer_view.status_reason else change.reason end,
+                 status = case when change.status = $7 and transfer_view.status = any($8)
+                               then transfer_view.status else coalesce(change.status, transfer_view.status) end,
+                 needs_attention = coalesce(change.needs_attention, transfer_view.needs_attention)
+         from unnest($1::uuid[], $2::text[], $3::text[], $4::timestamptz[], $5::boolean[], $6::boolean[])
+             as change (id, status, reason, at, needs_attention, keeps_reason)
          where transfer_view.id = change.id",
     )
     .bind(changed.keys().copied().collect::<Vec<_>>())
     .bind(changes.clone().map(|change| change.status).collect::<Vec<_>>())
-    .bind(changes.clone().map(|change| change.reason.as_deref()).collect::<Vec<_>>())
+    .bind(changes.clone().map(Change::reason).collect::<Vec<_>>())
     .bind(changes.clone().map(|change| jiff_sqlx::Timestamp::from(change.at)).collect::<Vec<_>>())
-    .bind(changes.map(|change| change.needs_attention).collect::<Vec<_>>())
+    .bind(changes.clone().map(|change| change.needs_attention).collect::<Vec<_>>())
+    .bind(changes.map(|change| change.reason.is_none()).collect::<Vec<_>>())
     .bind(ATTENTION)
     .bind(ENDED)
     // Planned each time: a plan of the table's first minutes would scan it for ever.

@@ -93,6 +93,17 @@ fn what_the_rail_paid_late_is_taken_from_the_account_or_stands_in_suspense() {
 }
 
 #[test]
+fn what_comes_back_goes_to_the_account_or_to_what_is_owed() {
+    let credit = AccountCommand::CreditReturn { transfer_id: ID, amount: dkk(60) };
+    let account = given::<Account>(funded(100)).when(credit).then_types(&["ReturnCredited"]).state().unwrap();
+    assert_eq!(account.balances, balances(160, 0));
+    let clear = AccountCommand::ClearReceivable { reservation_id: ID, amount: dkk(60) };
+    let account =
+        given::<Account>(funded(100)).when(clear).then_types(&["ReceivableCleared"]).state().unwrap();
+    assert_eq!(account.balances, balances(100, 0));
+}
+
+#[test]
 fn a_reservation_that_is_repeated_holds_the_money_once() {
     let held = given::<Account>(funded(100)).when(reserve(ID, 60)).state().unwrap();
     assert_eq!(Account::decide(Some(&held), reserve(ID, 60), &context()), Ok(vec![]));
@@ -119,7 +130,7 @@ fn account_events_keep_their_shape() {
     let moved = || Posting::pair(dkk(60), LedgerAccount::Available(ID), LedgerAccount::Reserved(ID)).unwrap();
     let (amount, at) = (dkk(60), balances(100, 60));
     let (reservation_id, transfer_id, reason) = (OTHER, OTHER, RejectionReason::InsufficientFunds);
-    let examples: [AccountEvent; 11] = [
+    let examples: [AccountEvent; 13] = [
         super::opened(ID, "Ada Lund".to_owned().into(), Currency::DKK).into(),
         Deposited { deposit_id: OTHER, amount, postings: moved(), balances: at }.into(),
         FundsReserved { reservation_id, amount, postings: moved(), balances: at }.into(),
@@ -128,6 +139,8 @@ fn account_events_keep_their_shape() {
         FundsCaptured { reservation_id, amount, postings: moved(), balances: at }.into(),
         LateCaptured { reservation_id, amount, postings: moved(), balances: at }.into(),
         ReceivableBooked { reservation_id, amount, postings: moved(), balances: at }.into(),
+        ReturnCredited { transfer_id, amount, postings: moved(), balances: at }.into(),
+        ReceivableCleared { reservation_id, amount, postings: moved(), balances: at }.into(),
         Credited { transfer_id, amount, postings: moved(), balances: at }.into(),
         Debited { transfer_id, amount, postings: moved(), balances: at }.into(),
         DebitRejected { transfer_id, amount, reason, balances: at }.into(),
@@ -137,7 +150,7 @@ fn account_events_keep_their_shape() {
 
 fn any_command() -> impl Strategy<Value = AccountCommand> {
     let id = (0_u128..4).prop_map(Uuid::from_u128);
-    (id, 1_i64..200, 0..7).prop_map(|(id, minor, kind)| {
+    (id, 1_i64..200, 0..9).prop_map(|(id, minor, kind)| {
         let amount = dkk(minor);
         match kind {
             0 => AccountCommand::Deposit { deposit_id: id, amount },
@@ -146,6 +159,8 @@ fn any_command() -> impl Strategy<Value = AccountCommand> {
             3 => AccountCommand::Capture { reservation_id: id },
             4 => AccountCommand::CaptureLate { reservation_id: id, amount },
             5 => AccountCommand::Credit { transfer_id: id, amount },
+            6 => AccountCommand::CreditReturn { transfer_id: id, amount },
+            7 => AccountCommand::ClearReceivable { reservation_id: id, amount },
             _ => AccountCommand::Debit { transfer_id: id, amount },
         }
     })

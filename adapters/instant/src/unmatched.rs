@@ -1,0 +1,66 @@
+//! Messages that belong to no payment of ours, or that cannot be read: kept for a person, never dropped.
+
+use event::{Aggregate, Context, Personal, events};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+/// Nobody knows what it is about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MessageUnmatched {
+    pub reason: String,
+    /// As it came, 64 KiB of it at most; what is no UTF-8 in it, or a control character, is replaced.
+    pub message: Personal<String>,
+    /// SHA-256 of the bytes, in hexadecimal digits.
+    pub sha256: String,
+}
+
+events! {
+    /// The events of a `message` stream.
+    pub enum UnmatchedEvent { MessageUnmatched = 1 }
+}
+
+/// One message, however often it comes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unmatched;
+
+#[derive(Debug, Clone)]
+pub struct KeepUnmatched {
+    pub reason: String,
+    pub message: Vec<u8>,
+}
+
+impl KeepUnmatched {
+    /// The same message, the same stream.
+    pub fn id(&self) -> Uuid {
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(&Sha256::digest(&self.message)[..16]);
+        Uuid::new_v8(bytes)
+    }
+}
+
+impl Aggregate for Unmatched {
+    const CATEGORY: &'static str = "message";
+    type Event = UnmatchedEvent;
+    type Command = KeepUnmatched;
+    type Refusal = std::convert::Infallible;
+
+    fn evolve(_: Option<Self>, _: &UnmatchedEvent) -> Option<Self> {
+        Some(Self)
+    }
+
+    fn decide(
+        state: Option<&Self>,
+        keep: KeepUnmatched,
+        _: &Context,
+    ) -> Result<Vec<UnmatchedEvent>, std::convert::Infallible> {
+        if state.is_some() {
+            return Ok(vec![]);
+        }
+        let sha256 = Sha256::digest(&keep.message).iter().map(|byte| format!("{byte:02x}")).collect();
+        let beginning = &keep.message[..keep.message.len().min(iso20022::BYTES_MAX)];
+        let is_noise = |character: char| character.is_control() && !character.is_whitespace();
+        let message = String::from_utf8_lossy(beginning).replace(is_noise, "\u{fffd}");
+        Ok(vec![MessageUnmatched { reason: keep.reason, message: message.into(), sha256 }.into()])
+    }
+}

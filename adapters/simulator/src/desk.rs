@@ -1,0 +1,74 @@
+//! The house's ISO 20022: messages in, messages out.
+
+use axum::body::Bytes;
+use axum::http::StatusCode;
+use iso20022::{
+    CancellationResolution, CancellationStatus, Document, Message, Original, PaymentReturn, Profile, Reason,
+    StatusReport, TransactionStatus,
+};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use uuid::Uuid;
+
+use crate::book::{Notice, Refusal, Return};
+use crate::payment::Payment;
+use crate::problem::Problem;
+
+/// The reason, of this house's own, for which an enquiry about a payment that it has never taken is answered.
+const NOT_FOUND: &str = "NOT_FOUND";
+
+#[derive(Debug)]
+pub(crate) struct Desk {
+    pub(crate) profile: Profile,
+    /// The house, as the profile names banks.
+    pub(crate) name: String,
+}
+
+impl Desk {
+    pub(crate) fn read(&self, bytes: &Bytes) -> Result<Message, Problem> {
+        Message::read(bytes, &self.profile).map_err(|error| {
+            Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-message", error.to_string())
+        })
+    }
+
+    pub(crate) fn report(&self, to: &str, report: StatusReport) -> String {
+        self.write(to, Document::StatusReport(report))
+    }
+
+    pub(crate) fn not_found(&self, to: &str, original: Original) -> String {
+        let reason = Some(Reason::Proprietary(NOT_FOUND.to_owned()));
+        self.report(
+            to,
+            StatusReport { original, status: TransactionStatus::Rejected, reason, settled_at: None },
+        )
+    }
+
+    pub(crate) fn notice(&self, payment: &Payment, notice: &Notice) -> String {
+        let document = match notice {
+            Notice::Return(Return { return_id, amount, reason, decided_at, .. }) => {
+                Document::PaymentReturn(PaymentReturn {
+                    return_id: return_id.clone(),
+                    original: payment.original(),
+                    original_amount: payment.amount,
+                    amount: *amount,
+                    settlement_date: decided_at.to_zoned(TimeZone::UTC).date(),
+                    reason: reason.reason(),
+                })
+            }
+            Notice::Refusal(Refusal { case_id, reason, .. }) => {
+                Document::CancellationResolution(CancellationResolution {
+                    case_id: case_id.clone(),
+                    original: payment.original(),
+                    status: CancellationStatus::Rejected,
+                    reason: Some(reason.reason()),
+                })
+            }
+        };
+        self.write(&payment.sender, document)
+    }
+
+    fn write(&self, to: &str, document: Document) -> String {
+        let (from, to, id) = (self.name.clone(), to.to_owned(), Uuid::now_v7().simple().to_string());
+        Message { from, to, id, created_at: Timestamp::now(), document }.to_xml(&self.profile)
+    }
+}

@@ -1,0 +1,125 @@
+//! The platform that a bench loads: `lunaria serve` with the embedded transport, a clearing house, and accounts with money.
+
+use anyhow::{Context as _, ensure};
+use event::Context;
+use event_store::{APPLICATION_ROLE, Passwords, RELAY_ROLE, Store, provision};
+use ledger::{Account, AccountCommand};
+use money::{Currency, Money};
+use serde_json::{Value, json};
+use sqlx::postgres::PgConnectOptions;
+use uuid::Uuid;
+
+use super::program::Program;
+use super::{Bed, DATABASE};
+
+pub(super) const ACCOUNTS: usize = 10_000;
+/// Opened in one unit of work.
+const ACCOUNTS_AT_ONCE: usize = 100;
+const FUNDS: i64 = 1_000_000_000;
+const OTHER_BANK: &str = "DE89370400440532013000";
+const ADAPTER_DATABASE: &str = "lunaria_bench_adapter";
+
+/// The whole platform in one process, and the clearing house in another.
+pub(super) struct Platform {
+    serve: Program,
+    pub(super) house: Program,
+    pub(super) customer: Customer,
+}
+
+/// Whoever asks for transfers.
+#[derive(Clone)]
+pub(super) struct Customer {
+    pub(super) client: reqwest::Client,
+    transfers_url: String,
+}
+
+impl Platform {
+    /// With further settings.
+    pub(super) async fn start(
+        bed: &Bed,
+        superuser: &PgConnectOptions,
+        passwords: &Passwords,
+        further: &[&str],
+    ) -> anyhow::Result<Self> {
+        provision(&superuser.clone().database("postgres"), ADAPTER_DATABASE, "adapter-instant", passwords)
+            .await?;
+        let journal = bed.directory.join("journal.jsonl");
+        let journal = journal.to_str().context("the journal's path is no text")?;
+        let role = ["simulator", "--listen", "127.0.0.1:0", "--answer-time-ms", "0", "--journal", journal];
+        let house = Program::spawn(&[], &role, "clearing-house").await?;
+        let url = |role: &str, password: &str, database: &str| {
+            format!("postgres://{role}:{password}@127.0.0.1:{}/{database}", superuser.get_port())
+        };
+        let mut settings = vec![
+            "transport=embedded".to_owned(),
+            "api.listen=127.0.0.1:0".to_owned(),
+            "ops.listen=127.0.0.1:0".to_owned(),
+            "instant.listen=127.0.0.1:0".to_owned(),
+            format!("instant.clearing_house_url={}", house.url),
+        ];
+        for (section, database) in [("core", DATABASE), ("instant", ADAPTER_DATABASE)] {
+            settings.push(format!(
+                "{section}.database.database_url={}",
+                url(APPLICATION_ROLE, &passwords.application, database)
+            ));
+            settings.push(format!(
+                "{section}.database.relay_url={}",
+                url(RELAY_ROLE, &passwords.relay, database)
+            ));
+        }
+        settings.extend(further.iter().map(|setting| (*setting).to_owned()));
+        let serve = Program::spawn(&settings, &["serve"], "api").await?;
+        let transfers_url = format!("{}/v1/transfers", serve.url);
+        Ok(Self { serve, house, customer: Customer { client: reqwest::Client::new(), transfers_url } })
+    }
+
+    pub(super) async fn stop(self) -> anyhow::Result<()> {
+        self.serve.stop().await.context("the platform")?;
+        self.house.stop().await.context("the clearing house")
+    }
+}
+
+impl Customer {
+    pub(super) async fn book(&self, from: Uuid, to: Uuid) -> anyhow::Result<()> {
+        self.request(from, json!({ "account_id": to })).await
+    }
+
+    /// To another bank.
+    pub(super) async fn pay(&self, from: Uuid) -> anyhow::Result<()> {
+        self.request(from, json!({ "iban": OTHER_BANK, "name": "Muster GmbH" })).await
+    }
+
+    async fn request(&self, from: Uuid, to: Value) -> anyhow::Result<()> {
+        let body = json!({ "from_account": from, "to": to, "amount": { "amount": "1", "currency": "DKK" } });
+        let key = Uuid::now_v7().to_string();
+        let request = self.client.post(&self.transfers_url).header("Idempotency-Key", key).json(&body);
+        let response = request.send().await?;
+        let status = response.status();
+        let answer = response.text().await?;
+        ensure!(status == 201, "the platform answers {status}: {answer}");
+        Ok(())
+    }
+}
+
+pub(super) async fn open_accounts(store: &Store) -> anyhow::Result<Vec<Uuid>> {
+    let ids: Vec<Uuid> = (0..ACCOUNTS).map(|_| Uuid::now_v7()).collect();
+    for some in ids.chunks(ACCOUNTS_AT_ONCE) {
+        let mut unit = store.begin(Context::at_rest("bench")).await?;
+        for id in some {
+            unit.expect_new::<Account>(*id);
+            let owner_name = "Ada Lund".to_owned().into();
+            let open = AccountCommand::Open { id: *id, owner_name, currency: Currency::DKK };
+            let deposit = AccountCommand::Deposit {
+                deposit_id: Uuid::now_v7(),
+                amount: Money::new(FUNDS, Currency::DKK),
+            };
+            for command in [open, deposit] {
+                let done = unit.execute::<Account>(*id, command).await;
+                done.map_err(|error| anyhow::anyhow!("no account: {error:?}"))?;
+            }
+        }
+        unit.commit().await?;
+    }
+    store.pool().close().await;
+    Ok(ids)
+}

@@ -1,0 +1,114 @@
+//! Every (state × command) pair, as a table.
+
+use event::DomainEvent;
+
+use super::*;
+
+const REFUSED: &str = "refused";
+const SETTLES: &str = "ClearingSettled Captured Succeeded";
+const LATE: &str = "ClearingSettled LateSettlementDetected";
+const REJECTS: &str = "ClearingRejected Released Failed";
+const FAILS: &str = "ClearingRejected Failed";
+const CONTRADICTS: &str = "ClearingContradicted OperatorAttentionRequired";
+const GIVES_UP: &str = "ClearingUndetermined OperatorAttentionRequired";
+const GIVES_UP_WAITING: &str = "ResolutionTimedOut OperatorAttentionRequired";
+const SUBMITS: &str = "Reserved SubmissionInitiated";
+const CALLS_OFF: &str = "Released Cancelled";
+const IS_PENDING: &str = "ClearingPending";
+const RETURNS: &str = "ReturnReceived ReturnCredited Returned";
+
+/// A command, and what it comes to in the states before the end and in those after it, in the order of [`states`].
+type Row = (&'static str, TransferCommand, [&'static str; 12], [&'static str; 5]);
+
+fn confirm(approve_within: Option<SignedDuration>) -> TransferCommand {
+    let submission = policy(HoldPolicy::HoldUntilResolved);
+    TransferCommand::ConfirmReservation { reservation_id: ID, approve_within, submission }
+}
+
+#[rustfmt::skip]
+fn rows_to_the_end() -> Vec<Row> {
+    let stale = Deadline { id: Uuid::nil(), due_at: Timestamp::UNIX_EPOCH };
+    vec![
+        //               requested  unconfirmed awaiting   submitted  unknown    given back owed      attention  att. given back succeeded failed cancelled  | owing recalled unanswered returned both
+        ("confirm",      confirm(None),
+                         [SUBMITS,  SUBMITS,   "",        "",        "",        "",        "",        "",        "",        "",        "",        ""], [""; 5]),
+        ("confirm, approval", confirm(Some(LIMIT)),
+                         ["Reserved ApprovalRequested", "Reserved ApprovalRequested",
+                                               "",        "",        "",        "",        "",        "",        "",        "",        "",        ""], [""; 5]),
+        ("approve",      TransferCommand::Approve { submission: policy(HoldPolicy::HoldUntilResolved) },
+                         [REFUSED,  REFUSED,   "Approved SubmissionInitiated",
+                                                          REFUSED,   REFUSED,   REFUSED,   REFUSED,   REFUSED,   REFUSED,   REFUSED,   REFUSED,   REFUSED], [REFUSED; 5]),
+        ("deny",         TransferCommand::Deny { reason: "no".to_owned() },
+                         [REFUSED,  REFUSED,   "ApprovalDenied Released Failed",
+                                                          REFUSED,   REFUSED,   REFUSED,   REFUSED,   REFUSED,   REFUSED,   REFUSED,   REFUSED,   REFUSED], [REFUSED; 5]),
+        ("cancel",       TransferCommand::Cancel,
+                         [CALLS_OFF, CALLS_OFF, CALLS_OFF, REFUSED,  REFUSED,   REFUSED,   REFUSED,   REFUSED,   REFUSED,   REFUSED,   REFUSED,   ""], [REFUSED; 5]),
+        ("settle",       settle(),
+                         [CONTRADICTS, CONTRADICTS, CONTRADICTS, SETTLES, SETTLES, LATE,   "",        SETTLES,   LATE,      "",        CONTRADICTS, CONTRADICTS], [""; 5]),
+        ("reject",       reject(),
+                         [CONTRADICTS, CONTRADICTS, CONTRADICTS, REJECTS, REJECTS, FAILS,  CONTRADICTS, REJECTS, FAILS,     CONTRADICTS, "",      CONTRADICTS], [CONTRADICTS; 5]),
+        ("undetermined", TransferCommand::RecordUndetermined { uetr: UETR, attempts: 5 },
+                         [CONTRADICTS, CONTRADICTS, CONTRADICTS, GIVES_UP, GIVES_UP, GIVES_UP, "",    "ClearingUndetermined", "ClearingUndetermined", "", "", CONTRADICTS], [""; 5]),
+        ("contradicted", TransferCommand::RecordContradicted { uetr: UETR, answer: "RJCT".to_owned() },
+                         [CONTRADICTS; 12], [CONTRADICTS; 5]),
+        ("late, covered", TransferCommand::RecordLateCapture { covered: true },
+                         ["",       "",        "",        "",        "",        "",        "LateCaptured Succeeded",
+                                                                                                      "",        "",        "",        "",        ""], [""; 5]),
+        ("late, owed",   TransferCommand::RecordLateCapture { covered: false },
+                         ["",       "",        "",        "",        "",        "",        "ReceivableBooked Succeeded OperatorAttentionRequired",
+                                                                                                      "",        "",        "",        "",        ""], [""; 5]),
+        ("deadline",     time_out(),
+                         ["ReservationTimedOut OperatorAttentionRequired", "", "ApprovalTimedOut Released Failed", "SubmissionTimedOut",
+                          GIVES_UP_WAITING, GIVES_UP_WAITING, GIVES_UP_WAITING,                       "",        "",        "",        "",        ""], ["", "RecallTimedOut OperatorAttentionRequired", "", "", ""]),
+        ("stale deadline", TransferCommand::FireDeadline(stale), [""; 12], [""; 5]),
+        ("request",      TransferCommand::Request(requested()), [REFUSED; 12], [REFUSED; 5]),
+        ("other payment", TransferCommand::RecordSettled { uetr: ID, settled_at: Timestamp::UNIX_EPOCH }, [REFUSED; 12], [REFUSED; 5]),
+    ]
+}
+
+#[rustfmt::skip]
+fn rows_of_the_aftermath() -> Vec<Row> {
+    vec![
+        //               requested  unconfirmed awaiting   submitted  unknown    given back owed      attention  att. given back succeeded failed cancelled  | owing recalled unanswered returned both
+        ("pending",      pending(),
+                         [CONTRADICTS, CONTRADICTS, CONTRADICTS, IS_PENDING, IS_PENDING, IS_PENDING, "", IS_PENDING, IS_PENDING, "", "", CONTRADICTS], [""; 5]),
+        ("recall",       recall(),
+                         [REFUSED,  REFUSED,   REFUSED,   REFUSED,   REFUSED,   REFUSED,   REFUSED,   REFUSED,   REFUSED,   "RecallInitiated", REFUSED, REFUSED],
+                         ["RecallInitiated", REFUSED, "AttentionWithdrawn RecallInitiated", REFUSED, "AttentionWithdrawn RecallInitiated"]),
+        ("recall rejected", recall_rejected(RECALL),
+                         [CONTRADICTS; 12], [CONTRADICTS, "RecallRejected", "RecallRejected AttentionWithdrawn", CONTRADICTS, "RecallRejected AttentionWithdrawn"]),
+        ("recall undelivered", TransferCommand::RecordRecallUndelivered { uetr: UETR, recall_id: RECALL },
+                         [""; 12], ["", "RecallUndelivered OperatorAttentionRequired", "", "", ""]),
+        ("other recall rejected", recall_rejected(ID), [CONTRADICTS; 12], [CONTRADICTS; 5]),
+        ("returned",     returned("r1", 12_500),
+                         [CONTRADICTS, CONTRADICTS, CONTRADICTS, CONTRADICTS, CONTRADICTS, CONTRADICTS, CONTRADICTS, CONTRADICTS, CONTRADICTS, RETURNS, CONTRADICTS, CONTRADICTS],
+                         ["ReturnReceived ReceivableCleared AttentionWithdrawn Returned", "RecallAccepted ReturnReceived ReturnCredited Returned",
+                          "RecallAccepted ReturnReceived ReturnCredited AttentionWithdrawn Returned", "",
+                          "RecallAccepted ReturnReceived ReceivableCleared AttentionWithdrawn AttentionWithdrawn Returned"]),
+        ("more returned than paid", returned("r2", 12_501), [CONTRADICTS; 12], [CONTRADICTS; 5]),
+    ]
+}
+
+/// Events, nothing (a duplicate, or too late to matter), or a refusal. Nothing else exists.
+#[test]
+fn every_state_knows_every_command() {
+    let table = [rows_to_the_end(), rows_of_the_aftermath()].concat();
+    assert_eq!(table.len(), 22);
+    let mut wrong = Vec::new();
+    for (name, command, before, after) in table {
+        let expected = before.into_iter().chain(after);
+        assert_eq!(states().len(), 17);
+        for ((state, history), expected) in states().into_iter().zip(expected) {
+            let folded = Transfer::fold(None, &history);
+            let decided = Transfer::decide(folded.as_ref(), command.clone(), &context());
+            let types = decided.map_or_else(
+                |_| REFUSED.to_owned(),
+                |events| events.iter().map(DomainEvent::event_type).collect::<Vec<_>>().join(" "),
+            );
+            if types != expected {
+                wrong.push(format!("{state} × {name}: {types}, expected {expected}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
