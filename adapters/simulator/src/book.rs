@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::decision::{Decision, ReasonCode, Status};
 use crate::fault::{Effect, Faults, Occasion};
-use crate::journal::Line;
+use crate::line::Line;
 use crate::payment::Payment;
 
 /// About 600 bytes each: a house that has decided this many has run for hours at full load, and must not
@@ -105,6 +105,8 @@ pub(crate) enum NotReturned {
     NotSettled,
     Already,
     MoreThanPaid,
+    /// Nobody would get it.
+    NoAddress,
 }
 
 impl Book {
@@ -192,6 +194,9 @@ impl Book {
         let amount = amount.unwrap_or(paid);
         if amount.currency() != paid.currency() || amount.minor() > paid.minor() {
             return Err(NotReturned::MoreThanPaid);
+        }
+        if record.payment.reply_to.is_none() {
+            return Err(NotReturned::NoAddress);
         }
         let return_id = format!("R{}", Uuid::now_v7().simple());
         let returned = Return { return_id, amount, reason, case_id, decided_at: now, is_taken: false };

@@ -14,17 +14,10 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use jiff::Timestamp;
-use money::{Currency, Money};
-use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
-use url::Url;
-use uuid::Uuid;
 
-use crate::book::Return;
-use crate::decision::{Decision, ReasonCode, Status};
 use crate::error::Error;
-use crate::payment::{ContentHash, Payment};
+use crate::line::Line;
 
 const QUEUE_LINES_MAX: usize = 1_024;
 /// One sync takes at most what the queue holds.
@@ -32,193 +25,6 @@ const BATCH_LINES_MAX: usize = QUEUE_LINES_MAX;
 /// A line is below 3,000 bytes, most of them of the address; more is no line of ours.
 const LINE_BYTES_MAX: u64 = 4_096;
 const PAGE_LINES_MAX: usize = 1_000;
-
-/// One decision. The kinds differ in their members.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(untagged)]
-pub(crate) enum Line {
-    Payment(PaymentLine),
-    Return(ReturnLine),
-    Recall(RecallLine),
-    Receipt(ReceiptLine),
-    Moved(MovedLine),
-}
-
-/// A payment was settled or rejected.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct PaymentLine {
-    /// 1, 2, 3 … without holes.
-    n: u64,
-    pub(crate) uetr: Uuid,
-    end_to_end_id: String,
-    transaction_id: String,
-    message_id: String,
-    sender: String,
-    status: Status,
-    reason_code: Option<ReasonCode>,
-    amount: String,
-    currency: Currency,
-    creditor_iban: String,
-    reply_to: Option<Url>,
-    decided_at: Timestamp,
-    told_at: Timestamp,
-    content_hash: ContentHash,
-}
-
-/// A settled payment, or a part of it, goes back.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct ReturnLine {
-    n: u64,
-    pub(crate) uetr: Uuid,
-    pub(crate) return_id: String,
-    amount: String,
-    currency: Currency,
-    pub(crate) return_reason: ReasonCode,
-    /// The recall that it follows.
-    pub(crate) case_id: Option<String>,
-    pub(crate) decided_at: Timestamp,
-}
-
-/// The creditor's bank does not give a payment back.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct RecallLine {
-    n: u64,
-    pub(crate) uetr: Uuid,
-    pub(crate) case_id: String,
-    pub(crate) recall_refused: ReasonCode,
-    pub(crate) decided_at: Timestamp,
-}
-
-/// The sender of the payment has taken a return, or the refusal of a recall.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct ReceiptLine {
-    n: u64,
-    pub(crate) uetr: Uuid,
-    /// A `return_id` or a `case_id`.
-    pub(crate) taken: String,
-    pub(crate) decided_at: Timestamp,
-}
-
-/// Messages about the payment go to another address.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct MovedLine {
-    n: u64,
-    pub(crate) uetr: Uuid,
-    pub(crate) reply_to: Url,
-    pub(crate) decided_at: Timestamp,
-}
-
-/// The number is the writer's to give: its order is the file's order.
-const UNNUMBERED: u64 = 0;
-
-impl Line {
-    pub(crate) fn payment(payment: &Payment, decision: &Decision) -> Self {
-        Self::Payment(PaymentLine {
-            n: UNNUMBERED,
-            uetr: payment.uetr,
-            end_to_end_id: payment.end_to_end_id.clone(),
-            transaction_id: payment.transaction_id.clone(),
-            message_id: payment.message_id.clone(),
-            sender: payment.sender.clone(),
-            status: decision.status(),
-            reason_code: decision.reason_code,
-            amount: payment.amount.minor().to_string(),
-            currency: payment.amount.currency(),
-            creditor_iban: payment.creditor_account.clone(),
-            reply_to: payment.reply_to.clone(),
-            decided_at: decision.decided_at,
-            told_at: decision.told_at,
-            content_hash: payment.content_hash,
-        })
-    }
-
-    pub(crate) fn returned(uetr: Uuid, returned: &Return) -> Self {
-        Self::Return(ReturnLine {
-            n: UNNUMBERED,
-            uetr,
-            return_id: returned.return_id.clone(),
-            amount: returned.amount.minor().to_string(),
-            currency: returned.amount.currency(),
-            return_reason: returned.reason,
-            case_id: returned.case_id.clone(),
-            decided_at: returned.decided_at,
-        })
-    }
-
-    pub(crate) fn recall_refused(
-        uetr: Uuid,
-        case_id: String,
-        reason: ReasonCode,
-        decided_at: Timestamp,
-    ) -> Self {
-        Self::Recall(RecallLine { n: UNNUMBERED, uetr, case_id, recall_refused: reason, decided_at })
-    }
-
-    pub(crate) fn receipt(uetr: Uuid, taken: String, decided_at: Timestamp) -> Self {
-        Self::Receipt(ReceiptLine { n: UNNUMBERED, uetr, taken, decided_at })
-    }
-
-    pub(crate) fn moved(uetr: Uuid, reply_to: Url, decided_at: Timestamp) -> Self {
-        Self::Moved(MovedLine { n: UNNUMBERED, uetr, reply_to, decided_at })
-    }
-
-    pub(crate) fn number(&self) -> u64 {
-        match self {
-            Self::Payment(line) => line.n,
-            Self::Return(line) => line.n,
-            Self::Recall(line) => line.n,
-            Self::Receipt(line) => line.n,
-            Self::Moved(line) => line.n,
-        }
-    }
-
-    fn set_number(&mut self, n: u64) {
-        match self {
-            Self::Payment(line) => line.n = n,
-            Self::Return(line) => line.n = n,
-            Self::Recall(line) => line.n = n,
-            Self::Receipt(line) => line.n = n,
-            Self::Moved(line) => line.n = n,
-        }
-    }
-}
-
-impl PaymentLine {
-    pub(crate) fn restored(&self) -> Result<(Payment, Decision), &'static str> {
-        if (self.status == Status::Rejected) != self.reason_code.is_some() {
-            return Err("its status and its reason code contradict each other");
-        }
-        let payment = Payment {
-            sender: self.sender.clone(),
-            message_id: self.message_id.clone(),
-            end_to_end_id: self.end_to_end_id.clone(),
-            transaction_id: self.transaction_id.clone(),
-            uetr: self.uetr,
-            amount: money(&self.amount, self.currency)?,
-            creditor_account: self.creditor_iban.clone(),
-            reply_to: self.reply_to.clone(),
-            content_hash: self.content_hash,
-        };
-        let (reason_code, decided_at, told_at) = (self.reason_code, self.decided_at, self.told_at);
-        Ok((payment, Decision { reason_code, decided_at, told_at }))
-    }
-}
-
-impl ReturnLine {
-    pub(crate) fn amount(&self) -> Result<Money, &'static str> {
-        money(&self.amount, self.currency)
-    }
-}
-
-fn money(minor: &str, currency: Currency) -> Result<Money, &'static str> {
-    let amount = Money::parse(minor, currency).ok().filter(|amount| amount.is_positive());
-    amount.ok_or("its amount is no positive number of minor units")
-}
 
 /// The writer has ended, and its error with it.
 #[derive(Debug)]
@@ -431,6 +237,18 @@ mod tests {
             assert_eq!(reopened(&path).unwrap(), 1, "torn at {length}");
             assert_eq!(fs::read_to_string(&path).unwrap(), text[..first_end]);
         }
+    }
+
+    #[test]
+    fn a_journal_from_before_iso_20022_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal");
+        let line = r#"{"n":1,"uetr":"0b2c1f7e-3f0d-4c39-9d6e-4b8f3c1a2d5e","end_to_end_id":"e","status":"ACSC","reason_code":null,"#
+            .to_owned()
+            + r#""amount":"1","currency":"DKK","creditor_iban":"DK9520000123456789","decided_at":"1970-01-01T00:00:00Z","#
+            + r#""content_hash":"64d8c67c5d3b7fd08d7016a39a9a8cca"}"#;
+        fs::write(&path, line + "\n").unwrap();
+        assert_eq!(reopened(&path).unwrap(), 1);
     }
 
     #[tokio::test]

@@ -24,6 +24,7 @@ mod fault;
 mod house;
 mod input;
 mod journal;
+mod line;
 mod payment;
 mod problem;
 mod returns;

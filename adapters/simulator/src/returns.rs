@@ -15,7 +15,7 @@ use crate::decision::ReasonCode;
 use crate::fault::{Effect, Occasion, read_reason_code};
 use crate::house::{Answer, House};
 use crate::input::Input;
-use crate::journal::Line;
+use crate::line::Line;
 use crate::payment::Payment;
 use crate::problem::Problem;
 
@@ -168,9 +168,6 @@ impl House {
 
     /// Until it is taken.
     fn send(self: &Arc<Self>, payment: Arc<Payment>, notice: Notice) {
-        if payment.reply_to.is_none() {
-            tracing::warn!(uetr = %payment.uetr, "a payment comes back to a sender without an address");
-        }
         let house = Arc::clone(self);
         self.tasks.spawn(async move {
             let (uetr, id) = (payment.uetr, notice.id().to_owned());
@@ -191,6 +188,7 @@ fn not_returned(refusal: NotReturned) -> Problem {
         NotReturned::Unknown => Problem::not_found("there is no payment with this UETR"),
         NotReturned::NotSettled => conflict("not-settled", "the payment was rejected, or is not decided yet"),
         NotReturned::Already => conflict("already-returned", "the payment has come back"),
+        NotReturned::NoAddress => conflict("no-address", "its sender has not said where it can be reached"),
         NotReturned::MoreThanPaid => Problem::invalid_field("amount", "amount is more than was paid"),
     }
 }

@@ -63,7 +63,7 @@
 //! | 400 | `malformed-json`, `unreadable-body`, `invalid-query` | no |
 //! | 404, 405 | `not-found`, `method-not-allowed` | no |
 //! | 408, 413 | `body-too-slow`, `body-too-large` (above 64 KiB) | no |
-//! | 409 | `uetr-reused`; `not-settled`, `already-returned`; `too-many-faults` (above 64) | no |
+//! | 409 | `uetr-reused`; `not-settled`, `already-returned`, `no-address`; `too-many-faults` (above 64) | no |
 //! | 422 | `invalid-message`, `invalid-field` | no |
 //! | 503 with `Retry-After` | `down`, `busy`, `full` | no: send again |
 //! | 500 | `outcome-unknown`, `journal-unreadable` | unknown: enquire, or send the same again |

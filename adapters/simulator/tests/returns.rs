@@ -116,4 +116,5 @@ async fn what_was_not_settled_cannot_come_back() {
     house.pay(&settled).await;
     let order = json!({ "uetr": settled.uetr, "amount": "1251", "currency": "DKK" });
     assert_eq!(house.post("/returns", order).await.1["field"], "amount");
+    assert_eq!(house.post("/returns", json!({ "uetr": settled.uetr })).await.1["code"], "no-address");
 }
