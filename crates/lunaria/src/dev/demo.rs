@@ -33,7 +33,7 @@ impl Demo {
                 Err(error) => complain(&format!("the demo did not go through: {error:#}")),
             }
         }
-        self.five_lines(account)
+        self.what_to_type(account)
     }
 
     async fn transfer(&self, shutdown: &CancellationToken) -> anyhow::Result<(Uuid, Uuid)> {
@@ -73,7 +73,7 @@ impl Demo {
         Ok(answer)
     }
 
-    fn five_lines(&self, demo: Option<(Uuid, Uuid)>) -> anyhow::Result<()> {
+    fn what_to_type(&self, demo: Option<(Uuid, Uuid)>) -> anyhow::Result<()> {
         let (api, house, ops) = (&self.api_url, &self.house_url, &self.ops_url);
         let (account, transfer) = match demo {
             Some((account, transfer)) => (account.to_string(), transfer.to_string()),
@@ -85,7 +85,8 @@ API  {api}
 pay  curl -sS {api}/v1/transfers -H 'Idempotency-Key: '$(cat /proc/sys/kernel/random/uuid) -H 'Content-Type: application/json' -d '{{\"from_account\":\"{account}\",\"to\":{{\"iban\":\"{OTHER_BANK}\",\"name\":\"Muster GmbH\"}},\"amount\":{{\"amount\":\"2500\",\"currency\":\"DKK\"}}}}'
 read curl -sS {api}/v1/transfers/{transfer}
 see  curl -sS {ops}/metrics   # or /readyz, /relays/core
-fail curl -sS {house}/faults -H 'Content-Type: application/json' -d '{{\"kind\":\"reject\",\"count\":1}}'   # or lose_answer, down
+fail curl -sS {house}/faults -H 'Content-Type: application/json' -d '{{\"kind\":\"reject\",\"count\":1}}'   # or lose_answer, pending, down
+back curl -sS {house}/returns -H 'Content-Type: application/json' -d '{{\"count\":1}}'   # the other bank gives the latest payment back
 stop Ctrl-C; the data stays for the next run"
         ))
     }
