@@ -24,6 +24,7 @@ use uuid::Uuid;
 use super::append::{self, rate};
 use super::figure::Figure;
 use super::platform::{ACCOUNTS, Platform, open_accounts};
+use super::transfers::until_at_rest;
 use super::{Bed, age_log};
 use crate::cli::BenchOptions;
 
@@ -33,8 +34,8 @@ const CLIENTS: u32 = 32;
 const WITH_LOST_ANSWERS: u32 = 10_000;
 const LOST_PERCENT: u32 = 20;
 const LATE: u32 = 1_000;
-/// Those that are late are requested over some seconds, as payments are.
-const LATE_PER_SECOND: u32 = 200;
+/// Requested over some seconds, as payments are; each costs the adapter several calls.
+const LATE_PER_SECOND: u32 = 100;
 const LATE_BY_MS: u32 = 8_000;
 const LIMIT: Duration = Duration::from_secs(300);
 const POLL: Duration = Duration::from_millis(200);
@@ -76,6 +77,7 @@ pub(super) async fn measure(bed: &Bed, options: &BenchOptions) -> anyhow::Result
     let application = superuser.clone().username(APPLICATION_ROLE).password(&passwords.application);
     let platform = Platform::start(bed, &superuser, &passwords, &[]).await?;
     let accounts = open_accounts(&append::store(&application, &passwords).await?).await?;
+    until_at_rest(&mut connection).await?;
     let requests = HALF_LOAD_PER_SECOND * options.seconds;
     paced(&platform, &accounts, requests, HALF_LOAD_PER_SECOND).await?;
     until_ended(&mut connection, requests).await?;
@@ -108,11 +110,14 @@ pub(super) async fn measure(bed: &Bed, options: &BenchOptions) -> anyhow::Result
     let settings =
         ["core.on_timeout=release_at_deadline", "core.submission_limit_ms=2000", "instant.enquiries_max=60"];
     let platform = Platform::start(bed, &superuser, &passwords, &settings).await?;
+    // What has been started has to have joined: else its first seconds fall due in one moment.
+    platform.customer.pay(accounts[0]).await?;
+    until_at_rest(&mut connection).await?;
     fault(&platform, json!({ "kind": "answer_late", "for_ms": FAULT_FOR_MS, "delay_ms": LATE_BY_MS }))
         .await?;
     fault(&platform, json!({ "kind": "lose_enquiry", "for_ms": FAULT_FOR_MS })).await?;
     paced(&platform, &accounts, LATE, LATE_PER_SECOND).await?;
-    until_ended(&mut connection, requests + WITH_LOST_ANSWERS + LATE).await?;
+    until_ended(&mut connection, requests + WITH_LOST_ANSWERS + 1 + LATE).await?;
     figures.push(figure(
         "rail.late_settlements",
         scalar(&mut connection, LATE_SETTLED).await?,

@@ -123,7 +123,7 @@ async fn external(
 }
 
 /// The handlers have done what there was to do.
-async fn until_at_rest(connection: &mut PgConnection) -> anyhow::Result<()> {
+pub(super) async fn until_at_rest(connection: &mut PgConnection) -> anyhow::Result<()> {
     let start = Instant::now();
     // What they do is read from the log once more.
     for _ in 0..2 {
