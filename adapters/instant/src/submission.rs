@@ -119,7 +119,10 @@ impl Aggregate for Submission {
             SubmissionEvent::SubmissionRejected(event) => {
                 submission.status = Status::Rejected { reason_code: event.reason_code.clone() };
             }
-            SubmissionEvent::ReturnReceived(event) => submission.return_id = Some(event.return_id.clone()),
+            SubmissionEvent::ReturnReceived(received) => {
+                submission.return_id = Some(received.return_id.clone());
+                submission.recall = Recall::evolve(submission.recall, event);
+            }
             event => submission.recall = Recall::evolve(submission.recall, event),
         }
         Some(submission)

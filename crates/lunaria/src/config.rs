@@ -102,6 +102,11 @@ pub(crate) struct Contracts {
 }
 
 impl Contracts {
+    /// Whether a version that has a successor is published all the same.
+    pub(crate) fn publishes(&self, deprecated: &str) -> bool {
+        self.deprecated.iter().any(|contract| contract == deprecated)
+    }
+
     fn check(&self) -> anyhow::Result<()> {
         for name in &self.deprecated {
             let known = contract::DEPRECATIONS.map(|deprecation| deprecation.contract).join(", ");

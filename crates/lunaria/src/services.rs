@@ -71,12 +71,14 @@ impl ServiceName {
             ],
             Self::AdapterInstant => vec![Arc::new(Submissions), Arc::new(Deriving::<ClearingStream>::new())],
         };
-        let deprecated: Arc<dyn Handler> = match self {
-            Self::Core => Arc::new(Deriving::<PaymentStreamV1>::new()),
-            Self::AdapterInstant => Arc::new(Deriving::<ClearingStreamV1>::new()),
-        };
-        if config.contracts.deprecated.iter().any(|contract| contract == deprecated.name()) {
-            handlers.push(deprecated);
+        match self {
+            Self::Core if config.contracts.publishes(contract::payment::v1::CATEGORY) => {
+                handlers.push(Arc::new(Deriving::<PaymentStreamV1>::new()));
+            }
+            Self::AdapterInstant if config.contracts.publishes(contract::clearing::v1::CATEGORY) => {
+                handlers.push(Arc::new(Deriving::<ClearingStreamV1>::new()));
+            }
+            _ => {}
         }
         handlers
     }
@@ -90,12 +92,11 @@ pub(crate) fn derivations(service: ServiceName, config: &Config) -> Vec<Box<dyn 
         }
         ServiceName::AdapterInstant => vec![Box::new(Deriving::<ClearingStream>::new())],
     };
-    let is_published = |contract: &str| config.contracts.deprecated.iter().any(|name| name == contract);
     match service {
-        ServiceName::Core if is_published(contract::payment::v1::CATEGORY) => {
+        ServiceName::Core if config.contracts.publishes(contract::payment::v1::CATEGORY) => {
             derivations.push(Box::new(Deriving::<PaymentStreamV1>::new()));
         }
-        ServiceName::AdapterInstant if is_published(contract::clearing::v1::CATEGORY) => {
+        ServiceName::AdapterInstant if config.contracts.publishes(contract::clearing::v1::CATEGORY) => {
             derivations.push(Box::new(Deriving::<ClearingStreamV1>::new()));
         }
         _ => {}

@@ -57,7 +57,7 @@ enum Hold {
 pub struct Transfer {
     pub request: Requested,
     pub status: Status,
-    /// Why a person has to look although the transfer has ended: each reason once, the oldest first.
+    /// Why a person has to look although the transfer has ended: each reason once, the latest last.
     pub attention: Vec<String>,
     pub recall: Option<Recall>,
     pub returned: Option<ReturnedPayment>,

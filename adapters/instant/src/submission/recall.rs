@@ -59,7 +59,9 @@ impl Recall {
             SubmissionEvent::RecallRetryScheduled(event) => {
                 recall.step = Step::Due { attempt: event.attempt, deadline: event.deadline };
             }
-            SubmissionEvent::RecallTaken(_)
+            // What has come back is not asked for any more.
+            SubmissionEvent::ReturnReceived(_)
+            | SubmissionEvent::RecallTaken(_)
             | SubmissionEvent::RecallExhausted(_)
             | SubmissionEvent::RecallPending(_)
             | SubmissionEvent::RecallAccepted(_) => recall.step = Step::Open,

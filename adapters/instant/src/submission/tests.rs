@@ -304,6 +304,8 @@ fn a_recall_is_sent_until_it_is_taken() {
     let taken = || SubmissionCommand::RecordRecallTaken { recall_id: ID };
     let state = with(started(1)).when(taken()).then_types(&["RecallTaken"]).state().unwrap();
     assert_eq!(state.deadline(), None);
+    let come_back = with(started(1)).when(returned("r1", 100)).then_types(&["ReturnReceived"]);
+    assert_eq!(come_back.state().unwrap().deadline(), None, "what has come back is not asked for again");
     let refused =
         |attempt| SubmissionCommand::RecordRecallRefused { recall_id: ID, attempt, reason: "404".to_owned() };
     with(started(2)).when(refused(1)).then_types(&[]);
