@@ -178,9 +178,7 @@ async fn nothing_is_published_that_the_synchronous_standby_has_not_flushed() {
     recorder.until_delivered(1).await;
 
     // Commits from now on wait for the standby, and then it goes away.
-    let synchronous = format!("alter system set synchronous_standby_names = '{STANDBY}'");
-    source.superuser(&synchronous).await;
-    source.superuser("select pg_reload_conf()").await;
+    source.wait_for_standby(STANDBY).await;
     drop(standby);
     let waiting = tokio::spawn({
         let store = source.store.clone();

@@ -7,7 +7,7 @@ use local_servers::PostgresCluster;
 use relay::{Cause, Config, Error, OpenSink, Phase, Refilled, Status};
 use replication::{Host, Lsn, SlotName};
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{AssertSqlSafe, PgConnection, PgPool};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
 use testbed::{TestDatabase, eventually, patience, unique};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -79,6 +79,23 @@ impl Source {
 
     pub(crate) async fn superuser(&self, sql: &str) {
         sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&self.superuser).await.unwrap();
+    }
+
+    /// Has every commit from now on wait for the standby of this name.
+    pub(crate) async fn wait_for_standby(&self, name: &str) {
+        self.superuser(&format!("alter system set synchronous_standby_names = '{name}'")).await;
+        self.superuser("select pg_reload_conf()").await;
+        // A session that begins with the setting shows that the server has told all its processes.
+        eventually("the server has read its settings", async || {
+            let mut session = self.database.superuser_connection().await;
+            let names = "select current_setting('synchronous_standby_names')";
+            let now = sqlx::query_scalar::<_, String>(names).fetch_one(&mut session).await.unwrap();
+            session.close().await.unwrap();
+            (now == name).then_some(())
+        })
+        .await;
+        // It is the checkpointer that lets commits wait, and it reads its settings before it obeys.
+        self.superuser("checkpoint").await;
     }
 
     pub(crate) async fn ask<T>(&self, sql: &str) -> T
