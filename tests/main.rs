@@ -10,6 +10,8 @@ mod harness;
 mod transfer_paths;
 // What comes after the end: recalls and returns; what the rail takes and does not decide.
 mod aftermath;
+// Payments from other banks: credited, refused, sent back.
+mod incoming;
 // The rail's messages, read by somebody else's library; other rails; what belongs to nothing.
 mod messages;
 // One key, one effect; wrong input, clear errors.

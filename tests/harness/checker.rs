@@ -51,6 +51,8 @@ pub(crate) async fn check(platform: &Platform, accepted: &[Uuid]) -> Violations 
         ("submissions were not derived", PAYMENTS_NOT_DERIVED),
         ("payment.v2 differs from what it is derived from", PAYMENTS_DIFFER),
         ("returned, and not credited exactly once", RETURNS_NOT_CREDITED),
+        ("incoming payments have not ended", INCOMING_OPEN),
+        ("accepted or refused, and the adapter was not told", ACCEPTANCES_NOT_DERIVED),
     ] {
         empty(&mut core, "core", what, query, &mut violations).await;
     }
@@ -80,12 +82,13 @@ const PAID_LATE_WRONGLY: &str = "select late.stream || '@' || late.seq from even
             and earlier.data->>'reservation_id' = late.data->>'reservation_id'))";
 const UNBALANCED_EVENTS: &str = "select stream || '@' || seq from event,
         jsonb_array_elements(data->'postings') as posting
-    where stream like 'account-%'
+    where stream like 'account-%' or stream like 'incoming-%'
     group by stream, seq having sum((posting->'amount'->>'amount')::numeric) <> 0";
 /// Missing, doubled or wrong postings in the projection, and totals that are not their sum.
 const LEDGER_DIFFERS: &str = "with derived as (
         select event.id, posting->>'account' as account, (posting->'amount'->>'amount')::numeric as amount
-        from event, jsonb_array_elements(data->'postings') as posting where stream like 'account-%'
+        from event, jsonb_array_elements(data->'postings') as posting
+        where stream like 'account-%' or stream like 'incoming-%'
     ), totals as (select account, sum(amount) as amount from derived group by account)
     select 'postings ' || (select count(*) from derived) || ' <> ' || (select count(*) from ledger_posting)
         where (select count(*) from derived) <> (select count(*) from ledger_posting)
@@ -124,6 +127,17 @@ const RETURNS_NOT_CREDITED: &str = "select returned.stream from event returned
             and (credited.type = 'ReturnCredited' and credited.data->>'transfer_id' = substr(returned.stream, 10)
               or credited.type = 'ReceivableCleared' and credited.data->>'reservation_id' = substr(returned.stream, 10))
         ) <> 1";
+const INCOMING_OPEN: &str = "select received.stream from event received
+    where received.type = 'Received' and received.stream like 'incoming-%' and (
+        select count(*) from event ended where ended.stream = received.stream
+            and ended.type in ('Refused', 'CreditPosted', 'CreditVoided')) <> 1
+    union all
+    select held.stream from event held where held.type = 'HeldInSuspense' and not exists (
+        select from event back where back.stream = held.stream and back.type = 'ReturnSettled')";
+const ACCEPTANCES_NOT_DERIVED: &str = "select stream from event
+    where type in ('CreditPending', 'Refused') and stream like 'incoming-%' and not exists (
+        select from event derived where derived.stream = 'acceptance.v1-' || substr(event.stream, 10)
+            and derived.metadata->'source'->>'id' = event.id::text)";
 /// All of an external event follows from the internal ones, and from nothing else.
 const PAYMENTS_DIFFER: &str = "select derived.stream from event derived
     join event initiated on initiated.id::text = derived.metadata->'source'->>'id'
@@ -216,7 +230,46 @@ async fn journal_equals_captures(
         violations.push(format!("{paid_count} were paid, {captured_count} captured, and they differ"));
     }
     returns_equal_credits(platform, core, violations).await;
+    incoming_equals_credits(platform, core, violations).await;
 }
+
+/// What other banks have paid has come to a customer, or is apart; what went back has left again; to the øre.
+async fn incoming_equals_credits(platform: &Platform, core: &mut PgConnection, violations: &mut Violations) {
+    let lines = platform.client().lines().await;
+    let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+    let of = |field: &'static str| lines.iter().filter(move |line| line[field].is_string());
+    let offered: HashMap<String, String> =
+        of("offered_to").map(|line| (text(&line["uetr"]), text(&line["amount"]))).collect();
+    let settled = of("outcome").filter(|line| line["outcome"] == "ACSC");
+    let paid: BTreeMap<String, String> =
+        settled.map(|line| (text(&line["uetr"]), offered[line["uetr"].as_str().unwrap()].clone())).collect();
+    let gone: BTreeMap<String, String> =
+        of("taken_back").map(|line| (text(&line["uetr"]), text(&line["amount"]))).collect();
+    for (what, there, query) in [
+        ("were paid in", paid, INCOMING_CREDITS),
+        (
+            "went back",
+            gone,
+            "select received.data->>'uetr', back.data->'amount'->>'amount' from event back
+             join event received on received.stream = back.stream and received.seq = 1
+             where back.type = 'ReturnSettled' and back.stream like 'incoming-%'",
+        ),
+    ] {
+        let here: Vec<(String, String)> = sqlx::query_as(query).fetch_all(&mut *core).await.unwrap();
+        let count = here.len();
+        let here: BTreeMap<String, String> = here.into_iter().collect();
+        if here != there || here.len() != count {
+            violations.push(format!("{} {what}, {count} are here, and they differ", there.len()));
+        }
+    }
+}
+
+const INCOMING_CREDITS: &str =
+    "select received.data->>'uetr', credited.data->'amount'->>'amount' from event credited
+    join event received on received.seq = 1
+        and received.stream = coalesce('incoming-' || (credited.data->>'payment_id'), credited.stream)
+    where credited.type = 'CreditPosted' and credited.stream like 'account-%'
+       or credited.type = 'HeldInSuspense' and credited.stream like 'incoming-%'";
 
 /// What the house has given back has come to the customers, to the øre.
 async fn returns_equal_credits(platform: &Platform, core: &mut PgConnection, violations: &mut Violations) {

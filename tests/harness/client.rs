@@ -95,6 +95,13 @@ impl Client {
         response.json().await.unwrap()
     }
 
+    /// Has another bank pay; returns the identifiers of the payments.
+    pub(crate) async fn order_payment(&self, order: Value) -> Vec<Value> {
+        let response = self.http.post(format!("{}/payments", self.house)).json(&order).send().await.unwrap();
+        assert!(response.status().is_success(), "{}", response.text().await.unwrap());
+        response.json::<Value>().await.unwrap()["payments"].as_array().unwrap().clone()
+    }
+
     /// Everybody whom the clearing house has decided about.
     pub(crate) async fn journal(&self) -> Vec<Value> {
         self.lines().await.into_iter().filter(|line| line["status"].is_string()).collect()

@@ -9,29 +9,16 @@ use jiff::Timestamp;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
+use crate::correspondence::{Correspondence, Outcome};
 use crate::inbox::Inbox;
-use crate::rail::{Evidence, Rail, Said, Sent};
-use crate::{CallOutcome, ClearingHouse, SERVICE, Submission, SubmissionCommand, SubmissionEvent};
+use crate::rail::{Rail, Sent};
+use crate::{CallOutcome, ClearingHouse, Inbound, SERVICE, Submission};
 
 /// Calls that may be under way at once. More attempts wait for a place before they are started.
 const CALLS_MAX: usize = 128;
 const RECORD_PAUSE: Duration = Duration::from_millis(200);
 /// An answer that cannot be recorded within this is asked for again, when the attempt has timed out.
 const RECORD_TRIES_MAX: u32 = 10;
-
-/// To the clearing house.
-#[derive(Debug)]
-struct Call {
-    kind: Kind,
-    message: Sent,
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Kind {
-    Pay { attempt: u32 },
-    Enquire { attempt: u32, enquiry: u32 },
-    Recall { recall_id: Uuid, attempt: u32 },
-}
 
 #[derive(Clone)]
 pub struct Courier {
@@ -45,25 +32,29 @@ impl Courier {
         Self { house, rail, places: Arc::new(Semaphore::new(CALLS_MAX)) }
     }
 
-    /// Makes the scheduler start attempts, enquiries and recalls, and give up those that were not answered.
+    /// Makes the scheduler send what is due about payments there and here, and give up what was not answered.
     #[must_use]
     pub fn install(self, scheduler: Scheduler) -> Scheduler {
-        scheduler.with_fire(Submission::CATEGORY, move |store, due| Box::pin(self.clone().fire(store, due)))
+        self.clone().install_for::<Inbound>(self.install_for::<Submission>(scheduler))
     }
 
-    async fn fire(self, store: Store, due: Due) -> Result<(), FireError> {
+    fn install_for<A: Correspondence>(self, scheduler: Scheduler) -> Scheduler {
+        scheduler.with_fire(A::CATEGORY, move |store, due| Box::pin(self.clone().fire::<A>(store, due)))
+    }
+
+    async fn fire<A: Correspondence>(self, store: Store, due: Due) -> Result<(), FireError> {
         let Ok(place) = Arc::clone(&self.places).acquire_owned().await else { return Ok(()) };
         if event::mutants::active("call_before_attempt") {
-            self.call_unrecorded(&store, &due).await?;
+            self.call_unrecorded::<A>(&store, &due).await?;
         }
-        let proceed = SubmissionCommand::Proceed { deadline: due.deadline, rail: Arc::clone(&self.rail) };
-        let Some(executed) = fire::<Submission>(&store, &due, proceed).await? else { return Ok(()) };
-        let call = executed.events.into_iter().find_map(call_of);
-        if let (Some(call), Some(submission)) = (call, executed.state) {
+        let proceed = A::proceed(due.deadline, Arc::clone(&self.rail));
+        let Some(executed) = fire::<A>(&store, &due, proceed).await? else { return Ok(()) };
+        let message = executed.events.into_iter().find_map(A::message_of);
+        if let (Some((purpose, message)), Some(state)) = (message, executed.state) {
             tokio::spawn(async move {
                 let inbox = Inbox { store: store.clone(), rail: Arc::clone(&self.rail) };
-                if let Some(command) = self.make(&call, submission.payment.uetr, &due, &inbox).await {
-                    record(&store, &due, command).await;
+                if let Some(command) = self.send::<A>(purpose, &message, state.uetr(), &due, &inbox).await {
+                    record::<A>(&store, &due, command).await;
                 }
                 drop(place);
             });
@@ -71,85 +62,56 @@ impl Courier {
         Ok(())
     }
 
-    async fn call_unrecorded(&self, store: &Store, due: &Due) -> Result<(), FireError> {
+    async fn call_unrecorded<A: Correspondence>(&self, store: &Store, due: &Due) -> Result<(), FireError> {
         let Some(id) = due.stream.uuid() else { return Ok(()) };
-        if let (Some(submission), _) = store.load::<Submission>(id).await? {
-            let context = context(due);
-            let proceed = SubmissionCommand::Proceed { deadline: due.deadline, rail: Arc::clone(&self.rail) };
-            let decided = Submission::decide(Some(&submission), proceed, &context).unwrap_or_default();
-            for call in decided.into_iter().filter_map(call_of) {
-                self.house.send(&call.message).await;
+        if let (Some(state), _) = store.load::<A>(id).await? {
+            let proceed = A::proceed(due.deadline, Arc::clone(&self.rail));
+            let decided = A::decide(Some(&state), proceed, &context(due)).unwrap_or_default();
+            for (_, message) in decided.into_iter().filter_map(A::message_of) {
+                self.house.send(&message).await;
             }
         }
         Ok(())
     }
 
-    /// Returns what the call came to. None: it was not answered, and times out; what was said instead is in the inbox.
-    async fn make(&self, call: &Call, uetr: Uuid, due: &Due, inbox: &Inbox) -> Option<SubmissionCommand> {
-        let policy = self.rail.policy;
-        match (call.kind, self.house.send(&call.message).await) {
-            (kind, CallOutcome::Answered(bytes)) => {
+    /// Returns what the message came to. None: it was not answered, and times out; what was said instead is in the inbox.
+    async fn send<A: Correspondence>(
+        &self,
+        purpose: A::Purpose,
+        message: &Sent,
+        uetr: Uuid,
+        due: &Due,
+        inbox: &Inbox,
+    ) -> Option<A::Command> {
+        let outcome = match self.house.send(message).await {
+            CallOutcome::Answered(bytes) => {
                 let heard = self.rail.read(&bytes).ok().filter(|heard| heard.uetr == uetr);
                 let message = Some(Personal(String::from_utf8_lossy(&bytes).into_owned()));
-                let command = heard.and_then(|heard| self.answered(kind, heard.said, message));
+                let command = heard.and_then(|heard| {
+                    A::outcome(purpose, Outcome::Answered { heard, message }, self.rail.policy)
+                });
                 if command.is_none() {
-                    tracing::warn!(stream = %due.stream, ?kind, "the answer is none to what was asked");
+                    tracing::warn!(stream = %due.stream, ?purpose, "the answer is none to what was asked");
                     if let Err(error) = inbox.take(&bytes).await {
                         tracing::warn!(stream = %due.stream, %error, "what was said instead is not recorded");
                     }
                 }
-                command
+                return command;
             }
-            (Kind::Pay { attempt }, CallOutcome::NotSent { reason }) => {
-                Some(SubmissionCommand::RecordNotSent { attempt, reason, policy })
+            CallOutcome::Taken => Outcome::Taken,
+            CallOutcome::NotSent { reason } => Outcome::NotSent { reason },
+            CallOutcome::Refused { reason } => Outcome::Refused { reason },
+            CallOutcome::Unknown { reason } => {
+                tracing::warn!(stream = %due.stream, ?purpose, reason, "no answer, the call will time out");
+                return None;
             }
-            (Kind::Pay { attempt }, CallOutcome::Refused { reason }) => {
-                Some(SubmissionCommand::RecordRefused { attempt, reason, policy })
-            }
-            (Kind::Recall { recall_id, .. }, CallOutcome::Taken) => {
-                Some(SubmissionCommand::RecordRecallTaken { recall_id })
-            }
-            (Kind::Recall { recall_id, attempt }, CallOutcome::Refused { reason }) => {
-                Some(SubmissionCommand::RecordRecallRefused { recall_id, attempt, reason })
-            }
-            (kind, outcome) => {
-                tracing::warn!(stream = %due.stream, ?kind, ?outcome, "no answer, the call will time out");
-                None
-            }
+        };
+        let command = A::outcome(purpose, outcome, self.rail.policy);
+        if command.is_none() {
+            tracing::warn!(stream = %due.stream, ?purpose, "this says nothing of it, the call will time out");
         }
+        command
     }
-
-    fn answered(&self, kind: Kind, said: Said, message: Evidence) -> Option<SubmissionCommand> {
-        let policy = self.rail.policy;
-        match (kind, said) {
-            (Kind::Pay { .. }, Said::Status(answer)) => {
-                Some(SubmissionCommand::RecordAnswer { answer, message, policy })
-            }
-            (Kind::Enquire { attempt, enquiry }, Said::Status(answer)) => {
-                let answer = Some(answer);
-                Some(SubmissionCommand::RecordEnquiry { attempt, enquiry, answer, message, policy })
-            }
-            (Kind::Enquire { attempt, enquiry }, Said::NotFound) => {
-                Some(SubmissionCommand::RecordEnquiry { attempt, enquiry, answer: None, message, policy })
-            }
-            _ => None,
-        }
-    }
-}
-
-fn call_of(event: SubmissionEvent) -> Option<Call> {
-    let (kind, message) = match event {
-        SubmissionEvent::AttemptStarted(started) => (Kind::Pay { attempt: started.attempt }, started.message),
-        SubmissionEvent::EnquiryStarted(started) => {
-            (Kind::Enquire { attempt: started.attempt, enquiry: started.enquiry }, started.message)
-        }
-        SubmissionEvent::RecallStarted(started) => {
-            let kind = Kind::Recall { recall_id: started.recall_id, attempt: started.attempt };
-            (kind, Some(started.message))
-        }
-        _ => return None,
-    };
-    Some(Call { kind, message: message? })
 }
 
 fn context(due: &Due) -> Context {
@@ -157,10 +119,10 @@ fn context(due: &Due) -> Context {
     Context::because_of(cause, due.correlation_id, Actor::service(SERVICE, "courier"), Timestamp::now())
 }
 
-async fn record(store: &Store, due: &Due, command: SubmissionCommand) {
+async fn record<A: Aggregate>(store: &Store, due: &Due, command: A::Command) {
     let Some(id) = due.stream.uuid() else { return };
     for _ in 0..RECORD_TRIES_MAX {
-        match store.execute::<Submission>(id, command.clone(), context(due)).await {
+        match store.execute::<A>(id, command.clone(), context(due)).await {
             Ok(_) => return,
             Err(error) => tracing::warn!(stream = %due.stream, %error, "the answer is not recorded yet"),
         }

@@ -1,5 +1,6 @@
-//! Where the clearing house delivers what is no answer, or one whose connection had gone: `POST /iso20022`.
+//! Where the clearing house delivers payments, and what is no answer, or one whose connection had gone: `POST /iso20022`.
 
+use std::fmt::Display;
 use std::sync::Arc;
 
 use axum::Router;
@@ -13,9 +14,10 @@ use jiff::Timestamp;
 use metrics::counter;
 use uuid::Uuid;
 
+use crate::inbound::{inbound_id, status_of};
 use crate::rail::{Evidence, Heard, Rail, Said};
 use crate::unmatched::{KeepUnmatched, Unmatched};
-use crate::{RetryPolicy, SERVICE, Submission, SubmissionCommand};
+use crate::{Inbound, InboundCommand, RetryPolicy, SERVICE, Submission, SubmissionCommand};
 
 /// A submission has a few events an attempt and enquiry, and few of both.
 const EVENTS_MAX: u32 = 1_000;
@@ -58,20 +60,54 @@ impl Inbox {
     }
 
     async fn record(&self, heard: Heard, bytes: &[u8]) -> Result<(), event_store::Error> {
-        let Heard { payment_id, uetr, said } = heard;
-        let (submission, _) = self.store.load::<Submission>(payment_id).await?;
-        if submission.is_none_or(|submission| submission.payment.uetr != uetr) {
-            return self.keep("no such payment was submitted".to_owned(), bytes).await;
-        }
-        let Some(asked) = self.last_asked(payment_id, &said).await? else {
-            return self.keep("no such payment was sent".to_owned(), bytes).await;
-        };
         let message = Some(Personal(String::from_utf8_lossy(bytes).into_owned()));
-        let Some(command) = command(said, message, self.rail.policy) else {
-            return self.keep("nobody has asked".to_owned(), bytes).await;
-        };
-        let context = context(asked.id, asked.correlation_id, CausationKind::Event);
-        match self.store.execute::<Submission>(payment_id, command, context).await {
+        let (id, policy) = (inbound_id(heard.uetr), self.rail.policy);
+        if let Said::Offered(offer) = heard.said {
+            let decide_within = self.rail.decide_within;
+            let command = InboundCommand::Offer { offer, message, decide_within };
+            // The payment is the request that all of it follows from.
+            let context = context(id, id, CausationKind::Request);
+            return self.tell::<Inbound>(id, command, context, bytes).await;
+        }
+        if let Some(payment_id) = heard.payment_id()
+            && let (Some(submission), _) = self.store.load::<Submission>(payment_id).await?
+            && submission.payment.uetr == heard.uetr
+        {
+            let is_status = matches!(heard.said, Said::Status(_) | Said::NotFound);
+            let asks = |kind: &str| kind == "AttemptStarted" || kind == "RecallStarted" && !is_status;
+            let Some(asked) = self.last::<Submission>(payment_id, asks).await? else {
+                return self.keep("no such payment was sent".to_owned(), bytes).await;
+            };
+            let Some(command) = command(heard.said, message, policy) else {
+                return self.keep("nobody has asked".to_owned(), bytes).await;
+            };
+            return self.tell::<Submission>(payment_id, command, following(&asked), bytes).await;
+        }
+        if let (Some(inbound), _) = self.store.load::<Inbound>(id).await?
+            && inbound.payment.transaction_id == heard.transaction_id
+            && let Some(command) = status_of(heard, message, policy)
+        {
+            let asks = |kind: &str| matches!(kind, "PaymentOffered" | "MessageStarted");
+            let asked = self.last::<Inbound>(id, asks).await?;
+            let context =
+                asked.map_or_else(|| context(id, id, CausationKind::Request), |asked| following(&asked));
+            return self.tell::<Inbound>(id, command, context, bytes).await;
+        }
+        self.keep("no such payment was submitted, or offered".to_owned(), bytes).await
+    }
+
+    /// What the aggregate refuses is kept.
+    async fn tell<A: Aggregate>(
+        &self,
+        id: Uuid,
+        command: A::Command,
+        context: Context,
+        bytes: &[u8],
+    ) -> Result<(), event_store::Error>
+    where
+        A::Refusal: Display,
+    {
+        match self.store.execute::<A>(id, command, context).await {
             Ok(_) => Ok(()),
             Err(ExecuteError::Refused(refusal)) => self.keep(refusal.to_string(), bytes).await,
             Err(ExecuteError::Store(error)) => Err(error),
@@ -90,20 +126,14 @@ impl Inbox {
         }
     }
 
-    /// What made the house speak: the last attempt, or the recall that is answered.
-    async fn last_asked(
+    /// The last event that made the house speak.
+    async fn last<A: Aggregate>(
         &self,
-        payment_id: Uuid,
-        said: &Said,
+        id: Uuid,
+        asks: impl Fn(&str) -> bool,
     ) -> Result<Option<RecordedEvent>, event_store::Error> {
-        let stream = Submission::stream(payment_id);
-        let events = self.store.read(&stream, Seq::ZERO, EVENTS_MAX).await?;
-        let is_asking = |event: &RecordedEvent| match event.event_type.as_str() {
-            "AttemptStarted" => true,
-            "RecallStarted" => !matches!(said, Said::Status(_) | Said::NotFound),
-            _ => false,
-        };
-        Ok(events.into_iter().rev().find(is_asking))
+        let events = self.store.read(&A::stream(id), Seq::ZERO, EVENTS_MAX).await?;
+        Ok(events.into_iter().rev().find(|event| asks(&event.event_type)))
     }
 }
 
@@ -113,8 +143,12 @@ fn command(said: Said, message: Evidence, policy: RetryPolicy) -> Option<Submiss
         Said::Status(answer) => Some(SubmissionCommand::RecordAnswer { answer, message, policy }),
         Said::Returned(returned) => Some(SubmissionCommand::RecordReturn { returned, message }),
         Said::Recalled(answer) => Some(SubmissionCommand::RecordRecallAnswer { answer, message }),
-        Said::NotFound => None,
+        Said::NotFound | Said::Offered(_) => None,
     }
+}
+
+fn following(asked: &RecordedEvent) -> Context {
+    context(asked.id, asked.correlation_id, CausationKind::Event)
 }
 
 fn context(cause: Uuid, correlation_id: Uuid, kind: CausationKind) -> Context {

@@ -13,6 +13,14 @@
 //!                                   └─ no answer: EnquiryTimedOut, EnquiryScheduled … RetriesExhausted
 //!
 //!  afterwards: pacs.004 ─► ReturnReceived;  RecallRequested ══ camt.056 ══► RecallRejected (camt.029), or the return
+//!
+//!  clearing house ══ pacs.008 ══► inbound: PaymentOffered ─► IncomingStream ─► incoming.v1
+//!                                   │ acceptance.v1, or the deadline
+//!                                   ▼
+//!            PaymentAccepted | PaymentRefused ══ pacs.002 ══► clearing house
+//!                                   │ silence: pacs.028            │ pacs.002
+//!                                   └─► SettlementConfirmed | SettlementCancelled ─► incoming.v1
+//!  afterwards: ReturnRequested ══ pacs.004 ══► ReturnSettled | ReturnRejected
 //! ```
 //!
 //! A message stands in an event, as it will be sent, before it is; what comes back is kept beside what it led to, and what
@@ -32,8 +40,17 @@ pub use submission_event::{
     SubmissionEvent, SubmissionPending, SubmissionRejected, SubmissionRequested,
 };
 
+mod inbound_event;
+pub use inbound_event::{
+    DecisionOvertaken, DecisionTimedOut, Errand, InboundEvent, MessageNotSent, MessageScheduled,
+    MessageStarted, MessageTaken, MessageTimedOut, MessagesExhausted, OfferRepeated, PaymentAccepted,
+    PaymentOffered, PaymentRefused, ReturnRejected, ReturnRequested, ReturnSettled, ReturnUnknown,
+    SettlementCancelled, SettlementConfirmed, SettlementUnknown, StatusContradicted, StatusDuplicated,
+    StatusHeard,
+};
+
 mod rail;
-pub use rail::{Evidence, Heard, NotHeard, Rail, RecallAnswer, RecallOutcome, Returned, Said, Sent};
+pub use rail::{Evidence, Heard, NotHeard, Offer, Rail, RecallAnswer, RecallOutcome, Returned, Said, Sent};
 
 mod submission;
 pub use submission::{Answer, RetryPolicy, Submission, SubmissionCommand, SubmissionRefusal};
@@ -41,8 +58,16 @@ pub use submission::{Answer, RetryPolicy, Submission, SubmissionCommand, Submiss
 mod submissions;
 pub use submissions::{Submissions, submission_command_of};
 
+mod inbound;
+pub use inbound::{Inbound, InboundCommand, InboundRefusal, inbound_id};
+
+mod acceptances;
+pub use acceptances::{Acceptances, inbound_command_of};
+
 mod clearing_house;
 pub use clearing_house::{CallOutcome, ClearingHouse};
+
+mod correspondence;
 
 mod courier;
 pub use courier::Courier;
@@ -52,6 +77,9 @@ pub use unmatched::{KeepUnmatched, MessageUnmatched, Unmatched, UnmatchedEvent};
 
 mod inbox;
 pub use inbox::router;
+
+mod incoming_stream;
+pub use incoming_stream::{IncomingStream, incoming_of};
 
 mod clearing_stream;
 pub use clearing_stream::{ClearingStream, ClearingStreamV1, clearing_of};

@@ -1,13 +1,14 @@
 //! How this bank speaks on the rail: its messages, written and read, and its patience.
 
+use contract::incoming::{Holder, IncomingReceived};
 use contract::payment::{Party, PaymentSubmitted};
 use event::{Context, Personal};
 use iso20022::{
-    CancellationRequest, CancellationStatus, CreditTransfer, Document, Message, Original, Profile, Reason,
-    StatusReport, StatusRequest, TransactionStatus,
+    CancellationRequest, CancellationStatus, CreditTransfer, Document, Message, Original, OriginalKind,
+    PaymentReturn, Profile, Reason, StatusReport, StatusRequest, TransactionStatus,
 };
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 use money::Money;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -26,6 +27,8 @@ pub struct Rail {
     pub own_name: String,
     pub house_name: String,
     pub policy: RetryPolicy,
+    /// What the rail gives us to decide whether a payment to a customer of ours can be credited.
+    pub decide_within: SignedDuration,
 }
 
 /// A message as it was sent. It stands in the event before it leaves.
@@ -38,14 +41,23 @@ pub struct Sent {
 /// A message as it came, which proves what was said.
 pub type Evidence = Option<Personal<String>>;
 
-/// What a message of the clearing house says about a payment of ours.
+/// What a message of the clearing house says about a payment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Said {
+    /// Another bank wants to pay a customer of ours.
+    Offered(Box<Offer>),
     Status(Answer),
-    /// The house has never taken the payment.
+    /// The house has never had the payment.
     NotFound,
     Returned(Returned),
     Recalled(RecallAnswer),
+}
+
+/// A payment to a customer of ours, as it was offered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Offer {
+    pub message_id: String,
+    pub transfer: CreditTransfer,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,9 +86,19 @@ pub enum RecallOutcome {
 /// A message, and the payment that it is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Heard {
-    pub payment_id: Uuid,
     pub uetr: Uuid,
+    /// As the payer's bank has named it.
+    pub transaction_id: String,
+    /// It is about the payment's way back.
+    pub is_of_return: bool,
     pub said: Said,
+}
+
+impl Heard {
+    /// The payment of ours that it may be about.
+    pub(crate) fn payment_id(&self) -> Option<Uuid> {
+        self.transaction_id.parse().ok()
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -141,6 +163,32 @@ impl Rail {
         self.write(Document::CancellationRequest(request), context)
     }
 
+    /// Whether a payment to a customer of ours will be credited; a refusal has its reason.
+    pub(crate) fn decision(&self, original: Original, refusal: Option<&str>, context: &Context) -> Sent {
+        let status =
+            if refusal.is_some() { TransactionStatus::Rejected } else { TransactionStatus::Accepted };
+        let report = StatusReport { original, status, reason: refusal.map(Reason::code), settled_at: None };
+        self.write(Document::StatusReport(report), context)
+    }
+
+    pub(crate) fn payment_return(
+        &self,
+        payment: &IncomingReceived,
+        original: Original,
+        (return_id, amount, reason_code): (Uuid, Money, &str),
+        context: &Context,
+    ) -> Sent {
+        let returned = PaymentReturn {
+            return_id: return_id.simple().to_string(),
+            original,
+            original_amount: payment.amount,
+            amount,
+            settlement_date: context.now.to_zoned(TimeZone::UTC).date(),
+            reason: Reason::code(reason_code),
+        };
+        self.write(Document::PaymentReturn(returned), context)
+    }
+
     fn write(&self, document: Document, context: &Context) -> Sent {
         // ISO 20022 allows 35 characters: a UUID without its dashes.
         let id = context.new_id().simple().to_string();
@@ -158,7 +206,13 @@ impl Rail {
             return Err(NotHeard::OtherSender(message.from));
         }
         let created_at = message.created_at;
+        let message_id = message.id;
         let (original, said) = match message.document {
+            Document::CreditTransfer(transfer) => {
+                let (uetr, transaction_id) = (transfer.uetr, transfer.transaction_id.clone());
+                let said = Said::Offered(Box::new(Offer { message_id, transfer }));
+                return Ok(Heard { uetr, transaction_id, is_of_return: false, said });
+            }
             Document::StatusReport(report) => (report.original.clone(), status(report, created_at)),
             Document::PaymentReturn(returned) => {
                 let reason_code = returned.reason.as_str().to_owned();
@@ -176,12 +230,32 @@ impl Rail {
                 };
                 (resolution.original, Said::Recalled(RecallAnswer { recall_id, outcome }))
             }
-            Document::CreditTransfer(_) | Document::StatusRequest(_) | Document::CancellationRequest(_) => {
+            Document::StatusRequest(_) | Document::CancellationRequest(_) => {
                 return Err(NotHeard::NotAnAnswer);
             }
         };
-        let payment_id = original.transaction_id.parse().map_err(|_| NotHeard::OtherPayment)?;
-        Ok(Heard { payment_id, uetr: original.uetr, said })
+        let is_of_return = original.kind == OriginalKind::PaymentReturn;
+        Ok(Heard { uetr: original.uetr, transaction_id: original.transaction_id, is_of_return, said })
+    }
+}
+
+impl Offer {
+    /// What core has to decide about.
+    pub(crate) fn payment(self, payment_id: Uuid, answer_by: Timestamp) -> IncomingReceived {
+        let holder =
+            |party: iso20022::Party| Holder { account: party.account.into(), name: party.name.into() };
+        let transfer = self.transfer;
+        IncomingReceived {
+            payment_id,
+            uetr: transfer.uetr,
+            end_to_end_id: transfer.end_to_end_id,
+            transaction_id: transfer.transaction_id,
+            amount: transfer.amount,
+            debtor: holder(transfer.debtor),
+            creditor: holder(transfer.creditor),
+            remittance: transfer.remittance.map(Personal),
+            answer_by,
+        }
     }
 }
 
@@ -202,10 +276,10 @@ fn status(report: StatusReport, created_at: Timestamp) -> Said {
             Said::NotFound
         }
         (TransactionStatus::Rejected, reason) => Said::Status(Answer::Rejected { reason_code: code(reason) }),
-        (TransactionStatus::Settled, _) => {
+        (TransactionStatus::Settled | TransactionStatus::Accepted, _) => {
             Said::Status(Answer::Settled { settled_at: report.settled_at.unwrap_or(created_at) })
         }
-        (pending @ TransactionStatus::Pending(_), _) => {
+        (TransactionStatus::Pending(pending), _) => {
             Said::Status(Answer::Pending { status: pending.code().to_owned() })
         }
     }

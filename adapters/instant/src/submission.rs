@@ -2,7 +2,7 @@
 
 use contract::payment::PaymentSubmitted;
 use event::{Aggregate, Context, Deadline};
-use iso20022::Original;
+use iso20022::{Original, OriginalKind};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::rail::{Evidence, Rail, Returned, transaction_id};
@@ -14,6 +14,8 @@ use crate::submission_event::{
 
 mod command;
 pub use command::{Answer, RetryPolicy, SubmissionCommand, SubmissionRefusal};
+
+mod correspondence;
 
 mod recall;
 use recall::Recall;
@@ -204,6 +206,7 @@ impl Submission {
     fn original(&self) -> Original {
         let transaction_id = transaction_id(&self.payment);
         Original {
+            kind: OriginalKind::CreditTransfer,
             message_id: self.message_id.clone().unwrap_or_else(|| transaction_id.clone()),
             end_to_end_id: self.payment.end_to_end_id.clone(),
             transaction_id,

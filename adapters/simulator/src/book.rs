@@ -13,6 +13,7 @@ use uuid::Uuid;
 use crate::decision::{Decision, ReasonCode, Status};
 use crate::fault::{Effect, Faults, Occasion};
 use crate::line::Line;
+use crate::offers::Offers;
 use crate::payment::Payment;
 
 /// About 600 bytes each: a house that has decided this many has run for hours at full load, and must not
@@ -25,6 +26,8 @@ pub(crate) struct Book {
     entries: HashMap<Uuid, Record>,
     /// Settled payments in the order of their decisions.
     settled: Vec<Uuid>,
+    /// Payments to the bank that is tested.
+    pub(crate) offers: Offers,
     pub(crate) faults: Faults,
 }
 
@@ -255,6 +258,9 @@ impl Book {
                 let Entry::Vacant(entry) = self.entries.entry(line.uetr) else {
                     return Err("its UETR was decided before");
                 };
+                if let Some(url) = &payment.reply_to {
+                    self.offers.note_bank(&payment.sender, url);
+                }
                 let (payment, progress) = (Arc::new(payment), Progress::Decided(decision));
                 entry.insert(Record { payment, progress, returned: None, refused: Vec::new() });
                 self.settle(line.uetr, decision);
@@ -278,6 +284,7 @@ impl Book {
             Line::Moved(line) => {
                 self.has_moved(line.uetr, &line.reply_to);
             }
+            line @ (Line::Offer(_) | Line::Outcome(_) | Line::TakenBack(_)) => self.offers.restore(line)?,
         }
         Ok(())
     }

@@ -24,6 +24,11 @@ impl ReasonCode {
     pub(crate) const CUSTOMER_DECISION: Self = Self(*b"CUST");
     /// Of a recall: it has come back already.
     pub(crate) const ALREADY_RETURNED: Self = Self(*b"ARDT");
+    /// The creditor's bank has not answered in time.
+    pub(crate) const TIMEOUT: Self = Self(*b"AB05");
+    pub(crate) const WRONG_AMOUNT: Self = Self(*b"AM09");
+    /// For a reason that is none of the house's own.
+    pub(crate) const NARRATIVE: Self = Self(*b"NARR");
     /// Of a return: it follows a recall.
     pub(crate) const FOLLOWING_CANCELLATION: Self = Self(*b"FOCR");
 

@@ -11,6 +11,7 @@ use jiff::tz::TimeZone;
 use uuid::Uuid;
 
 use crate::book::{Notice, Refusal, Return};
+use crate::offer::Offer;
 use crate::payment::Payment;
 use crate::problem::Problem;
 
@@ -41,6 +42,13 @@ impl Desk {
             to,
             StatusReport { original, status: TransactionStatus::Rejected, reason, settled_at: None },
         )
+    }
+
+    pub(crate) fn offer(&self, offer: &Offer) -> String {
+        // The debtor's bank is no participant of its own: the house speaks for it.
+        let document = Document::CreditTransfer(offer.transfer(&offer.to, &self.name));
+        let (from, to, id) = (self.name.clone(), offer.to.clone(), offer.message_id.clone());
+        Message { from, to, id, created_at: offer.offered_at, document }.to_xml(&self.profile)
     }
 
     pub(crate) fn notice(&self, payment: &Payment, notice: &Notice) -> String {

@@ -31,6 +31,8 @@ pub(crate) enum Effect {
     Unknown,
     RejectRecall { reason_code: ReasonCode },
     IgnoreRecall,
+    SettleAnyway,
+    RejectReturn { reason_code: ReasonCode },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +61,12 @@ pub(crate) enum Occasion {
     },
     Enquiry,
     Recall,
+    /// A bank says whether its customer will be credited.
+    Acceptance {
+        is_repeated: bool,
+    },
+    /// A bank gives a payment back.
+    Return,
 }
 
 impl Effect {
@@ -69,6 +77,13 @@ impl Effect {
             Occasion::Recall => {
                 return matches!(self, Self::Down | Self::RejectRecall { .. } | Self::IgnoreRecall);
             }
+            Occasion::Return => {
+                let is_lost = matches!(self, Self::Down | Self::LoseRequest | Self::LoseAnswer);
+                return is_lost || matches!(self, Self::RejectReturn { .. });
+            }
+            // Every bank has an address by then.
+            Occasion::Acceptance { is_repeated } if self == Self::SettleAnyway => return !is_repeated,
+            Occasion::Acceptance { is_repeated } => (is_repeated, true),
         };
         match self {
             // A decision is final, so a repeat cannot be rejected.
@@ -78,7 +93,12 @@ impl Effect {
             Self::LoseRequest | Self::LoseAnswer | Self::AnswerLate { .. } | Self::Malformed | Self::Down => {
                 true
             }
-            Self::LoseEnquiry | Self::Unknown | Self::RejectRecall { .. } | Self::IgnoreRecall => false,
+            Self::LoseEnquiry
+            | Self::Unknown
+            | Self::RejectRecall { .. }
+            | Self::IgnoreRecall
+            | Self::SettleAnyway
+            | Self::RejectReturn { .. } => false,
         }
     }
 }
@@ -152,7 +172,7 @@ impl Faults {
     }
 }
 
-const KINDS: [&str; 12] = [
+const KINDS: [&str; 14] = [
     "reject",
     "lose_request",
     "lose_answer",
@@ -165,6 +185,8 @@ const KINDS: [&str; 12] = [
     "unknown",
     "reject_recall",
     "ignore_recall",
+    "settle_anyway",
+    "reject_return",
 ];
 
 fn read(input: &mut Input, now: Timestamp) -> Result<(Effect, Extent, u8), Problem> {
@@ -183,6 +205,10 @@ fn read(input: &mut Input, now: Timestamp) -> Result<(Effect, Extent, u8), Probl
             Effect::RejectRecall { reason_code: read_reason_code(input, ReasonCode::CUSTOMER_DECISION)? }
         }
         "ignore_recall" => Effect::IgnoreRecall,
+        "settle_anyway" => Effect::SettleAnyway,
+        "reject_return" => {
+            Effect::RejectReturn { reason_code: read_reason_code(input, ReasonCode::CLOSED_ACCOUNT)? }
+        }
         _ => return Err(input.invalid("kind", format!("is not one of {}", KINDS.join(", ")))),
     };
     let count = input.optional_number("count", 1..=COUNT_MAX)?;
@@ -236,6 +262,8 @@ impl Serialize for Fault {
             Effect::Unknown => ("unknown", None, None),
             Effect::RejectRecall { reason_code } => ("reject_recall", None, Some(reason_code)),
             Effect::IgnoreRecall => ("ignore_recall", None, None),
+            Effect::SettleAnyway => ("settle_anyway", None, None),
+            Effect::RejectReturn { reason_code } => ("reject_return", None, Some(reason_code)),
         };
         let (remaining, expires_at) = match self.extent {
             Extent::Count { remaining } => (Some(remaining), None),

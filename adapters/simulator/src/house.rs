@@ -35,11 +35,20 @@ pub(crate) struct House {
     pub(crate) journal: Journal,
     pub(crate) callbacks: Callbacks,
     pub(crate) tasks: Tasks,
-    pub(crate) answer_time: Duration,
+    pub(crate) times: Times,
     pub(crate) shutdown: CancellationToken,
     pub(crate) under_way: Semaphore,
     /// Recalls and returns are decided one after the other.
     pub(crate) after_settlement: tokio::sync::Mutex<()>,
+}
+
+/// How long things take.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Times {
+    /// The house, over each new payment before it decides.
+    pub(crate) decision: Duration,
+    /// At most: a creditor's bank, until it has said whether it will credit.
+    pub(crate) acceptance: Duration,
 }
 
 /// How a message is answered on its own connection.
@@ -62,12 +71,12 @@ impl House {
         journal: Journal,
         callbacks: Callbacks,
         tasks: Tasks,
-        answer_time: Duration,
+        times: Times,
         shutdown: CancellationToken,
     ) -> Self {
         let under_way = Semaphore::new(PAYMENTS_UNDER_WAY_MAX);
         let (book, after_settlement) = (Mutex::new(book), tokio::sync::Mutex::default());
-        Self { desk, book, journal, callbacks, tasks, answer_time, shutdown, under_way, after_settlement }
+        Self { desk, book, journal, callbacks, tasks, times, shutdown, under_way, after_settlement }
     }
 
     /// Runs in a task of its own, so that a sender who hangs up neither stops nor repeats a payment.
@@ -111,6 +120,9 @@ impl House {
 
     /// Waits for a decision under way: "unknown" about a payment that is decided a moment later would be a lie.
     pub(crate) async fn enquire(&self, from: &str, original: Original) -> Answered {
+        if let Some(answer) = self.enquire_offer(from, &original) {
+            return Ok(answer);
+        }
         let (fault, found) = {
             let mut book = self.book();
             let found = book.find(original.uetr);
@@ -203,7 +215,7 @@ impl House {
             )),
             Claim::Repeat { fault, progress } => Ok(Some((decided(progress).await?, fault))),
             Claim::New { fault, done } => {
-                self.wait(self.answer_time).await;
+                self.wait(self.times.decision).await;
                 let decision = decide(payment, &self.desk.profile, fault, Timestamp::now());
                 // On a failure `done` is dropped unsent and the house ends: repeats hear "unknown" too.
                 let appended = self.journal.append(Line::payment(payment, &decision)).await;
@@ -216,7 +228,7 @@ impl House {
     }
 
     /// Cut short at shutdown, so that what is decided still gets its answer.
-    async fn wait(&self, time: Duration) {
+    pub(crate) async fn wait(&self, time: Duration) {
         if time.is_zero() {
             return;
         }

@@ -10,6 +10,10 @@
 //!                     ├─► pacs.028 ─► what the book says
 //!                     └─► camt.056 ─► returns ─► journal ─► pacs.004 or camt.029 to the sender, until it is taken
 //!  POST /returns ───────────────────────┘         POST /faults ─► fault: one at most per message
+//!
+//!  POST /payments ─► offer ─► journal ─► pacs.008 to the creditor's bank, until it is taken
+//!  POST /iso20022 ─► pacs.002: its answer, or the clock ─► journal ─► pacs.002: settled or cancelled
+//!                └─► pacs.004: it goes back ─► journal ─► pacs.002
 //! ```
 
 mod server;
@@ -25,6 +29,9 @@ mod house;
 mod input;
 mod journal;
 mod line;
+mod offer;
+mod offering;
+mod offers;
 mod payment;
 mod problem;
 mod returns;

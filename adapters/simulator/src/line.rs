@@ -8,6 +8,8 @@ use uuid::Uuid;
 
 use crate::book::Return;
 use crate::decision::{Decision, ReasonCode, Status};
+use crate::offer::{Holder, Offer, Outcome};
+use crate::offers::TakenBack;
 use crate::payment::{ContentHash, Payment};
 
 /// One decision. The kinds differ in their members.
@@ -19,6 +21,9 @@ pub(crate) enum Line {
     Recall(RecallLine),
     Receipt(ReceiptLine),
     Moved(MovedLine),
+    Offer(OfferLine),
+    Outcome(OutcomeLine),
+    TakenBack(TakenBackLine),
 }
 
 /// A payment was settled or rejected. What has a default is missing in lines from before the house spoke ISO 20022.
@@ -95,6 +100,48 @@ pub(crate) struct MovedLine {
     pub(crate) decided_at: Timestamp,
 }
 
+/// Another bank's customer pays one of this bank's.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct OfferLine {
+    n: u64,
+    pub(crate) uetr: Uuid,
+    /// The creditor's bank.
+    offered_to: String,
+    message_id: String,
+    end_to_end_id: String,
+    transaction_id: String,
+    amount: String,
+    currency: Currency,
+    debtor: Holder,
+    creditor: Holder,
+    remittance: Option<String>,
+    decided_at: Timestamp,
+}
+
+/// What has become of an offer.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct OutcomeLine {
+    n: u64,
+    pub(crate) uetr: Uuid,
+    outcome: Status,
+    outcome_reason: Option<ReasonCode>,
+    decided_at: Timestamp,
+}
+
+/// The creditor's bank has given it back.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TakenBackLine {
+    n: u64,
+    pub(crate) uetr: Uuid,
+    taken_back: String,
+    amount: String,
+    currency: Currency,
+    decided_at: Timestamp,
+}
+
 /// The number is the writer's to give: its order is the file's order.
 const UNNUMBERED: u64 = 0;
 
@@ -149,6 +196,35 @@ impl Line {
         Self::Moved(MovedLine { n: UNNUMBERED, uetr, reply_to, decided_at })
     }
 
+    pub(crate) fn offer(offer: &Offer) -> Self {
+        Self::Offer(OfferLine {
+            n: UNNUMBERED,
+            uetr: offer.uetr,
+            offered_to: offer.to.clone(),
+            message_id: offer.message_id.clone(),
+            end_to_end_id: offer.end_to_end_id.clone(),
+            transaction_id: offer.transaction_id.clone(),
+            amount: offer.amount.minor().to_string(),
+            currency: offer.amount.currency(),
+            debtor: offer.debtor.clone(),
+            creditor: offer.creditor.clone(),
+            remittance: offer.remittance.clone(),
+            decided_at: offer.offered_at,
+        })
+    }
+
+    pub(crate) fn outcome(uetr: Uuid, outcome: Outcome) -> Self {
+        let status = if outcome.reason_code.is_some() { Status::Rejected } else { Status::Settled };
+        let (outcome_reason, decided_at) = (outcome.reason_code, outcome.decided_at);
+        Self::Outcome(OutcomeLine { n: UNNUMBERED, uetr, outcome: status, outcome_reason, decided_at })
+    }
+
+    pub(crate) fn taken_back(uetr: Uuid, back: &TakenBack, decided_at: Timestamp) -> Self {
+        let (taken_back, currency) = (back.return_id.clone(), back.amount.currency());
+        let amount = back.amount.minor().to_string();
+        Self::TakenBack(TakenBackLine { n: UNNUMBERED, uetr, taken_back, amount, currency, decided_at })
+    }
+
     pub(crate) fn number(&self) -> u64 {
         match self {
             Self::Payment(line) => line.n,
@@ -156,6 +232,9 @@ impl Line {
             Self::Recall(line) => line.n,
             Self::Receipt(line) => line.n,
             Self::Moved(line) => line.n,
+            Self::Offer(line) => line.n,
+            Self::Outcome(line) => line.n,
+            Self::TakenBack(line) => line.n,
         }
     }
 
@@ -166,6 +245,9 @@ impl Line {
             Self::Recall(line) => line.n = n,
             Self::Receipt(line) => line.n = n,
             Self::Moved(line) => line.n = n,
+            Self::Offer(line) => line.n = n,
+            Self::Outcome(line) => line.n = n,
+            Self::TakenBack(line) => line.n = n,
         }
     }
 }
@@ -189,6 +271,35 @@ impl PaymentLine {
         let (reason_code, decided_at) = (self.reason_code, self.decided_at);
         let told_at = self.told_at.unwrap_or(decided_at);
         Ok((payment, Decision { reason_code, decided_at, told_at }))
+    }
+}
+
+impl OfferLine {
+    pub(crate) fn restored(&self) -> Result<Offer, &'static str> {
+        Ok(Offer {
+            uetr: self.uetr,
+            message_id: self.message_id.clone(),
+            end_to_end_id: self.end_to_end_id.clone(),
+            transaction_id: self.transaction_id.clone(),
+            to: self.offered_to.clone(),
+            amount: money(&self.amount, self.currency)?,
+            debtor: self.debtor.clone(),
+            creditor: self.creditor.clone(),
+            remittance: self.remittance.clone(),
+            offered_at: self.decided_at,
+        })
+    }
+}
+
+impl OutcomeLine {
+    pub(crate) fn outcome(&self) -> Outcome {
+        Outcome { reason_code: self.outcome_reason, decided_at: self.decided_at }
+    }
+}
+
+impl TakenBackLine {
+    pub(crate) fn restored(&self) -> Result<TakenBack, &'static str> {
+        Ok(TakenBack { return_id: self.taken_back.clone(), amount: money(&self.amount, self.currency)? })
     }
 }
 

@@ -1,6 +1,6 @@
 //! A payment as a bank instructs it: what of it the house keeps.
 
-use iso20022::{CreditTransfer, Message, Original};
+use iso20022::{CreditTransfer, Message, Original, OriginalKind};
 use money::Money;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -44,6 +44,7 @@ impl Payment {
     /// How later messages refer to it.
     pub(crate) fn original(&self) -> Original {
         Original {
+            kind: OriginalKind::CreditTransfer,
             message_id: self.message_id.clone(),
             end_to_end_id: self.end_to_end_id.clone(),
             transaction_id: self.transaction_id.clone(),

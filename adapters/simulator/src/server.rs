@@ -8,6 +8,9 @@
 //! | `POST /iso20022` pacs.008 | 200 pacs.002: `ACSC`, `RJCT`, or `ACSP` with the decision to come |
 //! | `POST /iso20022` pacs.028 | 200 pacs.002; waits for a decision that is under way. Never taken: `RJCT`, proprietary reason `NOT_FOUND` |
 //! | `POST /iso20022` camt.056 | 202; a pacs.004 (`FOCR`) or a camt.029 (`RJCR`) follows |
+//! | `POST /iso20022` pacs.002, about a payment offered | 200 pacs.002: `ACSC`, `RJCT`, or `ACSP` with the outcome to come; 202 when all of it is to come |
+//! | `POST /iso20022` pacs.004, of a payment offered | 200 pacs.002 about the return: `ACSC` or `RJCT` |
+//! | `POST /payments` *payment order* | 201 `{"payments":[{"uetr","end_to_end_id","transaction_id"}]}`; each is offered to the creditor's bank by a pacs.008 |
 //! | `POST /returns` *return order* | 201 `{"returned":[{"uetr","return_id","amount","reason_code"}]}`; a pacs.004 follows for each |
 //! | `GET /journal?after=N` | 200 `{"lines":[…]}`, at most 1,000 with numbers above N; go on after the last |
 //! | `POST /faults` *fault order* | 201 *fault* |
@@ -21,6 +24,8 @@
 //! also after a restart.
 //!
 //! ```json
+//! payment order {"amount":"1250", "currency":"DKK", "creditor_iban":"…", "creditor_name":"…", "debtor_iban":"…", "debtor_name":"…",
+//!                "remittance":"…", "to":"LUNADK22XXX", "deliver_to":"http://…", "count":1}   creditor_iban and the amount are needed
 //! return order  {"uetr":"…", "amount":"1250", "currency":"DKK", "reason_code":"AC04"}   the amount is optional: a part of it
 //!               {"count":100, "reason_code":"AC04"}                                     the latest, at most 10,000
 //! fault order   {"kind":"…", "count":N | "for_ms":N, "percent":100, "delay_ms":N, "reason_code":"AC06", "creditor_iban":"…"}
@@ -33,12 +38,20 @@
 //!               {"n":3, "uetr":"…", "case_id":"…", "recall_refused":"CUST", "decided_at":"…"}
 //!               {"n":4, "uetr":"…", "taken":"return_id or case_id", "decided_at":"…"}
 //!               {"n":5, "uetr":"…", "reply_to":"…", "decided_at":"…"}
+//!               {"n":6, "uetr":"…", "offered_to":"…", "message_id":"…", "end_to_end_id":"…", "transaction_id":"…", "amount":"1250", "currency":"DKK",
+//!                "debtor":{"account","name"}, "creditor":{"account","name"}, "remittance":…, "decided_at":"…"}
+//!               {"n":7, "uetr":"…", "outcome":"ACSC"|"RJCT", "outcome_reason":…, "decided_at":"…"}
+//!               {"n":8, "uetr":"…", "taken_back":"return id", "amount":"1250", "currency":"DKK", "decided_at":"…"}
 //! ```
 //!
 //! **Once per UETR.** The first payment with a UETR is decided; the same payment again gets the same decision,
 //! also after a restart and also while the first is under way. "The same" is all but the message's own id and time; another
 //! payment under a known UETR is 409 `uetr-reused`. A creditor account that ends in `0000` is always rejected with AC04. An IBAN's
 //! check digits are not verified. A payment comes back once; a recall that is repeated gets the same answer.
+//!
+//! **Payments to a bank.** The house speaks for the debtor's bank. `to` may be left out where one bank alone has ever sent something,
+//! `deliver_to` where this one has (`Reply-To`). The pacs.008 is repeated until it is taken. Whatever the bank's pacs.002 says but `RJCT` accepts;
+//! the first answer decides, and silence beyond the house's limit (ten seconds) cancels it (`AB05`). A return is known by its id: the same one again is answered alike.
 //!
 //! **Faults.** One at most strikes a message: the oldest whose kind fits, whose `creditor_iban` is the payment's if it has one, and
 //! whose `percent` is rolled. `count` (to 1,000,000) counts strikes; `for_ms` (to an hour) ends by itself. A repeat is answered
@@ -54,6 +67,9 @@
 //! - `down`: 503, nothing is decided.
 //! - `lose_enquiry`: closes the connection of a pacs.028 without a byte of an answer.
 //! - `unknown`: answers a pacs.028 as if the payment had never been taken.
+//! - Of these `reject` (`AC06`, although the bank has accepted), `lose_request`, `lose_answer`, `answer_late`, `duplicate`, `malformed`, `pending` and
+//!   `down` strike a bank's answer to an offer too; `lose_request`, `lose_answer` and `down` a return.
+//! - `settle_anyway`: settles what the bank has refused. `reject_return`: does not take a return, with `reason_code` (`AC04`).
 //! - `reject_recall`: refuses a recall with `reason_code` (`CUST`). `ignore_recall`: takes it and never answers.
 //!
 //! **Errors** are `application/problem+json` with a stable `code`, and `field` where one is at fault.
@@ -63,7 +79,7 @@
 //! | 400 | `malformed-json`, `unreadable-body`, `invalid-query` | no |
 //! | 404, 405 | `not-found`, `method-not-allowed` | no |
 //! | 408, 413 | `body-too-slow`, `body-too-large` (above 64 KiB) | no |
-//! | 409 | `uetr-reused`; `not-settled`, `already-returned`, `no-address`; `too-many-faults` (above 64) | no |
+//! | 409 | `uetr-reused`; `not-settled`, `already-returned`, `no-address` (also of a bank); `too-many-faults` (above 64) | no |
 //! | 422 | `invalid-message`, `invalid-field` | no |
 //! | 503 with `Retry-After` | `down`, `busy`, `full` | no: send again |
 //! | 500 | `outcome-unknown`, `journal-unreadable` | unknown: enquire, or send the same again |
@@ -94,9 +110,11 @@ use crate::connection::{self, Connection};
 use crate::desk::Desk;
 use crate::error::Error;
 use crate::fault::Fault;
-use crate::house::{Answer, House};
+use crate::house::{Answer, House, Times};
 use crate::input::{Input, read_body};
 use crate::journal::{self, Journal, Writer};
+use crate::offer::OfferOrder;
+use crate::offering::Offered;
 use crate::payment::Payment;
 use crate::problem::Problem;
 use crate::returns::{ReturnOrder, Returned};
@@ -114,6 +132,8 @@ pub struct Config {
     pub journal: PathBuf,
     /// How long the house takes over each new payment before it decides.
     pub answer_time: Duration,
+    /// How long a creditor's bank has to say whether it will credit; then the payment is cancelled.
+    pub acceptance_limit: Duration,
     /// The rail, and the house's own name in it.
     pub profile: Profile,
     pub name: String,
@@ -130,9 +150,10 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Erro
     let callbacks = Callbacks::new(stop.clone())?;
     let tasks = Tasks::default();
     let desk = Desk { profile: config.profile, name: config.name };
-    let house =
-        Arc::new(House::new(desk, book, journal, callbacks, tasks.clone(), config.answer_time, stop.clone()));
+    let times = Times { decision: config.answer_time, acceptance: config.acceptance_limit };
+    let house = Arc::new(House::new(desk, book, journal, callbacks, tasks.clone(), times, stop.clone()));
     house.resume();
+    house.resume_offers();
     let router = router(house);
     if let Ok(address) = config.listener.local_addr() {
         tracing::info!(%address, "clearing house open");
@@ -167,6 +188,7 @@ fn router(house: Arc<House>) -> Router {
     Router::new()
         .route("/iso20022", post(receive))
         .route("/returns", post(give_back))
+        .route("/payments", post(offer))
         .route("/journal", get(read_journal))
         .route("/faults", post(order_fault).get(list_faults).delete(heal_all))
         .route("/faults/{id}", delete(heal))
@@ -205,6 +227,7 @@ async fn receive(
     let reply_to = reply_to(&headers)?;
     let message = house.desk.read(&bytes)?;
     let (from, own) = (message.from.clone(), Arc::clone(&house));
+    house.note_bank(&from, reply_to.as_ref());
     let answer = match message.document.clone() {
         Document::CreditTransfer(transfer) => {
             house.note_address(transfer.uetr, reply_to.as_ref()).await?;
@@ -218,8 +241,12 @@ async fn receive(
             house.note_address(request.original.uetr, reply_to.as_ref()).await?;
             house.detached(async move { own.recall(request).await }).await?
         }
-        Document::StatusReport(_) | Document::PaymentReturn(_) | Document::CancellationResolution(_) => {
-            let detail = "this house takes pacs.008, pacs.028 and camt.056";
+        Document::StatusReport(report) => house.detached(async move { own.answered(report).await }).await?,
+        Document::PaymentReturn(returned) => {
+            house.detached(async move { own.take_back(message, returned).await }).await?
+        }
+        Document::CancellationResolution(_) => {
+            let detail = "this house takes pacs.008, pacs.002, pacs.028, pacs.004 and camt.056";
             return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-message", detail));
         }
     };
@@ -259,6 +286,20 @@ async fn give_back(
     let (order, own) = (ReturnOrder::from_input(input)?, Arc::clone(&house));
     let returned = house.detached(async move { own.give_back(order).await }).await?;
     Ok((StatusCode::CREATED, Json(ReturnList { returned })))
+}
+
+#[derive(Serialize)]
+struct OfferList {
+    payments: Vec<Offered>,
+}
+
+async fn offer(
+    State(house): State<Arc<House>>,
+    input: Input,
+) -> Result<(StatusCode, Json<OfferList>), Problem> {
+    let (order, own) = (OfferOrder::from_input(input)?, Arc::clone(&house));
+    let payments = house.detached(async move { own.offer(order).await }).await?;
+    Ok((StatusCode::CREATED, Json(OfferList { payments })))
 }
 
 async fn read_journal(

@@ -4,6 +4,7 @@
 
 mod faults;
 mod house;
+mod offers;
 mod payments;
 mod restarts;
 mod returns;

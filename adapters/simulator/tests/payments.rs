@@ -130,7 +130,7 @@ async fn bad_requests_are_problems_with_a_code_and_a_field() {
         house.client.post(format!("{}/iso20022", house.base)).body(good).header("reply-to", "file:///etc");
     assert_eq!(read(wrong.send().await.unwrap()).await.1["field"], "Reply-To");
     let answer = Document::StatusReport(house.enquire(&payment()).await);
-    assert_eq!(read(house.request(answer).send().await.unwrap()).await.1["code"], "invalid-message");
+    assert_eq!(read(house.request(answer).send().await.unwrap()).await.1["code"], "not-found");
     for (path, status, code) in [
         ("/iso20022", 405, "method-not-allowed"),
         ("/journal?after=-1", 400, "invalid-query"),

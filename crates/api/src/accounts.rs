@@ -149,6 +149,8 @@ pub(crate) fn refused(refusal: &AccountRefusal) -> Problem {
         AccountRefusal::AlreadyOpen
         | AccountRefusal::NoSuchReservation
         | AccountRefusal::ReservationIdReused
+        | AccountRefusal::NotExpected
+        | AccountRefusal::PaymentIdReused
         | AccountRefusal::StillReserved => Code::Internal,
     };
     Problem::new(code, refusal.to_string()).at("/amount")

@@ -4,6 +4,7 @@
 //! POST /v1/accounts                       GET /v1/accounts/{id}
 //! POST /v1/accounts/{id}/deposits
 //! POST /v1/transfers                      GET /v1/transfers   /v1/transfers/{id}   /v1/transfers/{id}/events
+//! GET  /v1/incoming-payments   /v1/incoming-payments/{id}   …/{id}/events
 //! GET  /v1/external/{contract}/{version}/streams               …/streams/{id}/events
 //! GET  /livez   /readyz
 //! ```
@@ -16,8 +17,11 @@ pub use problem::{Code, Problem};
 
 mod body;
 mod idempotency;
+mod page;
+mod story;
 
 mod accounts;
+mod incoming_payments;
 mod transfers;
 
 mod external;

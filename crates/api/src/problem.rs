@@ -19,6 +19,7 @@ pub enum Code {
     InsufficientFunds,
     AccountUnknown,
     TransferUnknown,
+    IncomingPaymentUnknown,
     StreamUnknown,
     TooLateToCancel,
     NoApprovalAwaited,
@@ -62,6 +63,9 @@ impl Code {
             Self::InsufficientFunds => ("insufficient-funds", 422, "The account has not enough money", false),
             Self::AccountUnknown => ("account-unknown", 404, "There is no such account", false),
             Self::TransferUnknown => ("transfer-unknown", 404, "There is no such transfer", false),
+            Self::IncomingPaymentUnknown => {
+                ("incoming-payment-unknown", 404, "There is no such incoming payment", false)
+            }
             Self::StreamUnknown => ("stream-unknown", 404, "There is no such external stream", false),
             Self::TooLateToCancel => {
                 ("too-late-to-cancel", 409, "The transfer can no longer be cancelled", false)

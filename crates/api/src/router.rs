@@ -7,7 +7,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use tower_http::timeout::TimeoutLayer;
 
-use crate::{Code, Problem, Readiness, Service, accounts, external, health, transfers};
+use crate::{Code, Problem, Readiness, Service, accounts, external, health, incoming_payments, transfers};
 
 const BODY_BYTES_MAX: usize = 64 * 1024;
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -18,6 +18,7 @@ pub fn router(service: Service, readiness: Readiness) -> Router {
     Router::new()
         .merge(accounts::router())
         .merge(transfers::router())
+        .merge(incoming_payments::router())
         .with_state(service)
         .merge(external::router(store.clone()))
         .merge(health::router(Some(store), readiness))

@@ -7,7 +7,7 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use contract::Iban;
-use event::{Aggregate, Personal, RecordedEvent, Seq};
+use event::{Aggregate, Personal};
 use event_store::UnitOfWork;
 use jiff::Timestamp;
 use ledger::Account;
@@ -23,14 +23,13 @@ use uuid::Uuid;
 use crate::accounts::refused;
 use crate::body::{Body, NAME_RULE, is_name};
 use crate::idempotency::{Answer, IdempotencyKey, Operation, Undecided, once};
+use crate::page::{Page, check_status, invalid};
 use crate::service::{Id, Service};
+use crate::story::{Story, story};
 use crate::{Code, Problem};
 
 /// ISO 20022: unstructured remittance information.
 const REMITTANCE_CHARS_MAX: usize = 140;
-const LIMIT_DEFAULT: u32 = 50;
-const LIMIT_MAX: u32 = 500;
-const EVENTS_MAX: u32 = 1_000;
 const REASON_CHARS_MAX: usize = 500;
 const STATUSES: [&str; 9] = [
     "pending",
@@ -313,21 +312,12 @@ async fn read(
     Ok(Json(document(transfer.ok_or_else(unknown)?)))
 }
 
-#[derive(Serialize)]
-struct Events {
-    events: Vec<RecordedEvent>,
-}
-
 async fn events(
     State(service): State<Service>,
     id: Result<Id, PathRejection>,
-) -> Result<Json<Events>, Problem> {
+) -> Result<Json<Story>, Problem> {
     let Id(id) = id.map_err(|_| unknown())?;
-    let events = service.store.read(&Transfer::stream(id), Seq::ZERO, EVENTS_MAX).await?;
-    if events.is_empty() {
-        return Err(unknown());
-    }
-    Ok(Json(Events { events }))
+    story::<Transfer>(&service.store, id, unknown).await
 }
 
 #[derive(Deserialize)]
@@ -340,7 +330,7 @@ struct ListQuery {
 }
 
 #[derive(Serialize)]
-struct Page {
+struct List {
     transfers: Vec<ListedTransfer>,
     /// Pass it as `cursor` to get the next page; absent on the last.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -361,26 +351,18 @@ struct ListedTransfer {
 async fn list(
     State(service): State<Service>,
     query: Result<Query<ListQuery>, QueryRejection>,
-) -> Result<Json<Page>, Problem> {
-    let invalid = |detail: String| Problem::new(Code::InvalidQuery, detail);
+) -> Result<Json<List>, Problem> {
     let Query(query) = query.map_err(|error| invalid(error.body_text()))?;
-    if query.status.as_deref().is_some_and(|status| !STATUSES.contains(&status)) {
-        return Err(invalid(format!("status is one of {}", STATUSES.join(", "))));
-    }
-    let limit = query.limit.unwrap_or(LIMIT_DEFAULT);
-    if !(1..=LIMIT_MAX).contains(&limit) {
-        return Err(invalid(format!("limit is 1 to {LIMIT_MAX}")));
-    }
-    let after = match query.cursor.as_deref().map(parse_cursor) {
-        Some(None) => return Err(invalid("cursor is the next_cursor of an earlier page".to_owned())),
-        Some(after) => after,
-        None => None,
+    check_status(query.status.as_deref(), &STATUSES)?;
+    let page = Page::asked(query.limit, query.cursor.as_deref())?;
+    let filter = ListFilter {
+        status: query.status,
+        from_account: query.account,
+        after: page.after,
+        limit: page.limit,
     };
-    let filter = ListFilter { status: query.status, from_account: query.account, after, limit };
     let rows = transfer::list(&service.store, &filter).await?;
-    let full = rows.len() >= usize::try_from(limit).unwrap_or(usize::MAX);
-    let next_cursor =
-        rows.last().filter(|_| full).map(|row| format!("{}_{}", row.requested_at.as_microsecond(), row.id));
+    let next_cursor = page.next(rows.len(), rows.last().map(|row| (row.requested_at, row.id)));
     let listed = |row: transfer::TransferRow| -> Result<ListedTransfer, Problem> {
         let currency: Currency = row
             .currency
@@ -396,12 +378,7 @@ async fn list(
             changed_at: row.changed_at,
         })
     };
-    Ok(Json(Page { transfers: rows.into_iter().map(listed).collect::<Result<_, _>>()?, next_cursor }))
-}
-
-fn parse_cursor(cursor: &str) -> Option<(Timestamp, Uuid)> {
-    let (micros, id) = cursor.split_once('_')?;
-    Some((Timestamp::from_microsecond(micros.parse().ok()?).ok()?, id.parse().ok()?))
+    Ok(Json(List { transfers: rows.into_iter().map(listed).collect::<Result<_, _>>()?, next_cursor }))
 }
 
 fn document(transfer: Transfer) -> TransferDocument {

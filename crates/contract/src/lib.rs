@@ -3,6 +3,8 @@
 //! ```text
 //! payment.v2-{payment}    core → the rail's adapter    pay this, call it back
 //! clearing.v2-{payment}   the adapter → core           what became of it
+//! incoming.v1-{payment}   the adapter → core           another bank pays, and what becomes of that
+//! acceptance.v1-{payment} core → the rail's adapter    it will be credited, it cannot be, it goes back
 //! account.v1-{account}    core → whoever listens       a balance changed
 //! ```
 //!
@@ -28,6 +30,8 @@ pub use relied_on::check_relied_on;
 mod compatibility;
 pub use compatibility::{breaks, unmet};
 
+pub mod acceptance;
 pub mod account;
 pub mod clearing;
+pub mod incoming;
 pub mod payment;

@@ -6,12 +6,17 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
+use crate::acceptance::{self, AcceptanceEvent, IncomingAccepted, IncomingRefused, ReturnRequested};
 use crate::account::{self, AccountEvent, BalanceChanged};
 use crate::clearing::{
     self, ClearingEvent, PaymentContradicted, PaymentOutcomeUnknown, PaymentPending, PaymentRejected,
     PaymentReturned, PaymentSettled, RecallRejected, RecallUndelivered,
 };
 use crate::deprecation::{Deprecation, deprecation_of};
+use crate::incoming::{
+    self, IncomingCancelled, IncomingContradicted, IncomingEvent, IncomingOutcomeUnknown, IncomingReceived,
+    IncomingSettled, ReturnOutcomeUnknown, ReturnRejected, ReturnSettled,
+};
 use crate::payment::{self, PaymentEvent, PaymentSubmitted, RecallRequested};
 
 /// One version of one contract.
@@ -122,6 +127,33 @@ fn contracts(generator: &mut SchemaGenerator) -> Vec<Contract> {
                 schema::<PaymentRejected>(generator),
                 schema::<PaymentOutcomeUnknown>(generator),
                 schema::<PaymentContradicted>(generator),
+            ],
+        },
+        Contract {
+            category: incoming::CATEGORY,
+            publisher: "adapter-instant",
+            about: "What a rail's adapter knows of a payment from another bank. One stream for each payment.",
+            types: IncomingEvent::TYPES,
+            schemas: vec![
+                schema::<IncomingReceived>(generator),
+                schema::<IncomingSettled>(generator),
+                schema::<IncomingCancelled>(generator),
+                schema::<IncomingOutcomeUnknown>(generator),
+                schema::<IncomingContradicted>(generator),
+                schema::<ReturnSettled>(generator),
+                schema::<ReturnRejected>(generator),
+                schema::<ReturnOutcomeUnknown>(generator),
+            ],
+        },
+        Contract {
+            category: acceptance::CATEGORY,
+            publisher: "core",
+            about: "What core decides about a payment from another bank. One stream for each payment.",
+            types: AcceptanceEvent::TYPES,
+            schemas: vec![
+                schema::<IncomingAccepted>(generator),
+                schema::<IncomingRefused>(generator),
+                schema::<ReturnRequested>(generator),
             ],
         },
         Contract {

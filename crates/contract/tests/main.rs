@@ -4,10 +4,15 @@
 use std::fs;
 use std::path::Path;
 
+use contract::acceptance::{AcceptanceEvent, IncomingAccepted, IncomingRefused, ReturnRequested};
 use contract::account::{AccountEvent, BalanceChanged};
 use contract::clearing::{
     self, ClearingEvent, PaymentContradicted, PaymentOutcomeUnknown, PaymentPending, PaymentRejected,
     PaymentReturned, PaymentSettled, RecallRejected, RecallUndelivered,
+};
+use contract::incoming::{
+    Holder, IncomingCancelled, IncomingContradicted, IncomingEvent, IncomingOutcomeUnknown, IncomingReceived,
+    IncomingSettled, ReturnOutcomeUnknown, ReturnRejected, ReturnSettled,
 };
 use contract::payment::{self, Party, PaymentEvent, PaymentSubmitted, RecallRequested};
 use jiff::Timestamp;
@@ -91,6 +96,50 @@ fn clearing_keeps_its_shape() {
     let examples: [clearing::v1::ClearingEvent; 4] =
         [settled.into(), rejected.into(), unknown.into(), contradicted.into()];
     event::samples::check("samples/clearing.v1", &examples);
+}
+
+#[test]
+fn incoming_keeps_its_shape() {
+    let holder = |account: &str, name: &str| Holder {
+        account: account.to_owned().into(),
+        name: name.to_owned().into(),
+    };
+    let received = IncomingReceived {
+        payment_id: ID,
+        uetr: UETR,
+        end_to_end_id: "invoice-7".to_owned(),
+        transaction_id: "T1".to_owned(),
+        amount: Money::new(12_500, Currency::DKK),
+        debtor: holder("DE89370400440532013000", "Muster GmbH"),
+        creditor: holder("DK5000400440116243", "Ada Lund"),
+        remittance: Some("invoice 7".to_owned().into()),
+        answer_by: Timestamp::UNIX_EPOCH,
+    };
+    let (payment_id, uetr, return_id) = (ID, UETR, ID);
+    let reason_code = || "AB05".to_owned();
+    let examples: [IncomingEvent; 8] = [
+        received.into(),
+        IncomingSettled { payment_id, uetr, settled_at: Timestamp::UNIX_EPOCH }.into(),
+        IncomingCancelled { payment_id, uetr, reason_code: reason_code() }.into(),
+        IncomingOutcomeUnknown { payment_id, uetr }.into(),
+        IncomingContradicted { payment_id, uetr, status: "RJCT".to_owned() }.into(),
+        ReturnSettled { payment_id, uetr, return_id }.into(),
+        ReturnRejected { payment_id, uetr, return_id, reason_code: reason_code() }.into(),
+        ReturnOutcomeUnknown { payment_id, uetr, return_id }.into(),
+    ];
+    event::samples::check("samples/incoming.v1", &examples);
+}
+
+#[test]
+fn acceptance_keeps_its_shape() {
+    let (payment_id, uetr) = (ID, UETR);
+    let (amount, reason_code) = (Money::new(12_500, Currency::DKK), "AC01".to_owned());
+    let examples: [AcceptanceEvent; 3] = [
+        IncomingAccepted { payment_id, uetr }.into(),
+        IncomingRefused { payment_id, uetr, reason_code: reason_code.clone() }.into(),
+        ReturnRequested { payment_id, uetr, return_id: ID, amount, reason_code }.into(),
+    ];
+    event::samples::check("samples/acceptance.v1", &examples);
 }
 
 #[test]

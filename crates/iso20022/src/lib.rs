@@ -28,13 +28,13 @@ pub use message::{Document, Message};
 mod agent;
 
 mod original;
-pub use original::{Original, Reason};
+pub use original::{Original, OriginalKind, Reason};
 
 mod credit_transfer;
 pub use credit_transfer::{CreditTransfer, Party};
 
 mod status;
-pub use status::{StatusReport, StatusRequest, TransactionStatus};
+pub use status::{PendingStatus, StatusReport, StatusRequest, TransactionStatus};
 
 mod payment_return;
 pub use payment_return::PaymentReturn;

@@ -4,22 +4,33 @@ use uuid::Uuid;
 
 use crate::{Element, Error, Profile};
 
-/// The credit transfer that a later message is about.
+/// What a later message is about: a payment, by the message that has carried it, there or back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Original {
+    pub kind: OriginalKind,
     pub message_id: String,
     pub end_to_end_id: String,
     pub transaction_id: String,
     pub uetr: Uuid,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OriginalKind {
+    CreditTransfer,
+    PaymentReturn,
+}
+
 impl Original {
     /// In the order of pacs.002, pacs.004, pacs.028 and camt.056.
     pub(crate) fn write(&self, profile: &Profile) -> [Element; 4] {
+        let definition = match self.kind {
+            OriginalKind::CreditTransfer => &profile.definitions.credit_transfer,
+            OriginalKind::PaymentReturn => &profile.definitions.payment_return,
+        };
         [
             Element::new("OrgnlGrpInf")
                 .with("OrgnlMsgId", &*self.message_id)
-                .with("OrgnlMsgNmId", &*profile.definitions.credit_transfer),
+                .with("OrgnlMsgNmId", &**definition),
             Element::leaf("OrgnlEndToEndId", &*self.end_to_end_id),
             Element::leaf("OrgnlTxId", &*self.transaction_id),
             Element::leaf("OrgnlUETR", self.uetr.to_string()),
@@ -27,7 +38,10 @@ impl Original {
     }
 
     pub(crate) fn read(transaction: &Element) -> Result<Self, Error> {
+        let definition = transaction.read_optional("OrgnlGrpInf/OrgnlMsgNmId", 35)?;
+        let is_return = definition.is_some_and(|definition| definition.starts_with("pacs.004"));
         Ok(Self {
+            kind: if is_return { OriginalKind::PaymentReturn } else { OriginalKind::CreditTransfer },
             message_id: transaction.read("OrgnlGrpInf/OrgnlMsgId", 35)?,
             end_to_end_id: transaction.read("OrgnlEndToEndId", 35)?,
             transaction_id: transaction.read("OrgnlTxId", 35)?,

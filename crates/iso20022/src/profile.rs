@@ -25,6 +25,8 @@ pub struct Profile {
     pub(crate) service_level: Option<String>,
     pub(crate) local_instrument: LocalInstrument,
     pub(crate) charge_bearer: String,
+    /// `ExternalPaymentTransactionStatus1Code`: the creditor's bank will credit.
+    pub(crate) acceptance: String,
     pub(crate) definitions: Definitions,
 }
 

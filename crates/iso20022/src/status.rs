@@ -20,6 +20,9 @@ pub enum TransactionStatus {
     Settled,
     /// ACTC, ACSP, PDNG, ACWP: taken, and not ended.
     Pending(PendingStatus),
+    /// The creditor's bank will credit, once the money is settled: written with the profile's code, and read as what that says to
+    /// the debtor's bank.
+    Accepted,
     /// RJCT.
     Rejected,
 }
@@ -29,16 +32,23 @@ pub struct PendingStatus(&'static str);
 
 const PENDING: [&str; 4] = ["ACSP", "ACTC", "PDNG", "ACWP"];
 
+impl PendingStatus {
+    pub fn code(self) -> &'static str {
+        self.0
+    }
+}
+
 impl TransactionStatus {
     /// Accepted, settlement in process.
     pub const IN_PROCESS: Self = Self::Pending(PendingStatus("ACSP"));
     /// Accepted without posting: the creditor's bank has the money, and looks at it.
     pub const WITHOUT_POSTING: Self = Self::Pending(PendingStatus("ACWP"));
 
-    pub fn code(self) -> &'static str {
+    fn code(self, profile: &Profile) -> &str {
         match self {
             Self::Settled => "ACSC",
             Self::Pending(PendingStatus(code)) => code,
+            Self::Accepted => &profile.acceptance,
             Self::Rejected => "RJCT",
         }
     }
@@ -59,7 +69,7 @@ impl StatusReport {
         let settled_at = self.settled_at.map(message::time);
         let transaction = Element::new("TxInfAndSts")
             .children(self.original.write(profile))
-            .with("TxSts", self.status.code())
+            .with("TxSts", self.status.code(profile))
             .children(self.reason.as_ref().map(|reason| reason.write("StsRsnInf")))
             .children(settled_at.map(|at| Element::nested("FctvIntrBkSttlmDt/DtTm", at)));
         let group = message::group_header(message).children(message::instructing(message, profile));

@@ -8,13 +8,13 @@ use money::{Currency, Money};
 use uuid::Uuid;
 
 use crate::account_event::{
-    AccountEvent, Balances, Credited, DebitRejected, Debited, Deposited, FundsCaptured, FundsReleased,
-    FundsReserved, LateCaptured, Opened, ReceivableBooked, ReceivableCleared, RejectionReason,
-    ReservationRejected, ReturnCredited,
+    AccountEvent, Balances, CreditPending, CreditPosted, CreditVoided, Credited, DebitRejected, Debited,
+    Deposited, FundsCaptured, FundsReleased, FundsReserved, LateCaptured, Opened, ReceivableBooked,
+    ReceivableCleared, RejectionReason, ReservationRejected, ReturnCredited,
 };
 use crate::{LedgerAccount, Posting};
 
-/// An open account. Only open reservations are kept, so that a long history stays a small state.
+/// An open account. Only what is held or expected now is kept, so that a long history stays a small state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
     pub id: Uuid,
@@ -22,6 +22,8 @@ pub struct Account {
     pub iban: Personal<Iban>,
     pub balances: Balances,
     pub reservations: BTreeMap<Uuid, Money>,
+    /// What other banks are paying, by payment.
+    pub expected: BTreeMap<Uuid, Money>,
 }
 
 #[derive(Debug, Clone)]
@@ -68,6 +70,19 @@ pub enum AccountCommand {
         transfer_id: Uuid,
         amount: Money,
     },
+    /// Another bank is paying.
+    ExpectCredit {
+        payment_id: Uuid,
+        amount: Money,
+    },
+    /// It has paid.
+    PostCredit {
+        payment_id: Uuid,
+    },
+    /// It will not.
+    VoidCredit {
+        payment_id: Uuid,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -86,6 +101,10 @@ pub enum AccountRefusal {
     ReservationIdReused,
     #[error("the reservation is still held: capture it")]
     StillReserved,
+    #[error("the account expects no such payment")]
+    NotExpected,
+    #[error("the payment is expected with another amount")]
+    PaymentIdReused,
     #[error("the account cannot hold so much")]
     BalanceTooLarge,
 }
@@ -112,6 +131,7 @@ impl Aggregate for Account {
                 iban: opened.iban.clone(),
                 balances: opened.balances,
                 reservations: BTreeMap::new(),
+                expected: BTreeMap::new(),
             });
         }
         let mut account = state?;
@@ -123,6 +143,13 @@ impl Aggregate for Account {
             AccountEvent::FundsReleased(FundsReleased { reservation_id, .. })
             | AccountEvent::FundsCaptured(FundsCaptured { reservation_id, .. }) => {
                 account.reservations.remove(reservation_id);
+            }
+            AccountEvent::CreditPending(event) => {
+                account.expected.insert(event.payment_id, event.amount);
+            }
+            AccountEvent::CreditPosted(CreditPosted { payment_id, .. })
+            | AccountEvent::CreditVoided(CreditVoided { payment_id, .. }) => {
+                account.expected.remove(payment_id);
             }
             _ => {}
         }
@@ -154,6 +181,9 @@ impl Aggregate for Account {
             }
             AccountCommand::Credit { transfer_id, amount } => account.credit(transfer_id, amount),
             AccountCommand::Debit { transfer_id, amount } => account.debit(transfer_id, amount),
+            AccountCommand::ExpectCredit { payment_id, amount } => account.expect_credit(payment_id, amount),
+            AccountCommand::PostCredit { payment_id } => account.post_credit(payment_id),
+            AccountCommand::VoidCredit { payment_id } => account.void_credit(payment_id),
         }
     }
 }
@@ -262,6 +292,35 @@ impl Account {
         let balances = Balances { posted: self.balances.posted.minus(amount)?, ..self.balances };
         let postings = Posting::pair(amount, LedgerAccount::Available(self.id), LedgerAccount::InTransit)?;
         Ok(vec![Debited { transfer_id, amount, postings, balances }.into()])
+    }
+
+    /// What does not fit is refused now, not when it has come.
+    fn expect_credit(&self, payment_id: Uuid, amount: Money) -> Decision {
+        self.accepts(amount)?;
+        match self.expected.get(&payment_id) {
+            Some(expected) if *expected == amount => return Ok(vec![]),
+            Some(_) => return Err(AccountRefusal::PaymentIdReused),
+            None => {}
+        }
+        let expected = self.expected.values().try_fold(amount, |sum, expected| sum.plus(*expected))?;
+        self.balances.posted.plus(expected)?;
+        Ok(vec![CreditPending { payment_id, amount, balances: self.balances }.into()])
+    }
+
+    fn post_credit(&self, payment_id: Uuid) -> Decision {
+        let amount = self.expects(payment_id)?;
+        let balances = Balances { posted: self.balances.posted.plus(amount)?, ..self.balances };
+        let postings = Posting::pair(amount, LedgerAccount::Settlement, LedgerAccount::Available(self.id))?;
+        Ok(vec![CreditPosted { payment_id, amount, postings, balances }.into()])
+    }
+
+    fn void_credit(&self, payment_id: Uuid) -> Decision {
+        let amount = self.expects(payment_id)?;
+        Ok(vec![CreditVoided { payment_id, amount, balances: self.balances }.into()])
+    }
+
+    fn expects(&self, payment_id: Uuid) -> Result<Money, AccountRefusal> {
+        self.expected.get(&payment_id).copied().ok_or(AccountRefusal::NotExpected)
     }
 
     fn accepts(&self, amount: Money) -> Result<(), AccountRefusal> {

@@ -90,6 +90,27 @@ money_event!(
     Debited, transfer_id
 );
 
+money_event!(
+    /// Money from another bank, which was expected, is here.
+    CreditPosted, payment_id
+);
+
+/// Another bank is paying; the money can be spent when the rail has settled it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CreditPending {
+    pub payment_id: Uuid,
+    pub amount: Money,
+    pub balances: Balances,
+}
+
+/// What was expected does not come.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CreditVoided {
+    pub payment_id: Uuid,
+    pub amount: Money,
+    pub balances: Balances,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReservationRejected {
     pub reservation_id: Uuid,
@@ -122,6 +143,9 @@ events! {
         Credited = 1,
         Debited = 1,
         DebitRejected = 1,
+        CreditPending = 1,
+        CreditPosted = 1,
+        CreditVoided = 1,
     }
 }
 
@@ -141,13 +165,20 @@ impl AccountEvent {
             Self::Credited(event) => event.balances,
             Self::Debited(event) => event.balances,
             Self::DebitRejected(event) => event.balances,
+            Self::CreditPending(event) => event.balances,
+            Self::CreditPosted(event) => event.balances,
+            Self::CreditVoided(event) => event.balances,
         }
     }
 
     /// None for an event that moves no money.
     pub fn postings(&self) -> &[Posting] {
         match self {
-            Self::Opened(_) | Self::ReservationRejected(_) | Self::DebitRejected(_) => &[],
+            Self::Opened(_)
+            | Self::ReservationRejected(_)
+            | Self::DebitRejected(_)
+            | Self::CreditPending(_)
+            | Self::CreditVoided(_) => &[],
             Self::Deposited(event) => &event.postings,
             Self::FundsReserved(event) => &event.postings,
             Self::FundsReleased(event) => &event.postings,
@@ -158,6 +189,7 @@ impl AccountEvent {
             Self::ReceivableCleared(event) => &event.postings,
             Self::Credited(event) => &event.postings,
             Self::Debited(event) => &event.postings,
+            Self::CreditPosted(event) => &event.postings,
         }
     }
 }

@@ -4,12 +4,22 @@ use async_trait::async_trait;
 use delivery::{HandleError, Handler, Subscription};
 use event::RecordedEvent;
 use event_store::UnitOfWork;
+use serde::Deserialize;
 use uuid::Uuid;
 
-use crate::AccountEvent;
+use crate::Posting;
 
-/// Writes `ledger_posting` and `ledger_balance` (migrations/core/1001_ledger.sql).
-pub struct LedgerView;
+/// Writes `ledger_posting` and `ledger_balance` (migrations/core/1001_ledger.sql), from whatever moves money.
+pub struct LedgerView {
+    pub categories: &'static [&'static str],
+}
+
+/// What the ledger knows of an event.
+#[derive(Deserialize)]
+struct Posted {
+    #[serde(default)]
+    postings: Vec<Posting>,
+}
 
 #[async_trait]
 impl Handler for LedgerView {
@@ -18,7 +28,7 @@ impl Handler for LedgerView {
     }
 
     fn subscription(&self) -> Subscription {
-        Subscription { source: "core", categories: &["account"] }
+        Subscription { source: "core", categories: self.categories }
     }
 
     async fn handle(&self, event: &RecordedEvent, unit: &mut UnitOfWork) -> Result<(), HandleError> {
@@ -26,11 +36,11 @@ impl Handler for LedgerView {
     }
 
     async fn handle_all(&self, events: &[&RecordedEvent], unit: &mut UnitOfWork) -> Result<(), HandleError> {
-        let decoded: Vec<AccountEvent> =
-            events.iter().map(|event| event.decode()).collect::<Result<_, _>>()?;
         let mut postings = Vec::new();
-        for (event, decoded) in events.iter().zip(&decoded) {
-            postings.extend((1_i64..).zip(decoded.postings()).map(|(n, posting)| (*event, n, posting)));
+        for event in events {
+            let posted: Posted = serde_json::from_str(event.data.get())
+                .map_err(|error| HandleError::Failed(format!("its postings cannot be read: {error}")))?;
+            postings.extend((1_i64..).zip(posted.postings).map(|(n, posting)| (*event, n, posting)));
         }
         if postings.is_empty() {
             return Ok(());

@@ -9,13 +9,19 @@ pub use posting::{LedgerAccount, Posting, postings_balance};
 
 mod account_event;
 pub use account_event::{
-    AccountEvent, Balances, Credited, DebitRejected, Debited, Deposited, FundsCaptured, FundsReleased,
-    FundsReserved, LateCaptured, Opened, ReceivableBooked, ReceivableCleared, RejectionReason,
-    ReservationRejected, ReturnCredited,
+    AccountEvent, Balances, CreditPending, CreditPosted, CreditVoided, Credited, DebitRejected, Debited,
+    Deposited, FundsCaptured, FundsReleased, FundsReserved, LateCaptured, Opened, ReceivableBooked,
+    ReceivableCleared, RejectionReason, ReservationRejected, ReturnCredited,
 };
 
 mod account;
 pub use account::{Account, AccountCommand, AccountRefusal};
+
+mod apply_error;
+pub use apply_error::ApplyError;
+
+mod account_number;
+pub use account_number::account_of;
 
 mod ledger_view;
 pub use ledger_view::LedgerView;

@@ -235,6 +235,9 @@ pub(crate) struct SimulatorOptions {
     /// How long the house takes over a payment.
     #[arg(long, default_value_t = 0, value_name = "MS")]
     pub answer_time_ms: u64,
+    /// How long a bank has to say whether it will credit a payment from another one.
+    #[arg(long, default_value_t = 10_000, value_name = "MS")]
+    pub acceptance_limit_ms: u64,
     /// What it speaks: nct-inst, fednow, or a .toml file.
     #[arg(long, default_value = "nct-inst")]
     pub profile: String,

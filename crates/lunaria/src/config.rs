@@ -84,6 +84,8 @@ pub(crate) struct Core {
     pub resolution_limit_ms: i64,
     pub pending_limit_ms: i64,
     pub recall_limit_ms: i64,
+    pub settlement_limit_ms: i64,
+    pub return_limit_ms: i64,
     pub approval_limit_ms: i64,
     /// In minor units, by currency.
     #[serde(deserialize_with = "by_currency")]
@@ -173,6 +175,8 @@ impl Config {
         positive("core.resolution_limit_ms", self.core.resolution_limit_ms)?;
         positive("core.pending_limit_ms", self.core.pending_limit_ms)?;
         positive("core.recall_limit_ms", self.core.recall_limit_ms)?;
+        positive("core.settlement_limit_ms", self.core.settlement_limit_ms)?;
+        positive("core.return_limit_ms", self.core.return_limit_ms)?;
         positive("core.approval_limit_ms", self.core.approval_limit_ms)?;
         for (currency, above) in &self.core.approval_above {
             ensure!(*above >= 0, "core.approval_above.{currency} is {above}; it cannot be negative");
@@ -213,6 +217,13 @@ impl Config {
                 },
             },
             recall: SignedDuration::from_millis(self.core.recall_limit_ms),
+        }
+    }
+
+    pub(crate) fn incoming_limits(&self) -> incoming::Limits {
+        incoming::Limits {
+            settlement: SignedDuration::from_millis(self.core.settlement_limit_ms),
+            payment_return: SignedDuration::from_millis(self.core.return_limit_ms),
         }
     }
 

@@ -207,10 +207,11 @@ pub(crate) async fn simulator(options: SimulatorOptions, shutdown: CancellationT
         });
     }
     let answer_time = Duration::from_millis(options.answer_time_ms);
+    let acceptance_limit = Duration::from_millis(options.acceptance_limit_ms);
     let profile = instant_profile(&options.profile).context("--profile")?;
     ensure!(profile.is_agent(&options.name), "--name is {}; {}", options.name, profile.agent_rule());
     let (journal, name) = (options.journal, options.name);
-    let config = simulator::Config { listener, journal, answer_time, profile, name };
+    let config = simulator::Config { listener, journal, answer_time, acceptance_limit, profile, name };
     Ok(simulator::run(config, shutdown).await?)
 }
 

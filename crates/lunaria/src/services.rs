@@ -7,7 +7,10 @@ use anyhow::{Context, bail};
 use delivery::{Deriving, ExternalStreams, Handler, History, HttpHistory, Verify};
 use event::Aggregate;
 use event_store::{Scheduler, Store};
-use instant::{ClearingHouse, ClearingStream, ClearingStreamV1, Courier, Submissions};
+use incoming::{AcceptanceStream, Arrivals, Incoming, IncomingView};
+use instant::{
+    Acceptances, ClearingHouse, ClearingStream, ClearingStreamV1, Courier, IncomingStream, Submissions,
+};
 use kafka_client::TopicNames;
 use ledger::{Account, BalanceStream, LedgerView};
 use relay::{HeaderFormat, OpenCapture, Reads, RefillMode};
@@ -46,13 +49,17 @@ impl ServiceName {
             Self::Core => &[
                 Account::CATEGORY,
                 Transfer::CATEGORY,
+                Incoming::CATEGORY,
                 contract::payment::CATEGORY,
                 contract::payment::v1::CATEGORY,
+                contract::acceptance::CATEGORY,
                 contract::account::CATEGORY,
             ],
             Self::AdapterInstant => &[
                 instant::Submission::CATEGORY,
+                instant::Inbound::CATEGORY,
                 instant::Unmatched::CATEGORY,
+                contract::incoming::CATEGORY,
                 contract::clearing::CATEGORY,
                 contract::clearing::v1::CATEGORY,
             ],
@@ -66,10 +73,18 @@ impl ServiceName {
                 Arc::new(Deriving::<PaymentStream>::new()),
                 Arc::new(Clearing { adapter: instant::SERVICE }),
                 Arc::new(TransferView),
-                Arc::new(LedgerView),
+                Arc::new(LedgerView { categories: &[Account::CATEGORY, Incoming::CATEGORY] }),
                 Arc::new(Deriving::<BalanceStream>::new()),
+                Arc::new(Arrivals { adapter: instant::SERVICE, limits: config.incoming_limits() }),
+                Arc::new(Deriving::<AcceptanceStream>::new()),
+                Arc::new(IncomingView),
             ],
-            Self::AdapterInstant => vec![Arc::new(Submissions), Arc::new(Deriving::<ClearingStream>::new())],
+            Self::AdapterInstant => vec![
+                Arc::new(Submissions),
+                Arc::new(Deriving::<ClearingStream>::new()),
+                Arc::new(Acceptances),
+                Arc::new(Deriving::<IncomingStream>::new()),
+            ],
         };
         match self {
             Self::Core if config.contracts.publishes(contract::payment::v1::CATEGORY) => {
@@ -88,9 +103,15 @@ impl ServiceName {
 pub(crate) fn derivations(service: ServiceName, config: &Config) -> Vec<Box<dyn Verify>> {
     let mut derivations: Vec<Box<dyn Verify>> = match service {
         ServiceName::Core => {
-            vec![Box::new(Deriving::<PaymentStream>::new()), Box::new(Deriving::<BalanceStream>::new())]
+            vec![
+                Box::new(Deriving::<PaymentStream>::new()),
+                Box::new(Deriving::<AcceptanceStream>::new()),
+                Box::new(Deriving::<BalanceStream>::new()),
+            ]
         }
-        ServiceName::AdapterInstant => vec![Box::new(Deriving::<ClearingStream>::new())],
+        ServiceName::AdapterInstant => {
+            vec![Box::new(Deriving::<ClearingStream>::new()), Box::new(Deriving::<IncomingStream>::new())]
+        }
     };
     match service {
         ServiceName::Core if config.contracts.publishes(contract::payment::v1::CATEGORY) => {
@@ -152,7 +173,7 @@ pub(crate) fn instant_url(config: &Config) -> String {
 pub(crate) fn scheduler(service: ServiceName, store: Store, config: &Config) -> anyhow::Result<Scheduler> {
     let scheduler = Scheduler::new(store);
     Ok(match service {
-        ServiceName::Core => transfer::install(scheduler),
+        ServiceName::Core => incoming::install(transfer::install(scheduler)),
         ServiceName::AdapterInstant => {
             let (rail, url) = (config.instant.rail()?, &config.instant.clearing_house_url);
             let timeout = Duration::from_millis(config.instant.answer_timeout_ms.unsigned_abs());

@@ -1,59 +1,14 @@
 //! What a decision of the saga does to the payer's account: in the same transaction, so that neither can be without the
 //! other.
 
-use delivery::HandleError;
 use event::Aggregate;
-use event_store::{ExecuteError, FireError, Scheduler, UnitOfWork, fire_in};
-use ledger::{Account, AccountCommand, AccountEvent, AccountRefusal};
+use event_store::{FireError, Scheduler, UnitOfWork, fire_in};
+use ledger::{Account, AccountCommand, AccountEvent};
 use uuid::Uuid;
 
 use crate::{Requested, Transfer, TransferCommand, TransferEvent, TransferRefusal};
 
-#[derive(Debug, thiserror::Error)]
-pub enum ApplyError {
-    #[error("{0}")]
-    Refused(TransferRefusal),
-    #[error("the account: {0}")]
-    Account(AccountRefusal),
-    #[error(transparent)]
-    Store(#[from] event_store::Error),
-}
-
-impl From<ExecuteError<TransferRefusal>> for ApplyError {
-    fn from(error: ExecuteError<TransferRefusal>) -> Self {
-        match error {
-            ExecuteError::Refused(refusal) => Self::Refused(refusal),
-            ExecuteError::Store(error) => Self::Store(error),
-        }
-    }
-}
-
-impl From<ExecuteError<AccountRefusal>> for ApplyError {
-    fn from(error: ExecuteError<AccountRefusal>) -> Self {
-        match error {
-            ExecuteError::Refused(refusal) => Self::Account(refusal),
-            ExecuteError::Store(error) => Self::Store(error),
-        }
-    }
-}
-
-impl From<ApplyError> for HandleError {
-    fn from(error: ApplyError) -> Self {
-        match error {
-            ApplyError::Store(error) => Self::Store(error),
-            refused => Self::Failed(format!("the command was refused: {refused}")),
-        }
-    }
-}
-
-impl From<ApplyError> for FireError {
-    fn from(error: ApplyError) -> Self {
-        match error {
-            ApplyError::Store(error) => Self::Store(error),
-            refused => Self::Refused(refused.to_string()),
-        }
-    }
-}
+pub type ApplyError = ledger::ApplyError<TransferRefusal>;
 
 /// Decides the command, and has the account do what follows from it.
 pub async fn apply(
@@ -61,17 +16,20 @@ pub async fn apply(
     transfer_id: Uuid,
     command: TransferCommand,
 ) -> Result<Vec<TransferEvent>, ApplyError> {
-    let events = unit.execute::<Transfer>(transfer_id, command).await?;
+    let events = unit.execute::<Transfer>(transfer_id, command).await.map_err(ApplyError::of_saga)?;
     let request = unit.state::<Transfer>(transfer_id).await?.map(|transfer| transfer.request);
     let Some(request) = request else { return Ok(events) };
     for event in &events {
         let Some(on_account) = on_account(&request, event) else { continue };
         let is_late = matches!(on_account, AccountCommand::CaptureLate { .. });
-        let done = unit.execute::<Account>(request.from_account, on_account).await?;
+        let done = unit
+            .execute::<Account>(request.from_account, on_account)
+            .await
+            .map_err(ApplyError::of_account)?;
         if is_late {
             let covered = done.iter().any(|event| matches!(event, AccountEvent::LateCaptured(_)));
             let outcome = TransferCommand::RecordLateCapture { covered };
-            unit.execute::<Transfer>(transfer_id, outcome).await?;
+            unit.execute::<Transfer>(transfer_id, outcome).await.map_err(ApplyError::of_saga)?;
         }
     }
     Ok(events)

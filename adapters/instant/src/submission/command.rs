@@ -28,7 +28,7 @@ pub struct RetryPolicy {
 }
 
 impl RetryPolicy {
-    pub(super) fn pause_after(self, tries: u32, context: &Context) -> Deadline {
+    pub(crate) fn pause_after(self, tries: u32, context: &Context) -> Deadline {
         let factor = 2_i32.saturating_pow(tries - 1);
         let pause = self.retry_pause.checked_mul(factor).unwrap_or(PAUSE_MAX);
         Deadline::after(pause.min(PAUSE_MAX.max(self.retry_pause)), context)
@@ -52,7 +52,7 @@ pub enum Answer {
 
 impl Answer {
     /// ISO 20022 transaction status.
-    pub(super) fn status(&self) -> &str {
+    pub(crate) fn status(&self) -> &str {
         match self {
             Self::Settled { .. } => "ACSC",
             Self::Rejected { .. } => "RJCT",

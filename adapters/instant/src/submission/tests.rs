@@ -30,7 +30,13 @@ const POLICY: RetryPolicy = RetryPolicy {
 
 fn rail() -> Arc<Rail> {
     let [own_name, house_name] = ["LUNADK22XXX", "NCTIDKK1XXX"].map(str::to_owned);
-    Arc::new(Rail { profile: Profile::named("nct-inst").unwrap(), own_name, house_name, policy: POLICY })
+    Arc::new(Rail {
+        profile: Profile::named("nct-inst").unwrap(),
+        own_name,
+        house_name,
+        policy: POLICY,
+        decide_within: POLICY.answer_timeout,
+    })
 }
 
 fn payment() -> PaymentSubmitted {
@@ -351,7 +357,9 @@ fn what_the_house_says_is_read_and_what_is_for_others_is_not() {
     assert!(matches!(said("payment_return").unwrap().said, Said::Returned(_)));
     let Said::Recalled(recalled) = said("cancellation_rejected").unwrap().said else { panic!("no recall") };
     assert_eq!(recalled.outcome, RecallOutcome::Rejected { reason_code: "CUST".to_owned() });
-    assert_eq!(said("credit_transfer"), Err(crate::NotHeard::NotAnAnswer));
+    assert!(matches!(said("credit_transfer").unwrap().said, Said::Offered(_)));
+    assert!(said("return_settled").unwrap().is_of_return);
+    assert_eq!(said("status_request"), Err(crate::NotHeard::NotAnAnswer));
     assert_eq!(read("cancellation_rejected", |text| text), Err(crate::NotHeard::OtherPayment));
     let for_others = read("settled", |text| text.replace("LUNADK22XXX", "OTHRDK22XXX"));
     assert_eq!(for_others, Err(crate::NotHeard::OtherAddressee("OTHRDK22XXX".to_owned())));

@@ -130,7 +130,8 @@ fn account_events_keep_their_shape() {
     let moved = || Posting::pair(dkk(60), LedgerAccount::Available(ID), LedgerAccount::Reserved(ID)).unwrap();
     let (amount, at) = (dkk(60), balances(100, 60));
     let (reservation_id, transfer_id, reason) = (OTHER, OTHER, RejectionReason::InsufficientFunds);
-    let examples: [AccountEvent; 13] = [
+    let (payment_id, balances) = (OTHER, at);
+    let examples: [AccountEvent; 16] = [
         super::opened(ID, "Ada Lund".to_owned().into(), Currency::DKK).into(),
         Deposited { deposit_id: OTHER, amount, postings: moved(), balances: at }.into(),
         FundsReserved { reservation_id, amount, postings: moved(), balances: at }.into(),
@@ -144,13 +145,47 @@ fn account_events_keep_their_shape() {
         Credited { transfer_id, amount, postings: moved(), balances: at }.into(),
         Debited { transfer_id, amount, postings: moved(), balances: at }.into(),
         DebitRejected { transfer_id, amount, reason, balances: at }.into(),
+        CreditPending { payment_id, amount, balances }.into(),
+        CreditPosted { payment_id, amount, postings: moved(), balances }.into(),
+        CreditVoided { payment_id, amount, balances }.into(),
     ];
     event::samples::check("samples/account", &examples);
+}
+#[test]
+fn a_payment_from_another_bank_can_be_spent_when_it_is_posted_and_once() {
+    let expect = || AccountCommand::ExpectCredit { payment_id: ID, amount: dkk(60) };
+    let (post, void) =
+        (AccountCommand::PostCredit { payment_id: ID }, AccountCommand::VoidCredit { payment_id: ID });
+    let expected = history(&[open(), expect()]);
+    let account = Account::fold(None, &expected).unwrap();
+    assert_eq!(account.balances, balances(0, 0));
+    given::<Account>(expected.clone()).when(expect()).then([]);
+    let other = AccountCommand::ExpectCredit { payment_id: ID, amount: dkk(61) };
+    given::<Account>(expected.clone()).when(other).then_refused(&AccountRefusal::PaymentIdReused);
+    let posted = given::<Account>(expected.clone()).when(post.clone()).state().unwrap();
+    assert_eq!(posted.balances, balances(60, 0));
+    let voided = given::<Account>(expected).when(void.clone()).state().unwrap();
+    assert_eq!(voided.balances, balances(0, 0));
+    for account in [posted, voided] {
+        for again in [&post, &void] {
+            let outcome = Account::decide(Some(&account), again.clone(), &context());
+            assert_eq!(outcome, Err(AccountRefusal::NotExpected));
+        }
+    }
+}
+
+#[test]
+fn what_the_account_could_not_hold_is_refused_before_it_comes() {
+    let most = |id| AccountCommand::ExpectCredit { payment_id: id, amount: dkk(i64::MAX) };
+    given::<Account>(funded(1)).when(most(ID)).then_refused(&AccountRefusal::BalanceTooLarge);
+    given::<Account>(history(&[open(), most(ID)]))
+        .when(most(OTHER))
+        .then_refused(&AccountRefusal::BalanceTooLarge);
 }
 
 fn any_command() -> impl Strategy<Value = AccountCommand> {
     let id = (0_u128..4).prop_map(Uuid::from_u128);
-    (id, 1_i64..200, 0..9).prop_map(|(id, minor, kind)| {
+    (id, 1_i64..200, 0..12).prop_map(|(id, minor, kind)| {
         let amount = dkk(minor);
         match kind {
             0 => AccountCommand::Deposit { deposit_id: id, amount },
@@ -161,6 +196,9 @@ fn any_command() -> impl Strategy<Value = AccountCommand> {
             5 => AccountCommand::Credit { transfer_id: id, amount },
             6 => AccountCommand::CreditReturn { transfer_id: id, amount },
             7 => AccountCommand::ClearReceivable { reservation_id: id, amount },
+            8 => AccountCommand::ExpectCredit { payment_id: id, amount },
+            9 => AccountCommand::PostCredit { payment_id: id },
+            10 => AccountCommand::VoidCredit { payment_id: id },
             _ => AccountCommand::Debit { transfer_id: id, amount },
         }
     })

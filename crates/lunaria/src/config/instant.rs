@@ -32,6 +32,7 @@ pub(crate) struct Instant {
     retry_pause_ms: i64,
     pending_pause_ms: i64,
     pending_enquiries_max: u32,
+    decision_limit_ms: i64,
 }
 
 impl Instant {
@@ -43,6 +44,7 @@ impl Instant {
         positive("instant.retry_pause_ms", self.retry_pause_ms)?;
         positive("instant.pending_pause_ms", self.pending_pause_ms)?;
         positive("instant.pending_enquiries_max", self.pending_enquiries_max.into())?;
+        positive("instant.decision_limit_ms", self.decision_limit_ms)?;
         let profile = profile(&self.profile).context("instant.profile")?;
         for (key, name) in [("own_name", &self.own_name), ("house_name", &self.house_name)] {
             ensure!(profile.is_agent(name), "instant.{key} is {name}; {}", profile.agent_rule());
@@ -60,7 +62,8 @@ impl Instant {
             pending_enquiries_max: self.pending_enquiries_max,
         };
         let (own_name, house_name) = (self.own_name.clone(), self.house_name.clone());
-        Ok(Arc::new(Rail { profile: profile(&self.profile)?, own_name, house_name, policy }))
+        let decide_within = SignedDuration::from_millis(self.decision_limit_ms);
+        Ok(Arc::new(Rail { profile: profile(&self.profile)?, own_name, house_name, policy, decide_within }))
     }
 }
 

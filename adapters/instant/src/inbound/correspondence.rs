@@ -1,0 +1,56 @@
+//! The messages of a payment from another bank.
+
+use std::sync::Arc;
+
+use event::Deadline;
+use uuid::Uuid;
+
+use super::{Inbound, InboundCommand};
+use crate::RetryPolicy;
+use crate::correspondence::{Correspondence, Outcome};
+use crate::inbound_event::{Errand, InboundEvent};
+use crate::rail::{Evidence, Heard, Rail, Said, Sent};
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Purpose {
+    errand: Errand,
+    attempt: u32,
+}
+
+impl Correspondence for Inbound {
+    type Purpose = Purpose;
+
+    fn uetr(&self) -> Uuid {
+        self.payment.uetr
+    }
+
+    fn proceed(deadline: Deadline, rail: Arc<Rail>) -> InboundCommand {
+        InboundCommand::Proceed { deadline, rail }
+    }
+
+    fn message_of(event: InboundEvent) -> Option<(Purpose, Sent)> {
+        let InboundEvent::MessageStarted(started) = event else { return None };
+        Some((Purpose { errand: started.errand, attempt: started.attempt }, started.message))
+    }
+
+    fn outcome(purpose: Purpose, outcome: Outcome, policy: RetryPolicy) -> Option<InboundCommand> {
+        let Purpose { errand, attempt } = purpose;
+        Some(match outcome {
+            Outcome::Answered { heard, message } => return status_of(heard, message, policy),
+            Outcome::Taken => InboundCommand::RecordTaken { errand, attempt, policy },
+            Outcome::NotSent { reason } => InboundCommand::RecordNotSent { errand, attempt, reason, policy },
+            Outcome::Refused { reason } => InboundCommand::RecordMessageRefused { errand, attempt, reason },
+        })
+    }
+}
+
+/// None: it says nothing of where the money is.
+pub(crate) fn status_of(heard: Heard, message: Evidence, policy: RetryPolicy) -> Option<InboundCommand> {
+    let answer = match heard.said {
+        Said::Status(answer) => Some(answer),
+        Said::NotFound => None,
+        Said::Offered(_) | Said::Returned(_) | Said::Recalled(_) => return None,
+    };
+    let is_of_return = heard.is_of_return;
+    Some(InboundCommand::RecordStatus { answer, is_of_return, message, policy })
+}

@@ -1,0 +1,55 @@
+//! What lists have in common: a page at a time, stable while rows are added.
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use crate::{Code, Problem};
+
+const LIMIT_DEFAULT: u32 = 50;
+const LIMIT_MAX: u32 = 500;
+
+/// A page of a list, the newest first.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Page {
+    /// The last row of the page before.
+    pub(crate) after: Option<(Timestamp, Uuid)>,
+    pub(crate) limit: u32,
+}
+
+impl Page {
+    pub(crate) fn asked(limit: Option<u32>, cursor: Option<&str>) -> Result<Self, Problem> {
+        let limit = limit.unwrap_or(LIMIT_DEFAULT);
+        if !(1..=LIMIT_MAX).contains(&limit) {
+            return Err(invalid(format!("limit is 1 to {LIMIT_MAX}")));
+        }
+        let after = cursor.map(|cursor| {
+            parse(cursor).ok_or_else(|| invalid("cursor is the next_cursor of an earlier page".to_owned()))
+        });
+        Ok(Self { after: after.transpose()?, limit })
+    }
+
+    /// The cursor of the next page. None: this one was the last.
+    pub(crate) fn next(self, rows: usize, last: Option<(Timestamp, Uuid)>) -> Option<String> {
+        let is_full = rows >= usize::try_from(self.limit).unwrap_or(usize::MAX);
+        last.filter(|_| is_full).map(|(at, id)| format!("{}_{id}", at.as_microsecond()))
+    }
+}
+
+/// A status to filter by, of those that there are.
+pub(crate) fn check_status(status: Option<&str>, statuses: &[&str]) -> Result<(), Problem> {
+    match status {
+        Some(status) if !statuses.contains(&status) => {
+            Err(invalid(format!("status is one of {}", statuses.join(", "))))
+        }
+        _ => Ok(()),
+    }
+}
+
+pub(crate) fn invalid(detail: String) -> Problem {
+    Problem::new(Code::InvalidQuery, detail)
+}
+
+fn parse(cursor: &str) -> Option<(Timestamp, Uuid)> {
+    let (micros, id) = cursor.split_once('_')?;
+    Some((Timestamp::from_microsecond(micros.parse().ok()?).ok()?, id.parse().ok()?))
+}

@@ -1,0 +1,56 @@
+//! What a decision of the saga does to the payee's account: in the same transaction, so that neither can be without the
+//! other.
+
+use event::Aggregate;
+use event_store::{FireError, Scheduler, UnitOfWork, fire_in};
+use ledger::{Account, AccountCommand};
+use uuid::Uuid;
+
+use crate::{Incoming, IncomingCommand, IncomingEvent, IncomingRefusal};
+
+pub type ApplyError = ledger::ApplyError<IncomingRefusal>;
+
+/// Decides the command, and has the account do what follows from it.
+pub async fn apply(
+    unit: &mut UnitOfWork,
+    payment_id: Uuid,
+    command: IncomingCommand,
+) -> Result<Vec<IncomingEvent>, ApplyError> {
+    let events = unit.execute::<Incoming>(payment_id, command).await.map_err(ApplyError::of_saga)?;
+    for event in &events {
+        if let Some((account_id, command)) = on_account(payment_id, event) {
+            unit.execute::<Account>(account_id, command).await.map_err(ApplyError::of_account)?;
+        }
+    }
+    Ok(events)
+}
+
+/// What an account has to do about an event, and which; None: nothing.
+pub fn on_account(payment_id: Uuid, event: &IncomingEvent) -> Option<(Uuid, AccountCommand)> {
+    match event {
+        IncomingEvent::CreditPosted(event) => {
+            Some((event.account_id, AccountCommand::PostCredit { payment_id }))
+        }
+        IncomingEvent::CreditVoided(event) => {
+            Some((event.account_id, AccountCommand::VoidCredit { payment_id }))
+        }
+        _ => None,
+    }
+}
+
+/// Makes the scheduler fire the deadlines of incoming payments.
+#[must_use]
+pub fn install(scheduler: Scheduler) -> Scheduler {
+    scheduler.with_fire(Incoming::CATEGORY, |store, due| {
+        Box::pin(async move {
+            let id = due.stream.uuid().ok_or_else(|| FireError::NotAStream(due.stream.clone()))?;
+            let deadline = due.deadline;
+            fire_in(&store, &due, move |unit| {
+                Box::pin(async move {
+                    Ok(!apply(unit, id, IncomingCommand::FireDeadline(deadline)).await?.is_empty())
+                })
+            })
+            .await
+        })
+    })
+}
