@@ -3,11 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use incoming::IncomingEvent;
 use instant::SubmissionEvent;
 use ledger::{AccountEvent, LedgerAccount, Posting};
 use transfer::{HoldPolicy, TransferEvent};
 use uuid::Uuid;
 
+use crate::incoming_auditor::audit_incoming;
 use crate::world::Story;
 
 /// Everything that does not hold; empty when all is well.
@@ -20,6 +22,7 @@ pub fn audit(story: &Story) -> Vec<String> {
         audit.transfer(*id, events);
     }
     audit.settlement();
+    audit_incoming(story, &mut audit.violations);
     for id in std::mem::take(&mut audit.holds).into_keys() {
         audit.expect(false, "a hold belongs to no transfer", id);
     }
@@ -113,6 +116,14 @@ impl Audit<'_> {
                 self.expect(available >= 0, "an account is overdrawn", *id);
                 self.expect(reserved >= 0, "more was taken from holds than was held", *id);
                 self.hold(event);
+            }
+        }
+        for (id, events) in &self.story.incomings {
+            for postings in events.iter().filter_map(postings_of) {
+                self.expect(sum(postings) == 0, "postings do not sum to zero", *id);
+                for posting in postings {
+                    *sums.entry(posting.account.to_string()).or_default() += posting.amount.minor();
+                }
             }
         }
         let total: i64 = sums.values().sum();
@@ -322,6 +333,14 @@ fn reservation(event: &AccountEvent) -> Option<Uuid> {
         AccountEvent::ReceivableBooked(event) => Some(event.reservation_id),
         AccountEvent::ReturnCredited(event) => Some(event.transfer_id),
         AccountEvent::ReceivableCleared(event) => Some(event.reservation_id),
+        _ => None,
+    }
+}
+
+fn postings_of(event: &IncomingEvent) -> Option<&[Posting]> {
+    match event {
+        IncomingEvent::HeldInSuspense(event) => Some(&event.postings),
+        IncomingEvent::ReturnSettled(event) => Some(&event.postings),
         _ => None,
     }
 }

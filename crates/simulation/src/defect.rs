@@ -50,10 +50,20 @@ pub enum Defect {
     LoseReturns,
     /// Whoever was to look at what a customer owes is told that it is done.
     ForgetTheDebt,
+    /// What another bank has paid is credited once more.
+    CreditTwice,
+    /// The account is not told that the money has come.
+    SkipCredit,
+    /// The account is not told that the money will not come.
+    SkipVoid,
+    /// The customer can spend what we have accepted, and nobody has settled.
+    CreditOnAcceptance,
+    /// The settlement of an incoming payment does not reach core.
+    LoseNews,
 }
 
 impl Defect {
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 23] = [
         Self::SkipRelease,
         Self::CaptureAndRelease,
         Self::ReleaseOnTimeout,
@@ -72,6 +82,11 @@ impl Defect {
         Self::SkipReturnCredit,
         Self::LoseReturns,
         Self::ForgetTheDebt,
+        Self::CreditTwice,
+        Self::SkipCredit,
+        Self::SkipVoid,
+        Self::CreditOnAcceptance,
+        Self::LoseNews,
     ];
 }
 

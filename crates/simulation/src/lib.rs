@@ -5,6 +5,7 @@
 //! seed ─► world: customers ─► transfer, account ─► payment.v2 ─► submission ══ lost, late, twice ══► house
 //!                                     ▲                              │                               │
 //!                                     └──────── clearing.v2 ◄────────┴───────────────────────────────┘
+//!       other banks ─► offer ══► inbound ─► incoming.v1 ─► incoming, account ─► acceptance.v1 ─► inbound ══► house
 //!                  │
 //!                  └─► the story of what happened ─► auditor: invariants, from the raw events, the house's book and what was sent
 //! ```
@@ -16,7 +17,9 @@
 mod streams;
 
 mod house;
+mod offers;
 
+mod incoming;
 mod rail;
 
 mod defect;
@@ -26,6 +29,7 @@ mod world;
 pub use world::{Story, run};
 
 mod auditor;
+mod incoming_auditor;
 pub use auditor::audit;
 
 #[cfg(test)]

@@ -30,16 +30,21 @@ fn no_seed_breaks_an_invariant() {
 #[test]
 fn the_seeds_together_reach_every_event() {
     let (mut transfers, mut submissions) = (BTreeSet::new(), BTreeSet::new());
+    let (mut incomings, mut inbounds) = (BTreeSet::new(), BTreeSet::new());
     for seed in 0..300 {
         let story = run(seed, None);
         transfers.extend(story.transfers.values().flatten().map(DomainEvent::event_type));
         submissions.extend(story.submissions.values().flatten().map(DomainEvent::event_type));
+        incomings.extend(story.incomings.values().flatten().map(DomainEvent::event_type));
+        inbounds.extend(story.inbounds.values().flatten().map(DomainEvent::event_type));
     }
     let missing = |types: &[(&'static str, i16)], seen: &BTreeSet<&str>| -> Vec<&'static str> {
         types.iter().map(|(name, _)| *name).filter(|name| !seen.contains(name)).collect()
     };
     assert_eq!(missing(transfer::TransferEvent::TYPES, &transfers), Vec::<&str>::new());
     assert_eq!(missing(instant::SubmissionEvent::TYPES, &submissions), Vec::<&str>::new());
+    assert_eq!(missing(incoming::IncomingEvent::TYPES, &incomings), Vec::<&str>::new());
+    assert_eq!(missing(instant::InboundEvent::TYPES, &inbounds), Vec::<&str>::new());
 }
 
 #[test]
@@ -49,6 +54,8 @@ fn a_seed_is_the_same_run_each_time() {
         assert_eq!(one.transfers, other.transfers);
         assert_eq!(one.accounts, other.accounts);
         assert_eq!(one.submissions, other.submissions);
+        assert_eq!(one.incomings, other.incomings);
+        assert_eq!(one.inbounds, other.inbounds);
     }
 }
 
@@ -78,6 +85,11 @@ fn every_defect_is_seen() {
         (Defect::SkipReturnCredit, "what left is not what the house has paid"),
         (Defect::LoseReturns, "the house has given it back, and core does not know"),
         (Defect::ForgetTheDebt, "a customer owes, and nobody looks at it"),
+        (Defect::CreditTwice, "an incoming payment was credited twice"),
+        (Defect::SkipCredit, "the account and the payment differ about the credit"),
+        (Defect::SkipVoid, "the account expects what will not come"),
+        (Defect::CreditOnAcceptance, "credited, and the house has not settled"),
+        (Defect::LoseNews, "the adapter knows of the money, and core does not"),
         (Defect::LoseDeadlines, "a recall is neither answered nor asks for a person"),
     ];
     for defect in Defect::ALL {

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use contract::clearing::ClearingEvent;
 use contract::payment::{Party, PaymentEvent};
 use event::{Aggregate, Context, Deadline};
-use instant::{Rail, RetryPolicy, Submission, SubmissionCommand, SubmissionEvent};
+use incoming::{Incoming, IncomingEvent};
+use instant::{Inbound, InboundEvent, Rail, RetryPolicy, Submission, SubmissionCommand, SubmissionEvent};
 use iso20022::Profile;
 use jiff::{SignedDuration, Timestamp};
 use ledger::{Account, AccountCommand, AccountEvent};
@@ -21,6 +22,8 @@ use uuid::Uuid;
 
 use crate::defect::Defect;
 use crate::house::{Entry, House};
+use crate::incoming::{DECIDE_WITHIN, Move, OFFERS};
+use crate::offers::{Offered, Offers};
 use crate::streams::Streams;
 
 const ACCOUNTS: usize = 3;
@@ -52,7 +55,11 @@ pub struct Story {
     pub accounts: BTreeMap<Uuid, Vec<AccountEvent>>,
     pub transfers: BTreeMap<Uuid, Vec<TransferEvent>>,
     pub submissions: BTreeMap<Uuid, Vec<SubmissionEvent>>,
+    pub incomings: BTreeMap<Uuid, Vec<IncomingEvent>>,
+    pub inbounds: BTreeMap<Uuid, Vec<InboundEvent>>,
     pub house: BTreeMap<Uuid, Entry>,
+    /// By UETR: what other banks have paid.
+    pub offers: BTreeMap<Uuid, Offered>,
     /// The identifiers of each attempt that was made, by transfer.
     pub attempts: BTreeMap<Uuid, Vec<(Uuid, String)>>,
     /// What an account has refused although the saga had decided it.
@@ -84,12 +91,13 @@ pub(crate) enum Step {
     Return { submission: Uuid, uetr: Uuid },
     RecallArrives { submission: Uuid, uetr: Uuid, recall_id: Uuid, attempt: u32 },
     Hear { submission: Uuid, command: SubmissionCommand },
+    Incoming(Move),
 }
 
 pub(crate) struct World {
     random: StdRng,
     pub(crate) now: Timestamp,
-    rail: Arc<Rail>,
+    pub(crate) rail: Arc<Rail>,
     pub(crate) defect: Option<Defect>,
     agenda: BTreeMap<(Timestamp, u64), Step>,
     scheduled: u64,
@@ -98,12 +106,15 @@ pub(crate) struct World {
     pub(crate) accounts: Streams<Account>,
     pub(crate) transfers: Streams<Transfer>,
     pub(crate) submissions: Streams<Submission>,
+    pub(crate) incomings: Streams<Incoming>,
+    pub(crate) inbounds: Streams<Inbound>,
     pub(crate) house: House,
+    pub(crate) offers: Offers,
     /// When the latest event of a payment's external stream arrives: none overtakes another.
     arrivals: BTreeMap<Uuid, Timestamp>,
     pub(crate) attempts: BTreeMap<Uuid, Vec<(Uuid, String)>>,
-    refused: Vec<Uuid>,
-    fired_early: Vec<(Uuid, SignedDuration)>,
+    pub(crate) refused: Vec<Uuid>,
+    pub(crate) fired_early: Vec<(Uuid, SignedDuration)>,
     account_ids: Vec<Uuid>,
 }
 
@@ -121,7 +132,10 @@ pub fn run(seed: u64, defect: Option<Defect>) -> Story {
         accounts: Streams::default(),
         transfers: Streams::default(),
         submissions: Streams::default(),
+        incomings: Streams::default(),
+        inbounds: Streams::default(),
         house: House::default(),
+        offers: Offers::default(),
         arrivals: BTreeMap::new(),
         attempts: BTreeMap::new(),
         refused: Vec::new(),
@@ -143,7 +157,10 @@ pub fn run(seed: u64, defect: Option<Defect>) -> Story {
         accounts: world.accounts.events,
         transfers: world.transfers.events,
         submissions: world.submissions.events,
+        incomings: world.incomings.events,
+        inbounds: world.inbounds.events,
         house: world.house.book,
+        offers: world.offers.book,
         attempts: world.attempts,
         refused: world.refused,
         fired_early: world.fired_early,
@@ -180,6 +197,10 @@ impl World {
             let amount = dkk(self.random.random_range(1..FUNDS / 2));
             let at = self.millis(0..60_000);
             self.after(at, Step::Spend { account, amount });
+        }
+        for _ in 0..OFFERS {
+            let at = self.millis(0..30_000);
+            self.after(at, Step::Incoming(Move::Order));
         }
     }
 
@@ -239,6 +260,7 @@ impl World {
             Step::Hear { submission, command } => {
                 self.submission(submission, command);
             }
+            Step::Incoming(step) => self.perform_incoming(step),
         }
     }
 
@@ -401,7 +423,7 @@ impl World {
     }
 
     /// The events of one stream do not overtake each other; a repetition comes later.
-    fn deliver_in_order(&mut self, stream: Uuid, step: &Step) {
+    pub(crate) fn deliver_in_order(&mut self, stream: Uuid, step: &Step) {
         let earliest = self.now + self.millis(0..1_000);
         let at = self.arrivals.get(&stream).map_or(earliest, |last| earliest.max(*last));
         self.arrivals.insert(stream, at);
@@ -414,7 +436,7 @@ impl World {
     }
 
     /// The scheduler fires a deadline a little late, and now and then twice.
-    fn keep(&mut self, deadline: Deadline, step: &Step) {
+    pub(crate) fn keep(&mut self, deadline: Deadline, step: &Step) {
         match self.defect {
             Some(Defect::LoseDeadlines) if matches!(step, Step::TransferDeadline { .. }) => return,
             Some(Defect::FireEarly) => return self.after(SignedDuration::ZERO, step.clone()),
@@ -436,7 +458,7 @@ impl World {
     }
 
     /// Its ids follow from the seed.
-    fn context(&mut self) -> Context {
+    pub(crate) fn context(&mut self) -> Context {
         let cause = Deadline { id: self.new_id(), due_at: self.now };
         Context::at_deadline(&cause, cause.id, "simulation", self.now)
     }
@@ -446,7 +468,7 @@ impl World {
         event::derived_id(Uuid::from_u64_pair(self.seed, self.ids), "simulation", 0)
     }
 
-    fn an_account(&mut self) -> Uuid {
+    pub(crate) fn an_account(&mut self) -> Uuid {
         self.account_ids[self.random.random_range(0..ACCOUNTS)]
     }
 
@@ -470,7 +492,7 @@ pub(crate) fn dkk(minor: i64) -> Money {
 fn rail() -> Rail {
     let profile = Profile::named("nct-inst").unwrap_or_else(|error| unreachable!("{error}"));
     let [own_name, house_name] = ["LUNADK22XXX", "NCTIDKK1XXX"].map(str::to_owned);
-    Rail { profile, own_name, house_name, policy: RETRIES }
+    Rail { profile, own_name, house_name, policy: RETRIES, decide_within: DECIDE_WITHIN }
 }
 
 fn party() -> Party {
