@@ -20,21 +20,6 @@ async fn iban(client: &Client, account: Uuid) -> String {
     client.get(&format!("/v1/accounts/{account}")).await.1["iban"].as_str().unwrap().to_owned()
 }
 
-/// All incoming payments of this status.
-async fn listed(client: &Client, status: &str) -> Vec<Value> {
-    let (code, answer) = client.get(&format!("/v1/incoming-payments?status={status}&limit=500")).await;
-    assert_eq!(code, StatusCode::OK, "{answer}");
-    answer["incoming_payments"].as_array().unwrap().clone()
-}
-
-async fn until_listed(client: &Client, status: &str, count: usize) -> Vec<Value> {
-    eventually(&format!("{count} are {status}"), async || {
-        let found = listed(client, status).await;
-        (found.len() == count).then_some(found)
-    })
-    .await
-}
-
 async fn read(client: &Client, listed: &Value) -> Value {
     client.get(&format!("/v1/incoming-payments/{}", listed["payment_id"].as_str().unwrap())).await.1
 }
@@ -64,7 +49,7 @@ async fn who_can_be_credited_is(transport: Transport) {
     let account = client.account(1_000).await;
     let number = iban(&client, account).await;
     let paid = client.order_payment(order(&platform, &number, 500)).await;
-    let credited = until_listed(&client, "credited", 1).await.remove(0);
+    let credited = client.until_incoming("credited", 1).await.remove(0);
     assert_eq!(client.balances(account).await, ("1500".into(), "0".into(), "1500".into()));
     let document = read(&client, &credited).await;
     assert_eq!(document["uetr"], paid[0]["uetr"]);
@@ -82,7 +67,7 @@ async fn who_can_be_credited_is(transport: Transport) {
     euro["currency"] = json!("EUR");
     client.order_payment(euro).await;
     let mut codes = Vec::new();
-    for refused in until_listed(&client, "refused", 2).await {
+    for refused in client.until_incoming("refused", 2).await {
         codes.push(read(&client, &refused).await["reason_code"].as_str().unwrap().to_owned());
     }
     codes.sort();
@@ -128,7 +113,7 @@ async fn each_fault_ends_in_one_credit() {
     for (n, fault) in faults.into_iter().enumerate() {
         client.order_fault(fault).await;
         client.order_payment(order(&platform, &number, 100)).await;
-        until_listed(&client, "credited", n + 1).await;
+        client.until_incoming("credited", n + 1).await;
         client.heal().await;
     }
     settle_down(&platform, &[]).await;
@@ -143,7 +128,7 @@ async fn what_the_rail_cancels_is_not_credited() {
     let account = client.account(1).await;
     client.order_fault(json!({ "kind": "reject", "count": 1, "reason_code": "AM09" })).await;
     client.order_payment(order(&platform, &iban(&client, account).await, 100)).await;
-    let cancelled = until_listed(&client, "cancelled", 1).await.remove(0);
+    let cancelled = client.until_incoming("cancelled", 1).await.remove(0);
     assert_eq!(read(&client, &cancelled).await["reason_code"], "AM09");
     let expected = ["Received", "CreditPending", "SettlementCancelled", "CreditVoided"];
     assert_eq!(story(&client, &cancelled).await, expected);
@@ -161,7 +146,7 @@ async fn a_decision_that_comes_too_late_is_a_refusal() {
     let account = client.account(1).await;
     client.order_payment(order(&platform, &iban(&client, account).await, 100)).await;
     let late = eventually("it is decided", async || {
-        let cancelled = listed(&client, "cancelled").await;
+        let cancelled = client.incoming("cancelled").await;
         cancelled.into_iter().next()
     })
     .await;
@@ -178,7 +163,7 @@ async fn what_was_settled_against_our_word_goes_back() {
     let client = platform.client();
     client.order_fault(json!({ "kind": "settle_anyway", "count": 2 })).await;
     client.order_payment(order(&platform, "DK5000400440116243", 100)).await;
-    let returned = until_listed(&client, "returned", 1).await.remove(0);
+    let returned = client.until_incoming("returned", 1).await.remove(0);
     assert_eq!(read(&client, &returned).await["reason_code"], "AC01");
     let expected =
         ["Received", "Refused", "SettlementConfirmed", "HeldInSuspense", "ReturnInitiated", "ReturnSettled"];
@@ -189,7 +174,7 @@ async fn what_was_settled_against_our_word_goes_back() {
     // Its answer is lost, so it is sent again; then the house does not take it, and a person is asked.
     client.order_fault(json!({ "kind": "reject_return", "count": 1, "reason_code": "AC04" })).await;
     client.order_payment(order(&platform, "DK5000400440116243", 70)).await;
-    let stuck = until_listed(&client, "requires_attention", 1).await.remove(0);
+    let stuck = client.until_incoming("requires_attention", 1).await.remove(0);
     assert_eq!(stuck["status"], "returning");
     assert_eq!(story(&client, &stuck).await[5..], ["ReturnRejected", "OperatorAttentionRequired"]);
     eventually("it is apart", async || (suspense(&platform).await == 70).then_some(())).await;
@@ -209,7 +194,7 @@ async fn a_storm_survives_kill_9() {
     platform.kill(Victim::Everything);
     platform.resume().await;
     eventually("all have ended", async || {
-        let ended = [listed(&client, "credited").await.len(), listed(&client, "cancelled").await.len()];
+        let ended = [client.incoming("credited").await.len(), client.incoming("cancelled").await.len()];
         (ended.iter().sum::<usize>() == 60).then_some(())
     })
     .await;

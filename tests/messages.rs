@@ -16,7 +16,7 @@ async fn kept(platform: &Platform) -> Vec<String> {
     let mut connection = platform.instant.superuser_connection().await;
     sqlx::query_scalar(
         "select coalesce(data->'message'->>'xml', data->>'message') from event
-         where stream like 'submission-%' and data ? 'message'",
+         where (stream like 'submission-%' or stream like 'inbound-%') and data->'message' <> 'null'",
     )
     .fetch_all(&mut connection)
     .await
@@ -81,7 +81,26 @@ async fn every_message(platform: &Platform, currency: &str) {
         })
         .await;
     }
+    others_pay(platform, &client, account, currency).await;
     settle_down(platform, &[rejected, asked, garbled]).await;
+}
+
+/// Accepted, asked about, refused, and sent back.
+async fn others_pay(platform: &Platform, client: &Client, account: Uuid, currency: &str) {
+    let (_, opened) = client.get(&format!("/v1/accounts/{account}")).await;
+    let own_name = if currency == "USD" { "021040078" } else { "LUNADK22XXX" };
+    let order = |iban: &str| {
+        json!({
+            "amount": "250", "currency": currency, "creditor_iban": iban, "remittance": "a < b",
+            "to": own_name, "deliver_to": format!("{}/iso20022", platform.adapter_url)
+        })
+    };
+    client.order_fault(json!({ "kind": "lose_answer", "count": 1 })).await;
+    client.order_payment(order(opened["iban"].as_str().unwrap())).await;
+    client.until_incoming("credited", 1).await;
+    client.order_fault(json!({ "kind": "settle_anyway", "count": 1 })).await;
+    client.order_payment(order("DE89370400440532013000")).await;
+    client.until_incoming("returned", 1).await;
 }
 
 const ALL: [&str; 6] = ["camt.029", "camt.056", "pacs.002", "pacs.004", "pacs.008", "pacs.028"];
@@ -140,7 +159,7 @@ async fn a_message_that_belongs_to_nothing_is_kept_once() {
     let reasons: Vec<&str> = kept.iter().map(|(data,)| data["reason"].as_str().unwrap()).collect();
     let too_large = "it cannot be read: the message has more than 65536 bytes";
     let unread = "it cannot be read: the message is not UTF-8";
-    assert_eq!(reasons, [too_large, unread, "no such payment was submitted"]);
+    assert_eq!(reasons, [too_large, unread, "no such payment was submitted, or offered"]);
     let duplicates: i64 = sqlx::query_scalar("select count(*) from event where type = 'AnswerDuplicated'")
         .fetch_one(&mut connection)
         .await

@@ -102,6 +102,22 @@ impl Client {
         response.json::<Value>().await.unwrap()["payments"].as_array().unwrap().clone()
     }
 
+    /// All incoming payments of this status.
+    pub(crate) async fn incoming(&self, status: &str) -> Vec<Value> {
+        let (code, answer) = self.get(&format!("/v1/incoming-payments?status={status}&limit=500")).await;
+        assert_eq!(code, StatusCode::OK, "{answer}");
+        answer["incoming_payments"].as_array().unwrap().clone()
+    }
+
+    /// Waits until so many incoming payments have this status; returns them.
+    pub(crate) async fn until_incoming(&self, status: &str, count: usize) -> Vec<Value> {
+        eventually(&format!("{count} are {status}"), async || {
+            let found = self.incoming(status).await;
+            (found.len() == count).then_some(found)
+        })
+        .await
+    }
+
     /// Everybody whom the clearing house has decided about.
     pub(crate) async fn journal(&self) -> Vec<Value> {
         self.lines().await.into_iter().filter(|line| line["status"].is_string()).collect()

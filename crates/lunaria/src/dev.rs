@@ -72,6 +72,8 @@ async fn run_platform(
         api_url,
         house_url,
         ops_url: format!("http://{}", ops.address()?),
+        own_name: config.instant.own_name.clone(),
+        inbox_url: format!("http://{}/iso20022", config.instant.listen),
         stores: (
             services::connect(ServiceName::Core, &config).await?,
             services::connect(ServiceName::AdapterInstant, &config).await?,

@@ -24,7 +24,7 @@ pub(crate) struct Instant {
     /// One that comes with Lunaria, or a file of one's own.
     profile: String,
     /// This bank and the clearing house, as the profile names them.
-    own_name: String,
+    pub own_name: String,
     house_name: String,
     attempts_max: u32,
     enquiries_max: u32,

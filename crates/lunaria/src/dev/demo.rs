@@ -1,4 +1,4 @@
-//! Two customers, some money, one transfer, and the five lines to go on from.
+//! Two customers, some money, one transfer, and the lines to go on from.
 
 use anyhow::{Context, ensure};
 use event_store::Store;
@@ -16,6 +16,9 @@ pub(super) struct Demo {
     pub(super) api_url: String,
     pub(super) house_url: String,
     pub(super) ops_url: String,
+    /// This bank, as the clearing house names and reaches it.
+    pub(super) own_name: String,
+    pub(super) inbox_url: String,
     pub(super) stores: (Store, Store),
     pub(super) with_transfer: bool,
 }
@@ -29,7 +32,7 @@ impl Demo {
                 return Ok(());
             }
             match demo {
-                Ok(made) => account = Some(made),
+                Ok((ada, transfer)) => account = Some((ada, self.iban(ada).await?, transfer)),
                 Err(error) => complain(&format!("the demo did not go through: {error:#}")),
             }
         }
@@ -63,6 +66,13 @@ impl Demo {
         Ok(account)
     }
 
+    async fn iban(&self, account: Uuid) -> anyhow::Result<String> {
+        let url = format!("{}/v1/accounts/{account}", self.api_url);
+        let answer: Value = reqwest::get(url).await?.json().await?;
+        let iban = answer.get("iban").and_then(Value::as_str);
+        Ok(iban.context("the account has no number")?.to_owned())
+    }
+
     async fn post(&self, path: &str, key: &str, body: &Value) -> anyhow::Result<Value> {
         let url = format!("{}{path}", self.api_url);
         let response =
@@ -73,11 +83,12 @@ impl Demo {
         Ok(answer)
     }
 
-    fn what_to_type(&self, demo: Option<(Uuid, Uuid)>) -> anyhow::Result<()> {
+    fn what_to_type(&self, demo: Option<(Uuid, String, Uuid)>) -> anyhow::Result<()> {
         let (api, house, ops) = (&self.api_url, &self.house_url, &self.ops_url);
-        let (account, transfer) = match demo {
-            Some((account, transfer)) => (account.to_string(), transfer.to_string()),
-            None => ("ACCOUNT_ID".to_owned(), "TRANSFER_ID".to_owned()),
+        let (bank, inbox) = (&self.own_name, &self.inbox_url);
+        let (account, iban, transfer) = match demo {
+            Some((account, iban, transfer)) => (account.to_string(), iban, transfer.to_string()),
+            None => ("ACCOUNT_ID".to_owned(), "IBAN".to_owned(), "TRANSFER_ID".to_owned()),
         };
         say(&format!(
             "
@@ -86,6 +97,7 @@ pay  curl -sS {api}/v1/transfers -H 'Idempotency-Key: '$(cat /proc/sys/kernel/ra
 read curl -sS {api}/v1/transfers/{transfer}
 see  curl -sS {ops}/metrics   # or /readyz, /relays/core
 fail curl -sS {house}/faults -H 'Content-Type: application/json' -d '{{\"kind\":\"reject\",\"count\":1}}'   # or lose_answer, pending, down
+paid curl -sS {house}/payments -H 'Content-Type: application/json' -d '{{\"amount\":\"5000\",\"currency\":\"DKK\",\"creditor_iban\":\"{iban}\",\"to\":\"{bank}\",\"deliver_to\":\"{inbox}\"}}'   # another bank pays; see {api}/v1/incoming-payments
 back curl -sS {house}/returns -H 'Content-Type: application/json' -d '{{\"count\":1}}'   # the other bank gives the latest payment back
 stop Ctrl-C; the data stays for the next run"
         ))
