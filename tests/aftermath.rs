@@ -101,6 +101,7 @@ async fn a_recall_brings_the_money_a_refusal_or_a_person() {
         (listed["transfers"][0]["transfer_id"] == json!(silent)).then_some(())
     })
     .await;
+    client.until_cases(&format!("transfer-{silent}"), &["open"]).await;
     // The creditor's bank gives it back at last, and nobody has to look any more.
     client.order_return(json!({ "uetr": uetr(&client, silent).await })).await;
     assert_eq!(client.until(silent, "returned").await["status_reason"], Value::Null);
@@ -109,6 +110,9 @@ async fn a_recall_brings_the_money_a_refusal_or_a_person() {
         listed["transfers"].as_array().unwrap().is_empty().then_some(())
     })
     .await;
+    let case = client.until_cases(&format!("transfer-{silent}"), &["withdrawn"]).await.remove(0);
+    let (_, story) = client.get(&format!("/v1/cases/{}/events", case["case_id"].as_str().unwrap())).await;
+    assert_eq!(story["events"].as_array().unwrap().len(), 2, "{story}");
     assert_eq!(client.balances(account).await.0, "800");
     settle_down(&platform, &[given, refused, silent]).await;
     platform.stop().await;

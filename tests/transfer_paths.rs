@@ -67,6 +67,13 @@ async fn a_house_that_is_down_leaves_the_hold_and_asks_for_a_person() {
     let story = client.story(transfer).await;
     assert_eq!(story[3..], ["ClearingUndetermined", "OperatorAttentionRequired"]);
     assert_eq!(client.balances(account).await, ("1000".into(), "400".into(), "600".into()));
+    let case = client.until_cases(&format!("transfer-{transfer}"), &["open"]).await.remove(0);
+    assert_eq!(case["amount"]["amount"], "400");
+    assert!(case["reason"].as_str().unwrap().contains("exhausted its retries"), "{case}");
+    let (_, all) = client.get("/v1/cases?status=open").await;
+    assert_eq!(all["cases"], json!([case]));
+    assert_eq!(client.get("/v1/cases?status=lost").await.1["code"], "invalid-query");
+    assert_eq!(client.get(&format!("/v1/cases/{transfer}/events")).await.1["code"], "case-unknown");
     assert!(client.journal().await.is_empty());
     client.heal().await;
     platform.stop().await;
@@ -83,7 +90,10 @@ async fn a_late_answer_ends_a_transfer_that_had_asked_for_a_person() {
     let transfer = client.pay(account, 400).await;
     client.until(transfer, "requires_attention").await;
     assert_eq!(client.balances(account).await.1, "400");
+    let subject = format!("transfer-{transfer}");
+    client.until_cases(&subject, &["open"]).await;
     client.until(transfer, "succeeded").await;
+    client.until_cases(&subject, &["withdrawn"]).await;
     let story = client.story(transfer).await;
     assert!(story.contains(&"SubmissionTimedOut".to_owned()), "{story:?}");
     assert_eq!(client.balances(account).await, ("600".into(), "0".into(), "600".into()));

@@ -52,6 +52,9 @@ pub(crate) async fn check(platform: &Platform, accepted: &[Uuid]) -> Violations 
         ("payment.v2 differs from what it is derived from", PAYMENTS_DIFFER),
         ("returned, and not credited exactly once", RETURNS_NOT_CREDITED),
         ("incoming payments have not ended", INCOMING_OPEN),
+        ("what will not come is expected", EXPECTED_FOR_EVER),
+        ("a person is needed, and there was no case at once", ATTENTION_WITHOUT_CASE),
+        ("cases are open of what has ended well", CASES_OF_NOTHING),
         ("accepted or refused, and the adapter was not told", ACCEPTANCES_NOT_DERIVED),
     ] {
         empty(&mut core, "core", what, query, &mut violations).await;
@@ -134,8 +137,29 @@ const INCOMING_OPEN: &str = "select received.stream from event received
     union all
     select held.stream from event held where held.type = 'HeldInSuspense' and not exists (
         select from event back where back.stream = held.stream and back.type = 'ReturnSettled')";
+const EXPECTED_FOR_EVER: &str = "select expected.stream from event expected
+    where expected.type = 'CreditPending' and expected.stream like 'account-%' and (
+        select count(*) from event ended where ended.stream = expected.stream
+            and ended.type in ('CreditPosted', 'CreditVoided')
+            and ended.data->>'payment_id' = expected.data->>'payment_id') <> 1";
+const ATTENTION_WITHOUT_CASE: &str = "select attention.stream from event attention
+    where attention.type = 'OperatorAttentionRequired' and not exists (
+        select from event raised where raised.type = 'CaseRaised'
+            and raised.data->'subject'->>'stream' = attention.stream
+            and raised.data->>'reason' = attention.data->>'reason'
+            and raised.recorded_at - attention.recorded_at < interval '5 s')";
+/// By the latest event of each: a withdrawn reason has no open case.
+const CASES_OF_NOTHING: &str = "with latest as (
+        select distinct on (stream) stream, type from event where stream like 'case-%' order by stream, seq desc
+    )
+    select raised.data->'subject'->>'stream' from latest
+    join event raised on raised.stream = latest.stream and raised.seq = 1
+    where latest.type <> 'CaseWithdrawn' and exists (
+        select from event gone where gone.stream = raised.data->'subject'->>'stream' and (
+            gone.type = 'AttentionWithdrawn' and gone.data->>'reason' = raised.data->>'reason'
+            and gone.recorded_at > raised.recorded_at))";
 const ACCEPTANCES_NOT_DERIVED: &str = "select stream from event
-    where type in ('CreditPending', 'Refused') and stream like 'incoming-%' and not exists (
+    where type in ('CreditPending', 'Refused', 'ReturnInitiated') and stream like 'incoming-%' and not exists (
         select from event derived where derived.stream = 'acceptance.v1-' || substr(event.stream, 10)
             and derived.metadata->'source'->>'id' = event.id::text)";
 /// All of an external event follows from the internal ones, and from nothing else.

@@ -95,6 +95,15 @@ impl Client {
         response.json().await.unwrap()
     }
 
+    /// A payment of another bank's customer, as the clearing house is told to offer it.
+    pub(crate) fn incoming_order(&self, adapter_url: &str, iban: &str, minor: i64) -> Value {
+        json!({
+            "to": "LUNADK22XXX", "deliver_to": format!("{adapter_url}/iso20022"),
+            "creditor_iban": iban, "creditor_name": "Ada Lund",
+            "amount": minor.to_string(), "currency": "DKK", "remittance": "invoice 7"
+        })
+    }
+
     /// Has another bank pay; returns the identifiers of the payments.
     pub(crate) async fn order_payment(&self, order: Value) -> Vec<Value> {
         let response = self.http.post(format!("{}/payments", self.house)).json(&order).send().await.unwrap();
@@ -114,6 +123,17 @@ impl Client {
         eventually(&format!("{count} are {status}"), async || {
             let found = self.incoming(status).await;
             (found.len() == count).then_some(found)
+        })
+        .await
+    }
+
+    /// Waits until the thing of this stream has cases of these statuses, the newest first; returns them.
+    pub(crate) async fn until_cases(&self, subject: &str, statuses: &[&str]) -> Vec<Value> {
+        eventually(&format!("{subject} has cases {statuses:?}"), async || {
+            let (_, answer) = self.get(&format!("/v1/cases?subject={subject}")).await;
+            let cases = answer["cases"].as_array().unwrap().clone();
+            let found: Vec<&str> = cases.iter().map(|case| case["status"].as_str().unwrap()).collect();
+            (found == statuses).then_some(cases)
         })
         .await
     }

@@ -83,6 +83,12 @@ impl Platform {
             let chosen = settings.iter().find_map(|chosen| chosen.strip_prefix(setting));
             arguments.extend(chosen.into_iter().flat_map(|chosen| [option, chosen]));
         }
+        let token = settings.iter().find_map(|chosen| chosen.strip_prefix("instant.house_token="));
+        let token_file = directory.path().join("house_token");
+        if let Some(token) = token {
+            std::fs::write(&token_file, token).unwrap();
+            arguments.extend(["--token-file", token_file.to_str().unwrap()]);
+        }
         let (house, urls) = Process::start(LUNARIA, &arguments, &[], &directory.path().join("house.log"), 1);
         let topic_prefix = unique("t").replace('_', "-") + ".";
         let api = format!("127.0.0.1:{}", free_port().unwrap());

@@ -14,6 +14,7 @@ const REPLY_TO: &str = "reply-to";
 pub struct ClearingHouse {
     messages_url: String,
     reply_to: String,
+    token: String,
     client: reqwest::Client,
     timeout: Duration,
 }
@@ -35,10 +36,17 @@ pub enum CallOutcome {
 
 impl ClearingHouse {
     /// The adapter's own address is where the house can deliver what is no answer, or one whose connection has gone.
-    pub fn new(base_url: &str, own_url: &str, timeout: Duration) -> Result<Self, reqwest::Error> {
+    /// The token is what the house wants to see; empty: nothing.
+    pub fn new(
+        base_url: &str,
+        own_url: &str,
+        token: &str,
+        timeout: Duration,
+    ) -> Result<Self, reqwest::Error> {
         Ok(Self {
             messages_url: format!("{}/iso20022", base_url.trim_end_matches('/')),
             reply_to: format!("{}/iso20022", own_url.trim_end_matches('/')),
+            token: token.to_owned(),
             client: reqwest::Client::builder().connect_timeout(timeout).build()?,
             timeout,
         })
@@ -47,6 +55,7 @@ impl ClearingHouse {
     pub async fn send(&self, message: &Sent) -> CallOutcome {
         let request = self.client.post(&self.messages_url).timeout(self.timeout);
         let request = request.header(CONTENT_TYPE, "application/xml").header(REPLY_TO, &self.reply_to);
+        let request = if self.token.is_empty() { request } else { request.bearer_auth(&self.token) };
         match request.body(message.xml.expose().clone()).send().await {
             Ok(response) => read(response).await,
             Err(error) if error.is_connect() => CallOutcome::NotSent { reason: error.to_string() },

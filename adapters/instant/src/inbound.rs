@@ -4,22 +4,23 @@ use contract::incoming::IncomingReceived;
 use event::{Aggregate, Context, Deadline};
 use iso20022::{Original, OriginalKind};
 use jiff::SignedDuration;
-use money::Money;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::inbound_event::{
     DecisionOvertaken, DecisionTimedOut, Errand, InboundEvent, MessageNotSent, MessageScheduled,
     MessageStarted, MessageTaken, MessageTimedOut, MessagesExhausted, OfferRepeated, PaymentAccepted,
-    PaymentOffered, PaymentRefused, ReturnRejected, ReturnRequested, ReturnSettled, ReturnUnknown,
-    SettlementCancelled, SettlementConfirmed, SettlementUnknown, StatusContradicted, StatusDuplicated,
-    StatusHeard,
+    PaymentOffered, PaymentRefused, RefusalConfirmed, ReturnRejected, ReturnUnknown, SettlementCancelled,
+    SettlementConfirmed, SettlementUnknown, StatusContradicted, StatusDuplicated, StatusHeard,
 };
 use crate::rail::{Evidence, Offer, Rail};
 use crate::{Answer, RetryPolicy};
 
 mod correspondence;
 pub(crate) use correspondence::status_of;
+
+mod way_back;
+use way_back::WayBack;
 
 mod command;
 pub use command::{InboundCommand, InboundRefusal};
@@ -52,15 +53,6 @@ struct Sending {
     attempt: u32,
     is_started: bool,
     deadline: Deadline,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct WayBack {
-    return_id: Uuid,
-    amount: Money,
-    reason_code: String,
-    /// Whether the house has taken it back, once it has said so.
-    is_back: Option<bool>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,10 +97,14 @@ impl Aggregate for Inbound {
             InboundEvent::SettlementCancelled(event) => {
                 inbound.end(Settlement::Cancelled { reason_code: event.reason_code.clone() });
             }
+            InboundEvent::RefusalConfirmed(event) => {
+                inbound.end(Settlement::Cancelled { reason_code: event.reason_code.clone() });
+            }
             InboundEvent::ReturnRequested(event) => {
                 let (return_id, amount) = (event.return_id, event.amount);
                 let reason_code = event.reason_code.clone();
-                inbound.way_back = Some(WayBack { return_id, amount, reason_code, is_back: None });
+                let at = event.at;
+                inbound.way_back = Some(WayBack { return_id, amount, reason_code, at, is_back: None });
             }
             InboundEvent::ReturnSettled(_) => inbound.return_ends(true),
             InboundEvent::ReturnRejected(_) => inbound.return_ends(false),
@@ -162,11 +158,6 @@ impl Inbound {
 
     fn end(&mut self, settlement: Settlement) {
         (self.settlement, self.sending) = (Some(settlement), None);
-    }
-
-    fn return_ends(&mut self, is_back: bool) {
-        self.sending = None;
-        self.way_back.iter_mut().for_each(|way_back| way_back.is_back = Some(is_back));
     }
 
     fn follow(&self, command: InboundCommand, context: &Context) -> Decision {
@@ -228,24 +219,6 @@ impl Inbound {
         }
     }
 
-    fn return_requested(
-        &self,
-        return_id: Uuid,
-        amount: Money,
-        reason_code: String,
-        context: &Context,
-    ) -> Decision {
-        match &self.way_back {
-            Some(way_back) if way_back.return_id == return_id => Ok(vec![]),
-            Some(_) => Err(InboundRefusal::OtherReturn),
-            None if self.settlement != Some(Settlement::Settled) => Err(InboundRefusal::NotSettled),
-            None => Ok(vec![
-                ReturnRequested { return_id, amount, reason_code }.into(),
-                due(Errand::Return, 1, SignedDuration::ZERO, context),
-            ]),
-        }
-    }
-
     fn proceed(&self, fired: Deadline, rail: &Rail, context: &Context) -> Vec<InboundEvent> {
         match (&self.verdict, self.sending) {
             (Verdict::Undecided { deadline }, _) if deadline.id == fired.id && self.settlement.is_none() => {
@@ -281,10 +254,10 @@ impl Inbound {
         let message = match (errand, &self.way_back) {
             (Errand::Return, Some(way_back)) => {
                 let of = (way_back.return_id, way_back.amount, way_back.reason_code.as_str());
-                rail.payment_return(&self.payment, original, of, context)
+                rail.payment_return(&self.payment, original, of, way_back.at, context)
             }
-            (Errand::Enquiry, _) => rail.status_request(original, context),
-            (Errand::Answer | Errand::Return, _) => rail.decision(original, refusal, context),
+            (Errand::Enquiry | Errand::Return, _) => rail.status_request(original, context),
+            (Errand::Answer, _) => rail.decision(original, refusal, context),
         };
         let deadline = Deadline::after(rail.policy.answer_timeout, context);
         MessageStarted { errand, attempt, deadline, message }.into()
@@ -300,27 +273,46 @@ impl Inbound {
         }
     }
 
-    /// What follows a message of which nothing was heard: whoever may have our word is asked, and then told again.
+    /// What follows a message of which nothing final was heard: whoever may have our word is asked, and then told again.
     fn next(&self, after: Errand, attempt: u32, policy: RetryPolicy, context: &Context) -> Vec<InboundEvent> {
-        if attempt >= policy.enquiries_max {
-            return self.exhausted(after, attempt);
-        }
         let errand = match after {
             Errand::Answer if self.verdict == Verdict::Accepted => Errand::Enquiry,
             other => other,
         };
-        let deadline = policy.pause_after(attempt, context);
-        vec![MessageScheduled { errand, attempt: attempt + 1, deadline }.into()]
+        self.on(errand, attempt, policy.pause_after(attempt, context), policy, context)
     }
 
-    fn exhausted(&self, errand: Errand, attempts: u32) -> Vec<InboundEvent> {
-        let unknown = match (&self.way_back, &self.verdict) {
+    /// The next message, or none when the tries are used up. On the way core is told that nobody knows; from there on the house
+    /// is left more time.
+    fn on(
+        &self,
+        errand: Errand,
+        attempt: u32,
+        deadline: Deadline,
+        policy: RetryPolicy,
+        context: &Context,
+    ) -> Vec<InboundEvent> {
+        let scheduled = |deadline| MessageScheduled { errand, attempt: attempt + 1, deadline }.into();
+        if attempt < policy.enquiries_max {
+            return vec![scheduled(deadline)];
+        }
+        let (unknown, last) = (self.unknown(), policy.enquiries_max + policy.pending_enquiries_max);
+        let next = if unknown.is_none() || attempt >= last {
+            MessagesExhausted { errand, attempts: attempt }.into()
+        } else {
+            scheduled(Deadline::after(policy.pending_pause, context))
+        };
+        let unknown = unknown.filter(|_| attempt == policy.enquiries_max);
+        unknown.into_iter().chain([next]).collect()
+    }
+
+    /// What core is told of so much silence; None: nothing depends on it.
+    fn unknown(&self) -> Option<InboundEvent> {
+        match (&self.way_back, &self.verdict) {
             (Some(way_back), _) => Some(ReturnUnknown { return_id: way_back.return_id }.into()),
             (None, Verdict::Accepted) => Some(SettlementUnknown {}.into()),
             (None, _) => None,
-        };
-        let exhausted = MessagesExhausted { errand, attempts }.into();
-        [Some(exhausted), unknown].into_iter().flatten().collect()
+        }
     }
 
     fn is_sending(&self, errand: Errand, attempt: u32) -> bool {
@@ -340,10 +332,13 @@ impl Inbound {
             return vec![];
         }
         let taken = MessageTaken { errand, attempt }.into();
-        if matches!(self.verdict, Verdict::Refused { .. }) && errand == Errand::Answer {
-            return vec![taken];
-        }
-        [vec![taken], self.next(errand, attempt, policy, context)].concat()
+        let next = match (&self.verdict, errand) {
+            (Verdict::Refused { .. }, Errand::Answer) => return vec![taken],
+            (_, Errand::Return) => Errand::Return,
+            (_, Errand::Answer | Errand::Enquiry) => Errand::Enquiry,
+        };
+        let deadline = Deadline::after(policy.pending_pause, context);
+        [vec![taken], self.on(next, attempt, deadline, policy, context)].concat()
     }
 
     fn not_sent(
@@ -358,11 +353,8 @@ impl Inbound {
             return vec![];
         }
         let not_sent = MessageNotSent { errand, attempt, reason }.into();
-        if attempt >= policy.enquiries_max {
-            return [vec![not_sent], self.exhausted(errand, attempt)].concat();
-        }
         let deadline = policy.pause_after(attempt, context);
-        vec![not_sent, MessageScheduled { errand, attempt: attempt + 1, deadline }.into()]
+        [vec![not_sent], self.on(errand, attempt, deadline, policy, context)].concat()
     }
 
     /// To say the same again cannot help.
@@ -377,7 +369,10 @@ impl Inbound {
                 let (return_id, reason_code) = (way_back.return_id, INVALID_MESSAGE.to_owned());
                 vec![not_sent, ReturnRejected { return_id, reason_code, message: None }.into()]
             }
-            _ => [vec![not_sent], self.exhausted(errand, attempt)].concat(),
+            _ => {
+                let exhausted = MessagesExhausted { errand, attempts: attempt }.into();
+                [Some(not_sent), self.unknown(), Some(exhausted)].into_iter().flatten().collect()
+            }
         }
     }
 
@@ -393,11 +388,13 @@ impl Inbound {
             (None, Some(Answer::Settled { settled_at })) => {
                 vec![SettlementConfirmed { settled_at, message }.into()]
             }
-            (None, Some(Answer::Rejected { reason_code })) => self.rejected(reason_code, status, message),
+            (None, Some(Answer::Rejected { reason_code })) => vec![self.rejected(reason_code, message)],
             (None, Some(Answer::Pending { .. }) | None) => {
                 let heard = StatusHeard { status, message }.into();
                 [vec![heard], self.still_open(policy, context)].concat()
             }
+            // An answer to a question that was asked before.
+            (Some(_), None) => vec![StatusHeard { status, message }.into()],
             (Some(Settlement::Settled), Some(Answer::Settled { .. }))
             | (Some(_), Some(Answer::Pending { .. })) => {
                 vec![StatusDuplicated { status, message }.into()]
@@ -412,54 +409,23 @@ impl Inbound {
     }
 
     /// After our own no it is an acknowledgement.
-    fn rejected(&self, reason_code: String, status: String, message: Evidence) -> Vec<InboundEvent> {
-        if !matches!(self.verdict, Verdict::Refused { .. }) {
-            return vec![SettlementCancelled { reason_code, message }.into()];
+    fn rejected(&self, reason_code: String, message: Evidence) -> InboundEvent {
+        if matches!(self.verdict, Verdict::Refused { .. }) {
+            RefusalConfirmed { reason_code, message }.into()
+        } else {
+            SettlementCancelled { reason_code, message }.into()
         }
-        let heard = StatusHeard { status, message }.into();
-        let taken =
-            self.sending.map(|Sending { errand, attempt, .. }| MessageTaken { errand, attempt }.into());
-        [Some(heard), taken].into_iter().flatten().collect()
     }
 
     /// The house has not decided. It may still wait for our word, or have it and be at it: it is told, and asked, in turn.
     fn still_open(&self, policy: RetryPolicy, context: &Context) -> Vec<InboundEvent> {
         let Some(Sending { errand, attempt, is_started: true, .. }) = self.sending else { return vec![] };
-        match errand {
-            Errand::Enquiry if attempt < policy.enquiries_max => {
-                let deadline = policy.pause_after(attempt, context);
-                vec![MessageScheduled { errand: Errand::Answer, attempt: attempt + 1, deadline }.into()]
-            }
-            errand => self.next(errand, attempt, policy, context),
-        }
-    }
-
-    fn return_answered(
-        &self,
-        answer: Option<Answer>,
-        status: String,
-        message: Evidence,
-        policy: RetryPolicy,
-        context: &Context,
-    ) -> Vec<InboundEvent> {
-        let Some(way_back) = &self.way_back else {
-            return vec![StatusContradicted { status, message }.into()];
+        let (errand, deadline) = match errand {
+            Errand::Enquiry => (Errand::Answer, policy.pause_after(attempt, context)),
+            Errand::Return => (Errand::Return, Deadline::after(policy.pending_pause, context)),
+            Errand::Answer => return self.next(errand, attempt, policy, context),
         };
-        let return_id = way_back.return_id;
-        match (way_back.is_back, answer) {
-            (None, Some(Answer::Settled { .. })) => vec![ReturnSettled { return_id, message }.into()],
-            (None, Some(Answer::Rejected { reason_code })) => {
-                vec![ReturnRejected { return_id, reason_code, message }.into()]
-            }
-            (None, Some(Answer::Pending { .. }) | None) => {
-                let heard = StatusHeard { status, message }.into();
-                [vec![heard], self.still_open(policy, context)].concat()
-            }
-            (Some(true), Some(Answer::Rejected { .. })) | (Some(false), Some(Answer::Settled { .. })) => {
-                vec![StatusContradicted { status, message }.into()]
-            }
-            (Some(_), _) => vec![StatusDuplicated { status, message }.into()],
-        }
+        self.on(errand, attempt, deadline, policy, context)
     }
 }
 

@@ -95,7 +95,7 @@ pub struct MessageNotSent {
     pub reason: String,
 }
 
-/// It is not sent again by itself. An answer may still come.
+/// Nothing is sent any more by itself. An answer may still come.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MessagesExhausted {
     pub errand: Errand,
@@ -123,7 +123,14 @@ pub struct SettlementCancelled {
     pub message: Evidence,
 }
 
-/// Accepted, and nobody is asked any more whether the money has moved.
+/// The house has taken our no.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusalConfirmed {
+    pub reason_code: String,
+    pub message: Evidence,
+}
+
+/// Accepted, and after all these tries it is not known whether the money has moved. The house is asked on, more slowly.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SettlementUnknown {}
 
@@ -147,6 +154,8 @@ pub struct ReturnRequested {
     pub return_id: Uuid,
     pub amount: Money,
     pub reason_code: String,
+    /// When; the day of all its messages.
+    pub at: Timestamp,
 }
 
 /// It is back.
@@ -164,7 +173,7 @@ pub struct ReturnRejected {
     pub message: Evidence,
 }
 
-/// Nobody is asked any more whether it is back.
+/// After all these tries it is not known whether it is back. It is sent on, more slowly.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReturnUnknown {
     pub return_id: Uuid,
@@ -188,6 +197,7 @@ events! {
         StatusHeard = 1,
         SettlementConfirmed = 1,
         SettlementCancelled = 1,
+        RefusalConfirmed = 1,
         SettlementUnknown = 1,
         StatusDuplicated = 1,
         StatusContradicted = 1,

@@ -5,17 +5,22 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::StatusCode;
+use axum::http::header::AUTHORIZATION;
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use event::{Actor, Aggregate, Causation, CausationKind, Context, Personal, RecordedEvent, Seq};
 use event_store::{ExecuteError, Store};
 use jiff::Timestamp;
 use metrics::counter;
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::inbound::{inbound_id, status_of};
 use crate::rail::{Evidence, Heard, Rail, Said};
+use crate::submission::as_answer;
 use crate::unmatched::{KeepUnmatched, Unmatched};
 use crate::{Inbound, InboundCommand, RetryPolicy, SERVICE, Submission, SubmissionCommand};
 
@@ -31,14 +36,29 @@ pub(crate) struct Inbox {
     pub(crate) rail: Arc<Rail>,
 }
 
-/// Not for the public: whoever reaches it is taken for the house.
-pub fn router(store: Store, rail: Arc<Rail>) -> Router {
+/// Whoever shows the token is taken for the house; without one, whoever gets here.
+pub fn router(store: Store, rail: Arc<Rail>, token: Option<&str>) -> Router {
+    let token: Option<[u8; 32]> = token.map(|token| Sha256::digest(token).into());
     // So that the first one is a step, and not the beginning of a series.
     counter!(UNMATCHED, "service" => SERVICE).increment(0);
     Router::new()
         .route("/iso20022", post(receive))
+        .route_layer(middleware::from_fn(move |request, next| authorized(token, request, next)))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(Inbox { store, rail })
+}
+
+/// Digests are compared, so that the time it takes says nothing about the token.
+async fn authorized(token: Option<[u8; 32]>, request: Request, next: Next) -> Response {
+    let sent = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let sent = sent.and_then(|value| value.strip_prefix("Bearer "));
+    let is_known =
+        token.is_none_or(|token| sent.is_some_and(|sent| <[u8; 32]>::from(Sha256::digest(sent)) == token));
+    if is_known {
+        return next.run(request).await;
+    }
+    tracing::warn!("a message without the house's token is refused");
+    (StatusCode::UNAUTHORIZED, "show the house's token (Authorization: Bearer)\n").into_response()
 }
 
 /// 204 when the message is recorded: with its payment, as a duplicate, or as one that matches nothing. The house repeats
@@ -54,7 +74,7 @@ impl Inbox {
     /// Records a message with its payment, as a duplicate, or as one that matches nothing.
     pub(crate) async fn take(&self, bytes: &[u8]) -> Result<(), event_store::Error> {
         match self.rail.read(bytes) {
-            Ok(heard) => self.record(heard, bytes).await,
+            Ok(heard) => Box::pin(self.record(heard, bytes)).await,
             Err(reason) => self.keep(reason.to_string(), bytes).await,
         }
     }
@@ -69,11 +89,11 @@ impl Inbox {
             let context = context(id, id, CausationKind::Request);
             return self.tell::<Inbound>(id, command, context, bytes).await;
         }
-        if let Some(payment_id) = heard.payment_id()
+        if let Some(payment_id) = heard.payment_id().filter(|_| !heard.is_of_return)
             && let (Some(submission), _) = self.store.load::<Submission>(payment_id).await?
             && submission.payment.uetr == heard.uetr
         {
-            let is_status = matches!(heard.said, Said::Status(_) | Said::NotFound);
+            let is_status = matches!(heard.said, Said::Status(_) | Said::Accepted { .. } | Said::NotFound);
             let asks = |kind: &str| kind == "AttemptStarted" || kind == "RecallStarted" && !is_status;
             let Some(asked) = self.last::<Submission>(payment_id, asks).await? else {
                 return self.keep("no such payment was sent".to_owned(), bytes).await;
@@ -139,11 +159,11 @@ impl Inbox {
 
 /// None: it answers an enquiry that nobody has made.
 fn command(said: Said, message: Evidence, policy: RetryPolicy) -> Option<SubmissionCommand> {
-    match said {
+    match as_answer(said) {
         Said::Status(answer) => Some(SubmissionCommand::RecordAnswer { answer, message, policy }),
         Said::Returned(returned) => Some(SubmissionCommand::RecordReturn { returned, message }),
         Said::Recalled(answer) => Some(SubmissionCommand::RecordRecallAnswer { answer, message }),
-        Said::NotFound | Said::Offered(_) => None,
+        Said::NotFound | Said::Offered(_) | Said::Accepted { .. } => None,
     }
 }
 

@@ -44,9 +44,9 @@ mod inbound_event;
 pub use inbound_event::{
     DecisionOvertaken, DecisionTimedOut, Errand, InboundEvent, MessageNotSent, MessageScheduled,
     MessageStarted, MessageTaken, MessageTimedOut, MessagesExhausted, OfferRepeated, PaymentAccepted,
-    PaymentOffered, PaymentRefused, ReturnRejected, ReturnRequested, ReturnSettled, ReturnUnknown,
-    SettlementCancelled, SettlementConfirmed, SettlementUnknown, StatusContradicted, StatusDuplicated,
-    StatusHeard,
+    PaymentOffered, PaymentRefused, RefusalConfirmed, ReturnRejected, ReturnRequested, ReturnSettled,
+    ReturnUnknown, SettlementCancelled, SettlementConfirmed, SettlementUnknown, StatusContradicted,
+    StatusDuplicated, StatusHeard,
 };
 
 mod rail;

@@ -47,6 +47,10 @@ pub enum Said {
     /// Another bank wants to pay a customer of ours.
     Offered(Box<Offer>),
     Status(Answer),
+    /// The creditor's bank will credit.
+    Accepted {
+        at: Timestamp,
+    },
     /// The house has never had the payment.
     NotFound,
     Returned(Returned),
@@ -171,11 +175,13 @@ impl Rail {
         self.write(Document::StatusReport(report), context)
     }
 
+    /// `requested_at` is the same for each attempt.
     pub(crate) fn payment_return(
         &self,
         payment: &IncomingReceived,
         original: Original,
         (return_id, amount, reason_code): (Uuid, Money, &str),
+        requested_at: Timestamp,
         context: &Context,
     ) -> Sent {
         let returned = PaymentReturn {
@@ -183,7 +189,7 @@ impl Rail {
             original,
             original_amount: payment.amount,
             amount,
-            settlement_date: context.now.to_zoned(TimeZone::UTC).date(),
+            settlement_date: requested_at.to_zoned(TimeZone::UTC).date(),
             reason: Reason::code(reason_code),
         };
         self.write(Document::PaymentReturn(returned), context)
@@ -242,8 +248,11 @@ impl Rail {
 impl Offer {
     /// What core has to decide about.
     pub(crate) fn payment(self, payment_id: Uuid, answer_by: Timestamp) -> IncomingReceived {
-        let holder =
-            |party: iso20022::Party| Holder { account: party.account.into(), name: party.name.into() };
+        let holder = |party: iso20022::Party| Holder {
+            account: party.account.into(),
+            name: party.name.into(),
+            agent: party.agent,
+        };
         let transfer = self.transfer;
         IncomingReceived {
             payment_id,
@@ -276,7 +285,8 @@ fn status(report: StatusReport, created_at: Timestamp) -> Said {
             Said::NotFound
         }
         (TransactionStatus::Rejected, reason) => Said::Status(Answer::Rejected { reason_code: code(reason) }),
-        (TransactionStatus::Settled | TransactionStatus::Accepted, _) => {
+        (TransactionStatus::Accepted, _) => Said::Accepted { at: report.settled_at.unwrap_or(created_at) },
+        (TransactionStatus::Settled, _) => {
             Said::Status(Answer::Settled { settled_at: report.settled_at.unwrap_or(created_at) })
         }
         (TransactionStatus::Pending(pending), _) => {

@@ -16,6 +16,7 @@ mod command;
 pub use command::{Answer, RetryPolicy, SubmissionCommand, SubmissionRefusal};
 
 mod correspondence;
+pub(crate) use correspondence::as_answer;
 
 mod recall;
 use recall::Recall;

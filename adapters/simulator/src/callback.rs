@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::header::CONTENT_TYPE;
-use reqwest::{Client, redirect};
+use reqwest::{Client, RequestBuilder, redirect};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -32,12 +32,13 @@ const ATTEMPTS_AT_ONCE_MAX: usize = 64;
 #[derive(Debug, Clone)]
 pub(crate) struct Callbacks {
     client: Client,
+    token: Option<String>,
     places: Arc<Semaphore>,
     shutdown: CancellationToken,
 }
 
 impl Callbacks {
-    pub(crate) fn new(shutdown: CancellationToken) -> Result<Self, Error> {
+    pub(crate) fn new(token: Option<String>, shutdown: CancellationToken) -> Result<Self, Error> {
         // No proxy and no redirect: the message goes where the sender said, or nowhere.
         let client = Client::builder()
             .no_proxy()
@@ -45,7 +46,7 @@ impl Callbacks {
             .timeout(ATTEMPT_TIMEOUT)
             .build()?;
         let places = Arc::new(Semaphore::new(ATTEMPTS_AT_ONCE_MAX));
-        Ok(Self { client, places, shutdown })
+        Ok(Self { client, token, places, shutdown })
     }
 
     /// At least once: an attempt whose response is lost is made again, each to where the sender is then. True: it was taken. At shutdown the attempt under
@@ -60,6 +61,7 @@ impl Callbacks {
             let place = self.places.acquire().await;
             let Some(url) = address() else { return false };
             let request = self.client.post(url).header(CONTENT_TYPE, "application/xml");
+            let request = self.token.iter().fold(request, RequestBuilder::bearer_auth);
             let response = request.body(xml.to_owned()).send().await;
             drop(place);
             match response.and_then(reqwest::Response::error_for_status) {

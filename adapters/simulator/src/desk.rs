@@ -23,9 +23,17 @@ pub(crate) struct Desk {
     pub(crate) profile: Profile,
     /// The house, as the profile names banks.
     pub(crate) name: String,
+    /// What banks have to show. None: nothing.
+    pub(crate) token: Option<String>,
 }
 
 impl Desk {
+    /// Whether this header is a bank's.
+    pub(crate) fn admits(&self, shown: Option<&str>) -> bool {
+        let shown = shown.and_then(|shown| shown.strip_prefix("Bearer "));
+        self.token.as_deref().is_none_or(|token| shown == Some(token))
+    }
+
     pub(crate) fn read(&self, bytes: &Bytes) -> Result<Message, Problem> {
         Message::read(bytes, &self.profile).map_err(|error| {
             Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-message", error.to_string())

@@ -66,7 +66,9 @@ pub(crate) enum Occasion {
         is_repeated: bool,
     },
     /// A bank gives a payment back.
-    Return,
+    Return {
+        is_repeated: bool,
+    },
 }
 
 impl Effect {
@@ -77,9 +79,10 @@ impl Effect {
             Occasion::Recall => {
                 return matches!(self, Self::Down | Self::RejectRecall { .. } | Self::IgnoreRecall);
             }
-            Occasion::Return => {
+            Occasion::Return { is_repeated } => {
                 let is_lost = matches!(self, Self::Down | Self::LoseRequest | Self::LoseAnswer);
-                return is_lost || matches!(self, Self::RejectReturn { .. });
+                // What was taken cannot be rejected.
+                return is_lost || !is_repeated && matches!(self, Self::RejectReturn { .. });
             }
             // Every bank has an address by then.
             Occasion::Acceptance { is_repeated } if self == Self::SettleAnyway => return !is_repeated,

@@ -121,7 +121,7 @@ impl House {
     /// Waits for a decision under way: "unknown" about a payment that is decided a moment later would be a lie.
     pub(crate) async fn enquire(&self, from: &str, original: Original) -> Answered {
         if let Some(answer) = self.enquire_offer(from, &original) {
-            return Ok(answer);
+            return answer;
         }
         let (fault, found) = {
             let mut book = self.book();

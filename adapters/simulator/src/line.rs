@@ -108,6 +108,7 @@ pub(crate) struct OfferLine {
     pub(crate) uetr: Uuid,
     /// The creditor's bank.
     offered_to: String,
+    deliver_to: Url,
     message_id: String,
     end_to_end_id: String,
     transaction_id: String,
@@ -201,6 +202,7 @@ impl Line {
             n: UNNUMBERED,
             uetr: offer.uetr,
             offered_to: offer.to.clone(),
+            deliver_to: offer.deliver_to.clone(),
             message_id: offer.message_id.clone(),
             end_to_end_id: offer.end_to_end_id.clone(),
             transaction_id: offer.transaction_id.clone(),
@@ -282,6 +284,7 @@ impl OfferLine {
             end_to_end_id: self.end_to_end_id.clone(),
             transaction_id: self.transaction_id.clone(),
             to: self.offered_to.clone(),
+            deliver_to: self.deliver_to.clone(),
             amount: money(&self.amount, self.currency)?,
             debtor: self.debtor.clone(),
             creditor: self.creditor.clone(),

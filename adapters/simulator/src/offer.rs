@@ -68,7 +68,7 @@ impl OfferOrder {
         Ok(Self { to, deliver_to, count, amount, debtor, creditor, remittance })
     }
 
-    pub(crate) fn offer(&self, to: &str, now: Timestamp) -> Offer {
+    pub(crate) fn offer(&self, to: &str, deliver_to: &Url, now: Timestamp) -> Offer {
         let id = Uuid::now_v7().simple().to_string();
         Offer {
             uetr: uuid::Builder::from_random_bytes(rand::random()).into_uuid(),
@@ -76,6 +76,7 @@ impl OfferOrder {
             end_to_end_id: format!("E{id}"),
             transaction_id: format!("T{id}"),
             to: to.to_owned(),
+            deliver_to: deliver_to.clone(),
             amount: self.amount,
             debtor: self.debtor.clone(),
             creditor: self.creditor.clone(),
@@ -93,6 +94,8 @@ pub(crate) struct Offer {
     pub(crate) transaction_id: String,
     /// The creditor's bank.
     pub(crate) to: String,
+    /// Where it was when this was ordered.
+    pub(crate) deliver_to: Url,
     pub(crate) amount: Money,
     pub(crate) debtor: Holder,
     pub(crate) creditor: Holder,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::StatusCode;
+use futures::future::try_join_all;
 use iso20022::{Message, Original, OriginalKind, PaymentReturn, StatusReport, TransactionStatus};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -35,19 +36,24 @@ impl House {
         if let Some(url) = &order.deliver_to {
             self.book().offers.note_bank(&to, url);
         }
-        if self.book().offers.address(&to).is_none() {
-            return Err(no_address("this bank has not spoken yet: say `deliver_to`"));
+        let address = self.book().offers.address(&to);
+        let address = address.ok_or_else(|| no_address("this bank has not spoken yet: say `deliver_to`"))?;
+        if self.book().offers.is_full(usize::try_from(order.count).unwrap_or(usize::MAX)) {
+            return Err(Problem::unavailable("full", "the house takes no more payments"));
         }
-        let mut offered = Vec::new();
-        for _ in 0..order.count {
-            let offer = Arc::new(order.offer(&to, Timestamp::now()));
-            let line = Line::offer(&offer);
-            self.journal.append(line).await.map_err(|_stopped| Problem::outcome_unknown())?;
-            self.book().offers.add(Arc::clone(&offer));
-            let (end_to_end_id, transaction_id) = (offer.end_to_end_id.clone(), offer.transaction_id.clone());
-            offered.push(Offered { uetr: offer.uetr, end_to_end_id, transaction_id });
-            self.follow(offer);
-        }
+        // Together, so that they share what the disk takes.
+        let offers = (0..order.count).map(|_| self.offer_one(order.offer(&to, &address, Timestamp::now())));
+        try_join_all(offers).await
+    }
+
+    async fn offer_one(self: &Arc<Self>, offer: Offer) -> Result<Offered, Problem> {
+        let offer = Arc::new(offer);
+        let line = Line::offer(&offer);
+        self.journal.append(line).await.map_err(|_stopped| Problem::outcome_unknown())?;
+        self.book().offers.add(Arc::clone(&offer));
+        let (end_to_end_id, transaction_id) = (offer.end_to_end_id.clone(), offer.transaction_id.clone());
+        let offered = Offered { uetr: offer.uetr, end_to_end_id, transaction_id };
+        self.follow(offer);
         Ok(offered)
     }
 
@@ -73,14 +79,13 @@ impl House {
         });
         let house = Arc::clone(self);
         self.tasks.spawn(async move {
+            let waited = Timestamp::now().duration_since(offer.offered_at).unsigned_abs();
             tokio::select! {
                 () = house.shutdown.cancelled() => return,
-                () = tokio::time::sleep(house.times.acceptance) => {}
+                () = tokio::time::sleep(house.times.acceptance.saturating_sub(waited)) => {}
             }
-            let turn = house.after_settlement.lock().await;
-            let is_late = house.decide_offer(&offer, Some(ReasonCode::TIMEOUT)).await;
-            drop(turn);
-            if let Ok((outcome, true)) = is_late {
+            let decided = house.decide_offer(&offer, Some(ReasonCode::TIMEOUT)).await;
+            if let Ok((outcome, true)) = decided {
                 house.tell(&offer, Some(outcome), Patience::Short).await;
             }
         });
@@ -92,6 +97,8 @@ impl House {
         offer: &Offer,
         reason_code: Option<ReasonCode>,
     ) -> Result<(Outcome, bool), Problem> {
+        let turn = self.book().offers.turn(offer.uetr).unwrap_or_default();
+        let _turn = turn.lock().await;
         if let Some((_, Some(outcome))) = self.book().offers.find(offer.uetr) {
             return Ok((outcome, false));
         }
@@ -111,7 +118,6 @@ impl House {
     /// The creditor's bank has said whether it will credit.
     pub(crate) async fn answered(self: &Arc<Self>, report: StatusReport) -> Result<Answer, Problem> {
         let uetr = report.original.uetr;
-        let turn = self.after_settlement.lock().await;
         let found = self.book().offers.find(uetr);
         let (offer, known) = found.ok_or_else(|| Problem::not_found("there is no payment with this UETR"))?;
         let fault = self.draw(Occasion::Acceptance { is_repeated: known.is_some() }, &offer);
@@ -130,7 +136,6 @@ impl House {
         };
         let reason_code = refused.map(|reason| reason.unwrap_or(ReasonCode::NARRATIVE));
         let (outcome, _) = self.decide_offer(&offer, reason_code).await?;
-        drop(turn);
         let final_word = || self.desk.report(&offer.to, Outcome::report(Some(outcome), offer.original()));
         match Delivery::under(fault) {
             Delivery::Prompt => Ok(Answer::Xml(final_word())),
@@ -168,13 +173,14 @@ impl House {
     }
 
     /// What became of a payment to the bank that asks. None: it is none of those.
-    pub(crate) fn enquire_offer(&self, from: &str, original: &Original) -> Option<Answer> {
+    pub(crate) fn enquire_offer(&self, from: &str, original: &Original) -> Option<Result<Answer, Problem>> {
         let (offer, outcome) = self.book().offers.find(original.uetr)?;
-        Some(match self.draw(Occasion::Enquiry, &offer) {
+        Some(Ok(match self.draw(Occasion::Enquiry, &offer) {
+            Some(Effect::Down) => return Some(Err(Problem::unavailable("down", "the house is down"))),
             Some(Effect::LoseEnquiry) => Answer::Lost,
             Some(Effect::Unknown) => Answer::Xml(self.desk.not_found(from, original.clone())),
             _ => Answer::Xml(self.desk.report(from, Outcome::report(outcome, offer.original()))),
-        })
+        }))
     }
 
     /// The creditor's bank gives a payment back.
@@ -184,10 +190,12 @@ impl House {
         returned: PaymentReturn,
     ) -> Result<Answer, Problem> {
         let uetr = returned.original.uetr;
-        let _turn = self.after_settlement.lock().await;
         let found = self.book().offers.find(uetr).map(|(offer, _)| offer);
         let offer = found.ok_or_else(|| Problem::not_found("there is no payment with this UETR"))?;
-        let fault = self.draw(Occasion::Return, &offer);
+        let turn = self.book().offers.turn(uetr).unwrap_or_default();
+        let _turn = turn.lock().await;
+        let is_repeated = self.book().offers.is_taken_back(uetr);
+        let fault = self.draw(Occasion::Return { is_repeated }, &offer);
         match fault {
             Some(Effect::Down) => return Err(Problem::unavailable("down", "the house is down")),
             Some(Effect::LoseRequest) => return Ok(Answer::Lost),

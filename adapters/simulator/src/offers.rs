@@ -4,11 +4,15 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use money::Money;
+use tokio::sync::Mutex;
 use url::Url;
 use uuid::Uuid;
 
 use crate::line::Line;
 use crate::offer::{Offer, Outcome};
+
+/// About a kilobyte each.
+const OFFERS_MAX: usize = 1_000_000;
 
 #[derive(Debug, Default)]
 pub(crate) struct Offers {
@@ -22,6 +26,8 @@ struct Entry {
     offer: Arc<Offer>,
     outcome: Option<Outcome>,
     taken_back: Option<TakenBack>,
+    /// What is decided about it is decided one after the other.
+    turn: Arc<Mutex<()>>,
 }
 
 /// The creditor's bank has given it back.
@@ -54,8 +60,21 @@ impl Offers {
         names.next().filter(|_| names.next().is_none()).cloned()
     }
 
+    pub(crate) fn is_full(&self, more: usize) -> bool {
+        self.entries.len() + more > OFFERS_MAX
+    }
+
     pub(crate) fn add(&mut self, offer: Arc<Offer>) {
-        self.entries.insert(offer.uetr, Entry { offer, outcome: None, taken_back: None });
+        let turn = Arc::default();
+        self.entries.insert(offer.uetr, Entry { offer, outcome: None, taken_back: None, turn });
+    }
+
+    pub(crate) fn turn(&self, uetr: Uuid) -> Option<Arc<Mutex<()>>> {
+        self.entries.get(&uetr).map(|entry| Arc::clone(&entry.turn))
+    }
+
+    pub(crate) fn is_taken_back(&self, uetr: Uuid) -> bool {
+        self.entries.get(&uetr).is_some_and(|entry| entry.taken_back.is_some())
     }
 
     pub(crate) fn find(&self, uetr: Uuid) -> Option<(Arc<Offer>, Option<Outcome>)> {
@@ -95,7 +114,11 @@ impl Offers {
     /// A decision read back from the journal.
     pub(crate) fn restore(&mut self, line: &Line) -> Result<(), &'static str> {
         match line {
-            Line::Offer(line) => self.add(Arc::new(line.restored()?)),
+            Line::Offer(line) => {
+                let offer = line.restored()?;
+                self.note_bank(&offer.to, &offer.deliver_to);
+                self.add(Arc::new(offer));
+            }
             Line::Outcome(line) => self.decide(line.uetr, line.outcome()),
             Line::TakenBack(line) => {
                 self.take_back(line.uetr, &line.restored()?).map_err(|_| "its payment cannot go back")?;

@@ -38,7 +38,7 @@
 //!               {"n":3, "uetr":"…", "case_id":"…", "recall_refused":"CUST", "decided_at":"…"}
 //!               {"n":4, "uetr":"…", "taken":"return_id or case_id", "decided_at":"…"}
 //!               {"n":5, "uetr":"…", "reply_to":"…", "decided_at":"…"}
-//!               {"n":6, "uetr":"…", "offered_to":"…", "message_id":"…", "end_to_end_id":"…", "transaction_id":"…", "amount":"1250", "currency":"DKK",
+//!               {"n":6, "uetr":"…", "offered_to":"…", "deliver_to":"…", "message_id":"…", "end_to_end_id":"…", "transaction_id":"…", "amount":"1250", "currency":"DKK",
 //!                "debtor":{"account","name"}, "creditor":{"account","name"}, "remittance":…, "decided_at":"…"}
 //!               {"n":7, "uetr":"…", "outcome":"ACSC"|"RJCT", "outcome_reason":…, "decided_at":"…"}
 //!               {"n":8, "uetr":"…", "taken_back":"return id", "amount":"1250", "currency":"DKK", "decided_at":"…"}
@@ -51,7 +51,7 @@
 //!
 //! **Payments to a bank.** The house speaks for the debtor's bank. `to` may be left out where one bank alone has ever sent something,
 //! `deliver_to` where this one has (`Reply-To`). The pacs.008 is repeated until it is taken. Whatever the bank's pacs.002 says but `RJCT` accepts;
-//! the first answer decides, and silence beyond the house's limit (ten seconds) cancels it (`AB05`). A return is known by its id: the same one again is answered alike.
+//! the first answer decides, and silence beyond the house's limit (ten seconds) cancels it (`AB05`). A return that was taken is known by its id: the same one again is answered alike.
 //!
 //! **Faults.** One at most strikes a message: the oldest whose kind fits, whose `creditor_iban` is the payment's if it has one, and
 //! whose `percent` is rolled. `count` (to 1,000,000) counts strikes; `for_ms` (to an hour) ends by itself. A repeat is answered
@@ -77,6 +77,7 @@
 //! | status | code | was something paid? |
 //! | --- | --- | --- |
 //! | 400 | `malformed-json`, `unreadable-body`, `invalid-query` | no |
+//! | 401 | `unauthorized`: a message without the token, where the house has one | no |
 //! | 404, 405 | `not-found`, `method-not-allowed` | no |
 //! | 408, 413 | `body-too-slow`, `body-too-large` (above 64 KiB) | no |
 //! | 409 | `uetr-reused`; `not-settled`, `already-returned`, `no-address` (also of a bank); `too-many-faults` (above 64) | no |
@@ -137,6 +138,8 @@ pub struct Config {
     /// The rail, and the house's own name in it.
     pub profile: Profile,
     pub name: String,
+    /// What banks and the house show each other, as `Authorization: Bearer`. None: nothing.
+    pub token: Option<String>,
 }
 
 /// Serves until `shutdown`, then answers what is under way and returns with everything decided on disk.
@@ -147,9 +150,9 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Erro
 
     let (book, journal, writer) = flatten(spawn_blocking(|| open(config.journal)).await)?;
     let mut writer = spawn_blocking(|| writer.run());
-    let callbacks = Callbacks::new(stop.clone())?;
+    let callbacks = Callbacks::new(config.token.clone(), stop.clone())?;
     let tasks = Tasks::default();
-    let desk = Desk { profile: config.profile, name: config.name };
+    let desk = Desk { profile: config.profile, name: config.name, token: config.token };
     let times = Times { decision: config.answer_time, acceptance: config.acceptance_limit };
     let house = Arc::new(House::new(desk, book, journal, callbacks, tasks.clone(), times, stop.clone()));
     house.resume();
@@ -224,6 +227,11 @@ async fn receive(
     headers: HeaderMap,
     Body(bytes): Body,
 ) -> Result<Response, Problem> {
+    let shown = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    if !house.desk.admits(shown) {
+        let detail = "show the token that was agreed (Authorization: Bearer)";
+        return Err(Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", detail));
+    }
     let reply_to = reply_to(&headers)?;
     let message = house.desk.read(&bytes)?;
     let (from, own) = (message.from.clone(), Arc::clone(&house));

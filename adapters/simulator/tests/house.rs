@@ -40,7 +40,15 @@ pub(crate) struct House {
 pub(crate) fn config(listener: TcpListener, journal: &Path) -> Config {
     let (journal, profile) = (journal.to_owned(), Profile::named("nct-inst").unwrap());
     let (answer_time, acceptance_limit) = (Duration::ZERO, ACCEPTANCE_LIMIT);
-    Config { listener, journal, answer_time, acceptance_limit, profile, name: "NCTIDKK1XXX".to_owned() }
+    Config {
+        listener,
+        journal,
+        answer_time,
+        acceptance_limit,
+        profile,
+        name: "NCTIDKK1XXX".to_owned(),
+        token: None,
+    }
 }
 
 impl House {

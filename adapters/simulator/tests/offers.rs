@@ -90,13 +90,14 @@ async fn silence_cancels_also_after_a_restart() {
     let house = House::open(&path).await;
     let mut mailbox = Mailbox::open(0).await;
     house.post("/payments", order(&mailbox)).await;
-    offered(&mut mailbox).await;
+    let (first, _) = offered(&mut mailbox).await;
     house.close().await.unwrap();
     let house = House::open(&path).await;
-    // It is offered once more, to a bank whose address somebody says anew.
-    house.post("/payments", order(&mailbox)).await;
-    let (_, one) = offered(&mut mailbox).await;
+    // It is offered once more.
+    let (again, one) = offered(&mut mailbox).await;
+    assert_eq!(again, first);
     let cancelled = mailbox.next_report().await;
+    assert_eq!(cancelled.original.uetr, first.uetr);
     assert_eq!((cancelled.status, reason(&cancelled)), (TransactionStatus::Rejected, Some("AB05")));
     let late = say(&house, &one, None).await;
     assert_eq!(late.status, TransactionStatus::Rejected);

@@ -6,9 +6,10 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use contract::Iban;
 use event::{Aggregate, Personal};
 use event_store::{ExecuteError, UnitOfWork};
-use ledger::{Account, AccountCommand, AccountRefusal, Balances};
+use ledger::{Account, AccountCommand, AccountRefusal, Balances, is_number_taken};
 use money::{Currency, Money};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -17,6 +18,9 @@ use crate::body::{Body, NAME_RULE, is_name};
 use crate::idempotency::{Answer, IdempotencyKey, Operation, Undecided, once};
 use crate::service::{Id, Service};
 use crate::{Code, Problem};
+
+/// Each with one chance in a million to be taken, where ten thousand accounts are.
+const NUMBERS_TRIED: usize = 8;
 
 pub(crate) fn router() -> Router<Service> {
     Router::new()
@@ -71,8 +75,7 @@ async fn open(
 }
 
 async fn open_in(unit: &mut UnitOfWork, name: String, currency: Currency) -> Result<Answer, Undecided> {
-    // The account's id is the request's: the same key can only ever open this one.
-    let id = unit.context().correlation_id;
+    let id = new_account(unit).await?;
     let open = AccountCommand::Open { id, owner_name: name.into(), currency };
     match unit.execute::<Account>(id, open).await {
         Ok(_) => {}
@@ -81,6 +84,21 @@ async fn open_in(unit: &mut UnitOfWork, name: String, currency: Currency) -> Res
     }
     let account = unit.state::<Account>(id).await?.ok_or(event_store::Error::Conflict)?;
     Ok(Answer::new(StatusCode::CREATED, &view(account, 1)?)?)
+}
+
+/// The account's id is the request's, or follows from it: the same key can only ever open this one. Its number, of which there are fewer
+/// than ids, is nobody's yet.
+async fn new_account(unit: &mut UnitOfWork) -> Result<Uuid, Undecided> {
+    let asked = unit.context().correlation_id;
+    for n in 0..NUMBERS_TRIED {
+        let id = if n == 0 { asked } else { event::derived_id(asked, "account", n) };
+        let number = Iban::of_account(id);
+        let is_taken = is_number_taken(unit.connection(), number.as_str()).await;
+        if !is_taken.map_err(event_store::Error::from)? {
+            return Ok(id);
+        }
+    }
+    Err(event_store::Error::Conflict.into())
 }
 
 async fn deposit(

@@ -5,6 +5,7 @@
 //! POST /v1/accounts/{id}/deposits
 //! POST /v1/transfers                      GET /v1/transfers   /v1/transfers/{id}   /v1/transfers/{id}/events
 //! GET  /v1/incoming-payments   /v1/incoming-payments/{id}   …/{id}/events
+//! GET  /v1/cases   /v1/cases/{id}/events
 //! GET  /v1/external/{contract}/{version}/streams               …/streams/{id}/events
 //! GET  /livez   /readyz
 //! ```
@@ -21,6 +22,7 @@ mod page;
 mod story;
 
 mod accounts;
+mod cases;
 mod incoming_payments;
 mod transfers;
 

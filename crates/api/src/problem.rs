@@ -20,6 +20,7 @@ pub enum Code {
     AccountUnknown,
     TransferUnknown,
     IncomingPaymentUnknown,
+    CaseUnknown,
     StreamUnknown,
     TooLateToCancel,
     NoApprovalAwaited,
@@ -66,6 +67,7 @@ impl Code {
             Self::IncomingPaymentUnknown => {
                 ("incoming-payment-unknown", 404, "There is no such incoming payment", false)
             }
+            Self::CaseUnknown => ("case-unknown", 404, "There is no such case", false),
             Self::StreamUnknown => ("stream-unknown", 404, "There is no such external stream", false),
             Self::TooLateToCancel => {
                 ("too-late-to-cancel", 409, "The transfer can no longer be cancelled", false)

@@ -7,7 +7,9 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use tower_http::timeout::TimeoutLayer;
 
-use crate::{Code, Problem, Readiness, Service, accounts, external, health, incoming_payments, transfers};
+use crate::{
+    Code, Problem, Readiness, Service, accounts, cases, external, health, incoming_payments, transfers,
+};
 
 const BODY_BYTES_MAX: usize = 64 * 1024;
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -19,6 +21,7 @@ pub fn router(service: Service, readiness: Readiness) -> Router {
         .merge(accounts::router())
         .merge(transfers::router())
         .merge(incoming_payments::router())
+        .merge(cases::router())
         .with_state(service)
         .merge(external::router(store.clone()))
         .merge(health::router(Some(store), readiness))

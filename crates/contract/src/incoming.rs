@@ -14,6 +14,9 @@ pub const CATEGORY: &str = "incoming.v1";
 pub struct Holder {
     pub account: Personal<String>,
     pub name: Personal<String>,
+    /// The bank, as the rail names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<String>,
 }
 
 /// Another bank wants to pay. No money has moved; without a decision by `answer_by` the adapter refuses.

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use event::DomainEvent;
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
@@ -85,7 +86,10 @@ pub fn asyncapi() -> Value {
 }
 
 fn contracts(generator: &mut SchemaGenerator) -> Vec<Contract> {
-    use event::DomainEvent;
+    [payments(generator), incoming_payments(generator), accounts(generator)].into_iter().flatten().collect()
+}
+
+fn payments(generator: &mut SchemaGenerator) -> Vec<Contract> {
     vec![
         Contract {
             category: payment::CATEGORY,
@@ -129,6 +133,11 @@ fn contracts(generator: &mut SchemaGenerator) -> Vec<Contract> {
                 schema::<PaymentContradicted>(generator),
             ],
         },
+    ]
+}
+
+fn incoming_payments(generator: &mut SchemaGenerator) -> Vec<Contract> {
+    vec![
         Contract {
             category: incoming::CATEGORY,
             publisher: "adapter-instant",
@@ -156,14 +165,17 @@ fn contracts(generator: &mut SchemaGenerator) -> Vec<Contract> {
                 schema::<ReturnRequested>(generator),
             ],
         },
-        Contract {
-            category: account::CATEGORY,
-            publisher: "core",
-            about: "The balances of an account, after each change. One stream for each account.",
-            types: AccountEvent::TYPES,
-            schemas: vec![schema::<BalanceChanged>(generator)],
-        },
     ]
+}
+
+fn accounts(generator: &mut SchemaGenerator) -> Vec<Contract> {
+    vec![Contract {
+        category: account::CATEGORY,
+        publisher: "core",
+        about: "The balances of an account, after each change. One stream for each account.",
+        types: AccountEvent::TYPES,
+        schemas: vec![schema::<BalanceChanged>(generator)],
+    }]
 }
 
 fn schema<T: JsonSchema>(generator: &mut SchemaGenerator) -> (Cow<'static, str>, Value) {

@@ -103,6 +103,7 @@ fn incoming_keeps_its_shape() {
     let holder = |account: &str, name: &str| Holder {
         account: account.to_owned().into(),
         name: name.to_owned().into(),
+        agent: Some("LUNADK22XXX".to_owned()),
     };
     let received = IncomingReceived {
         payment_id: ID,

@@ -16,12 +16,12 @@ pub struct StatusReport {
 /// `ExternalPaymentTransactionStatus1Code`, as far as instant rails use it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TransactionStatus {
-    /// ACSC, ACCC, ACCP of a creditor's bank that answers for its customer: the creditor has the money.
+    /// ACSC, ACCC: the money has moved.
     Settled,
     /// ACTC, ACSP, PDNG, ACWP: taken, and not ended.
     Pending(PendingStatus),
-    /// The creditor's bank will credit, once the money is settled: written with the profile's code, and read as what that says to
-    /// the debtor's bank.
+    /// The creditor's bank will credit: to the debtor's bank as good as settled, to the creditor's a word of its own. It is written with the
+    /// profile's code, and read of ACCP.
     Accepted,
     /// RJCT.
     Rejected,
@@ -55,7 +55,8 @@ impl TransactionStatus {
 
     fn of(code: &str) -> Option<Self> {
         match code {
-            "ACSC" | "ACCC" | "ACCP" => Some(Self::Settled),
+            "ACSC" | "ACCC" => Some(Self::Settled),
+            "ACCP" => Some(Self::Accepted),
             "RJCT" => Some(Self::Rejected),
             _ => PENDING.iter().find(|known| **known == code).map(|code| Self::Pending(PendingStatus(code))),
         }

@@ -56,9 +56,6 @@ impl Rail {
             agent: agent.map(str::to_owned),
         };
         let day = "2026-11-22".parse().unwrap();
-        let report = |status, reason, settled_at| {
-            Document::StatusReport(StatusReport { original: original.clone(), status, reason, settled_at })
-        };
         let resolved = |status, reason| {
             let case_id = "recall-1".to_owned();
             Document::CancellationResolution(CancellationResolution {
@@ -81,19 +78,6 @@ impl Rail {
                     debtor: party(0, Some(self.banks[0])),
                     creditor: party(1, None),
                     remittance: Some("rent for \"November\"".to_owned()),
-                }),
-            ),
-            ("settled", report(TransactionStatus::Settled, None, Some(AT.parse().unwrap()))),
-            ("rejected", report(TransactionStatus::Rejected, Some(Reason::code("AC04")), None)),
-            ("pending", report(TransactionStatus::WITHOUT_POSTING, None, None)),
-            ("accepted", report(TransactionStatus::Accepted, None, None)),
-            (
-                "return_settled",
-                Document::StatusReport(StatusReport {
-                    original: Original { kind: OriginalKind::PaymentReturn, ..original.clone() },
-                    status: TransactionStatus::Settled,
-                    reason: None,
-                    settled_at: Some(AT.parse().unwrap()),
                 }),
             ),
             ("status_request", Document::StatusRequest(StatusRequest { original: original.clone() })),
@@ -120,12 +104,37 @@ impl Rail {
             ("cancellation_accepted", resolved(CancellationStatus::Accepted, None)),
             ("cancellation_rejected", resolved(CancellationStatus::Rejected, Some(Reason::code("CUST")))),
         ]
+        .into_iter()
+        .chain(statuses(&original))
+        .collect()
     }
 
     fn message(&self, document: Document) -> Message {
         let [from, to] = self.banks.map(str::to_owned);
         Message { from, to, id: ID.to_owned(), created_at: AT.parse().unwrap(), document }
     }
+}
+
+/// All that can be said of a payment.
+fn statuses(original: &Original) -> Vec<(&'static str, Document)> {
+    let report = |status, reason, settled_at| {
+        Document::StatusReport(StatusReport { original: original.clone(), status, reason, settled_at })
+    };
+    vec![
+        ("settled", report(TransactionStatus::Settled, None, Some(AT.parse().unwrap()))),
+        ("rejected", report(TransactionStatus::Rejected, Some(Reason::code("AC04")), None)),
+        ("pending", report(TransactionStatus::WITHOUT_POSTING, None, None)),
+        ("accepted", report(TransactionStatus::Accepted, None, None)),
+        (
+            "return_settled",
+            Document::StatusReport(StatusReport {
+                original: Original { kind: OriginalKind::PaymentReturn, ..original.clone() },
+                status: TransactionStatus::Settled,
+                reason: None,
+                settled_at: Some(AT.parse().unwrap()),
+            }),
+        ),
+    ]
 }
 
 fn directory() -> PathBuf {
@@ -149,9 +158,11 @@ fn messages_are_written_as_committed_and_read_back() {
             assert_eq!(xml, fs::read_to_string(&file).unwrap(), "{name}: UPDATE_SAMPLES=1 writes it");
             let read = Message::read(xml.as_bytes(), &rail.profile).unwrap();
             match read.document {
-                // Said by a creditor's bank, it means something else to the debtor's.
+                // Its code is the rail's own, and may say less.
                 Document::StatusReport(report) if name == "accepted" => {
-                    assert_ne!(report.status, TransactionStatus::Rejected);
+                    let is_open =
+                        matches!(report.status, TransactionStatus::Accepted | TransactionStatus::Pending(_));
+                    assert!(is_open, "{:?}", report.status);
                 }
                 _ => assert_eq!(read, message, "{name}"),
             }

@@ -2,9 +2,8 @@
 
 use async_trait::async_trait;
 use delivery::{HandleError, Handler, Subscription};
-use event::RecordedEvent;
+use event::{DecodeError, RecordedEvent};
 use event_store::UnitOfWork;
-use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::Posting;
@@ -12,13 +11,8 @@ use crate::Posting;
 /// Writes `ledger_posting` and `ledger_balance` (migrations/core/1001_ledger.sql), from whatever moves money.
 pub struct LedgerView {
     pub categories: &'static [&'static str],
-}
-
-/// What the ledger knows of an event.
-#[derive(Deserialize)]
-struct Posted {
-    #[serde(default)]
-    postings: Vec<Posting>,
+    /// Of an event of these.
+    pub postings: fn(&RecordedEvent) -> Result<Vec<Posting>, DecodeError>,
 }
 
 #[async_trait]
@@ -38,9 +32,8 @@ impl Handler for LedgerView {
     async fn handle_all(&self, events: &[&RecordedEvent], unit: &mut UnitOfWork) -> Result<(), HandleError> {
         let mut postings = Vec::new();
         for event in events {
-            let posted: Posted = serde_json::from_str(event.data.get())
-                .map_err(|error| HandleError::Failed(format!("its postings cannot be read: {error}")))?;
-            postings.extend((1_i64..).zip(posted.postings).map(|(n, posting)| (*event, n, posting)));
+            let posted = (self.postings)(event)?;
+            postings.extend((1_i64..).zip(posted).map(|(n, posting)| (*event, n, posting)));
         }
         if postings.is_empty() {
             return Ok(());

@@ -21,7 +21,7 @@ mod apply_error;
 pub use apply_error::ApplyError;
 
 mod account_number;
-pub use account_number::account_of;
+pub use account_number::{account_of, is_number_taken};
 
 mod ledger_view;
 pub use ledger_view::LedgerView;

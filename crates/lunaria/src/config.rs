@@ -235,6 +235,18 @@ impl Config {
     }
 }
 
+/// A token that could be guessed is none.
+const TOKEN_BYTES_MIN: usize = 16;
+
+fn strong_enough(key: &str, token: &str) -> anyhow::Result<()> {
+    let length = token.len();
+    ensure!(
+        length == 0 || length >= TOKEN_BYTES_MIN,
+        "{key} has {length} bytes; it needs at least {TOKEN_BYTES_MIN}, such as `openssl rand -hex 16` prints"
+    );
+    Ok(())
+}
+
 fn positive(key: &str, value: i64) -> anyhow::Result<()> {
     ensure!(value > 0, "{key} is {value}; it has to be positive");
     Ok(())

@@ -208,10 +208,22 @@ pub(crate) async fn simulator(options: SimulatorOptions, shutdown: CancellationT
     }
     let answer_time = Duration::from_millis(options.answer_time_ms);
     let acceptance_limit = Duration::from_millis(options.acceptance_limit_ms);
+    let token = options.token_file.map(|file| {
+        let text = std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()));
+        text.map(|text| text.trim_end().to_owned())
+    });
     let profile = instant_profile(&options.profile).context("--profile")?;
     ensure!(profile.is_agent(&options.name), "--name is {}; {}", options.name, profile.agent_rule());
     let (journal, name) = (options.journal, options.name);
-    let config = simulator::Config { listener, journal, answer_time, acceptance_limit, profile, name };
+    let config = simulator::Config {
+        listener,
+        journal,
+        answer_time,
+        acceptance_limit,
+        profile,
+        name,
+        token: token.transpose()?,
+    };
     Ok(simulator::run(config, shutdown).await?)
 }
 
@@ -262,7 +274,7 @@ fn core_router(store: &Store, config: &Config, readiness: &api::Readiness) -> Ro
 }
 
 fn instant_router(store: &Store, config: &Config, readiness: &api::Readiness) -> anyhow::Result<Router> {
-    Ok(instant::router(store.clone(), config.instant.rail()?)
+    Ok(instant::router(store.clone(), config.instant.rail()?, config.instant.inbox_token()?)
         .merge(api::external_router(store.clone()))
         .merge(api::health_router(Some(store.clone()), readiness.clone())))
 }

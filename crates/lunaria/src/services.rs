@@ -4,15 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use cases::{Case, CaseView};
 use delivery::{Deriving, ExternalStreams, Handler, History, HttpHistory, Verify};
-use event::Aggregate;
+use event::{Aggregate, DecodeError, RecordedEvent};
 use event_store::{Scheduler, Store};
 use incoming::{AcceptanceStream, Arrivals, Incoming, IncomingView};
 use instant::{
     Acceptances, ClearingHouse, ClearingStream, ClearingStreamV1, Courier, IncomingStream, Submissions,
 };
 use kafka_client::TopicNames;
-use ledger::{Account, BalanceStream, LedgerView};
+use ledger::{Account, AccountEvent, BalanceStream, LedgerView, Posting};
 use relay::{HeaderFormat, OpenCapture, Reads, RefillMode};
 use replication::SlotName;
 use tokio_util::sync::CancellationToken;
@@ -50,6 +51,7 @@ impl ServiceName {
                 Account::CATEGORY,
                 Transfer::CATEGORY,
                 Incoming::CATEGORY,
+                Case::CATEGORY,
                 contract::payment::CATEGORY,
                 contract::payment::v1::CATEGORY,
                 contract::acceptance::CATEGORY,
@@ -73,11 +75,12 @@ impl ServiceName {
                 Arc::new(Deriving::<PaymentStream>::new()),
                 Arc::new(Clearing { adapter: instant::SERVICE }),
                 Arc::new(TransferView),
-                Arc::new(LedgerView { categories: &[Account::CATEGORY, Incoming::CATEGORY] }),
+                Arc::new(LedgerView { categories: &MOVES_MONEY, postings }),
                 Arc::new(Deriving::<BalanceStream>::new()),
                 Arc::new(Arrivals { adapter: instant::SERVICE, limits: config.incoming_limits() }),
                 Arc::new(Deriving::<AcceptanceStream>::new()),
                 Arc::new(IncomingView),
+                Arc::new(CaseView),
             ],
             Self::AdapterInstant => vec![
                 Arc::new(Submissions),
@@ -97,6 +100,16 @@ impl ServiceName {
         }
         handlers
     }
+}
+
+/// Core's streams whose events carry postings.
+const MOVES_MONEY: [&str; 2] = [Account::CATEGORY, Incoming::CATEGORY];
+
+fn postings(event: &RecordedEvent) -> Result<Vec<Posting>, DecodeError> {
+    Ok(match event.stream.category() {
+        Incoming::CATEGORY => incoming::postings_of(&event.decode()?).to_vec(),
+        _ => event.decode::<AccountEvent>()?.postings().to_vec(),
+    })
 }
 
 /// What can be derived once more and compared, by service. A deprecated version only where it is published.
@@ -177,7 +190,8 @@ pub(crate) fn scheduler(service: ServiceName, store: Store, config: &Config) -> 
         ServiceName::AdapterInstant => {
             let (rail, url) = (config.instant.rail()?, &config.instant.clearing_house_url);
             let timeout = Duration::from_millis(config.instant.answer_timeout_ms.unsigned_abs());
-            let house = ClearingHouse::new(url, &instant_url(config), timeout)?;
+            let token = &config.instant.house_token;
+            let house = ClearingHouse::new(url, &instant_url(config), token, timeout)?;
             Courier::new(house, rail).install(scheduler)
         }
     })

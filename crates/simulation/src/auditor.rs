@@ -337,6 +337,7 @@ fn reservation(event: &AccountEvent) -> Option<Uuid> {
     }
 }
 
+/// The auditor's own reading.
 fn postings_of(event: &IncomingEvent) -> Option<&[Posting]> {
     match event {
         IncomingEvent::HeldInSuspense(event) => Some(&event.postings),

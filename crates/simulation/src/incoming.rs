@@ -140,6 +140,16 @@ impl World {
 
     fn arrive_in_core(&mut self, event: External) {
         match incoming::heard_of(event, LIMITS) {
+            Heard::News(id, IncomingCommand::RecordSettled { uetr, settled_at, return_within, .. }) => {
+                let (context, account_id) =
+                    (self.context(), self.incomings.state(id).and_then(|it| it.account_id));
+                let account = account_id.and_then(|account_id| self.accounts.state(account_id));
+                let refusal = account.and_then(|account| incoming::refusal_of(&account, id, &context));
+                self.incoming(
+                    id,
+                    IncomingCommand::RecordSettled { uetr, settled_at, refusal, return_within },
+                );
+            }
             Heard::News(id, command) => {
                 self.incoming(id, command);
             }
@@ -153,7 +163,7 @@ impl World {
                         (None, Some(account)) => self.expect(account, id, payment.amount),
                     };
                 let settle_within = LIMITS.settlement;
-                self.incoming(id, IncomingCommand::Receive { payment: *payment, decision, settle_within });
+                self.incoming(id, IncomingCommand::Receive { payment, decision, settle_within });
             }
         }
     }

@@ -23,7 +23,7 @@ impl Derivation for AcceptanceStream {
             return Ok(Derived::Nothing);
         }
         Ok(Derived::With(Box::new(move |incoming| {
-            acceptance_of(&incoming, &event).ok_or_else(|| "the adapter is not told of it".to_owned())
+            acceptance_of(incoming, &event).ok_or_else(|| "the adapter is not told of it".to_owned())
         })))
     }
 }

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use contract::incoming::{self, IncomingEvent, IncomingReceived};
 use delivery::{HandleError, Handler, Subscription};
-use event::RecordedEvent;
+use event::{Aggregate, Context, RecordedEvent};
 use event_store::{ExecuteError, UnitOfWork};
 use ledger::{Account, AccountCommand, AccountRefusal, account_of};
 use uuid::Uuid;
@@ -17,6 +17,8 @@ const NO_SUCH_ACCOUNT: &str = "AC01";
 const OTHER_CURRENCY: &str = "AM03";
 const TOO_LARGE: &str = "AM02";
 const NOTHING: &str = "AM01";
+/// `ExternalReturnReason1Code`: not specified.
+const NOTHING_ELSE: &str = "MS03";
 
 /// Listens to the adapter that whoever composes the services has chosen.
 pub struct Arrivals {
@@ -36,19 +38,25 @@ impl Handler for Arrivals {
 
     async fn handle(&self, event: &RecordedEvent, unit: &mut UnitOfWork) -> Result<(), HandleError> {
         match heard_of(event.decode()?, self.limits) {
-            Heard::Payment(payment) => self.receive(*payment, unit).await,
-            Heard::News(payment_id, command) => Ok(apply(unit, payment_id, command).await.map(drop)?),
+            Heard::Payment(payment) => self.receive(payment, unit).await,
+            Heard::News(payment_id, command) => {
+                let command = with_the_accounts_word(payment_id, command, unit).await?;
+                Ok(apply(unit, payment_id, command).await.map(drop)?)
+            }
         }
     }
 }
 
 impl Arrivals {
-    async fn receive(&self, payment: IncomingReceived, unit: &mut UnitOfWork) -> Result<(), HandleError> {
+    async fn receive(
+        &self,
+        payment: Box<IncomingReceived>,
+        unit: &mut UnitOfWork,
+    ) -> Result<(), HandleError> {
         let id = payment.payment_id;
-        let known = unit.state::<Incoming>(id).await?;
-        // What was decided once is not asked of the account again.
-        let decision = match known.and_then(|incoming| incoming.account_id) {
-            Some(account_id) => Ok(account_id),
+        let decision = match unit.state::<Incoming>(id).await? {
+            // What was decided once is not asked of the account again.
+            Some(known) => known.account_id.ok_or_else(String::new),
             None => expect(&payment, unit).await?,
         };
         let settle_within = self.limits.settlement;
@@ -57,6 +65,33 @@ impl Arrivals {
             .await
             .map(drop)
             .map_err(|error| ApplyError::of_saga(error).into())
+    }
+}
+
+/// Asks the account before the saga decides that it is credited: money that has come and that it cannot take goes back.
+async fn with_the_accounts_word(
+    payment_id: Uuid,
+    command: IncomingCommand,
+    unit: &mut UnitOfWork,
+) -> Result<IncomingCommand, HandleError> {
+    let IncomingCommand::RecordSettled { uetr, settled_at, return_within, .. } = command else {
+        return Ok(command);
+    };
+    let account_id = unit.state::<Incoming>(payment_id).await?.and_then(|incoming| incoming.account_id);
+    let account = match account_id {
+        Some(account_id) => unit.state::<Account>(account_id).await?,
+        None => None,
+    };
+    let refusal = account.and_then(|account| refusal_of(&account, payment_id, unit.context()));
+    Ok(IncomingCommand::RecordSettled { uetr, settled_at, refusal, return_within })
+}
+
+/// Why an account cannot take what it has expected. None: it can, or has never expected it.
+pub fn refusal_of(account: &Account, payment_id: Uuid, context: &Context) -> Option<String> {
+    let post = AccountCommand::PostCredit { payment_id };
+    match Account::decide(Some(account), post, context) {
+        Ok(_) | Err(AccountRefusal::NotExpected) => None,
+        Err(refusal) => Some(reason_code(&refusal).unwrap_or(NOTHING_ELSE).to_owned()),
     }
 }
 
@@ -102,7 +137,8 @@ pub fn heard_of(event: IncomingEvent, limits: Limits) -> Heard {
         IncomingEvent::IncomingReceived(payment) => Heard::Payment(Box::new(payment)),
         IncomingEvent::IncomingSettled(event) => {
             let (uetr, settled_at, return_within) = (event.uetr, event.settled_at, limits.payment_return);
-            let settled = IncomingCommand::RecordSettled { uetr, settled_at, return_within };
+            let refusal = None;
+            let settled = IncomingCommand::RecordSettled { uetr, settled_at, refusal, return_within };
             Heard::News(event.payment_id, settled)
         }
         IncomingEvent::IncomingCancelled(event) => {

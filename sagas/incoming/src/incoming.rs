@@ -60,13 +60,15 @@ pub struct Incoming {
 pub enum IncomingCommand {
     /// The account to credit, or the reason code of the refusal.
     Receive {
-        payment: IncomingReceived,
+        payment: Box<IncomingReceived>,
         decision: Result<Uuid, String>,
         settle_within: SignedDuration,
     },
     RecordSettled {
         uetr: Uuid,
         settled_at: Timestamp,
+        /// Why the account cannot take it, should it not: the code of the return's reason.
+        refusal: Option<String>,
         return_within: SignedDuration,
     },
     RecordCancelled {
@@ -107,6 +109,9 @@ pub enum IncomingRefusal {
     #[error("the amount cannot be posted")]
     NotPostable,
 }
+
+/// ISO 20022 `ExternalReturnReason1Code`: not specified.
+const UNSPECIFIED: &str = "MS03";
 
 const NOT_SETTLED: &str = "the rail has not settled the payment in time";
 const UNDETERMINED: &str = "the adapter has given up asking whether the money has moved";
@@ -181,7 +186,7 @@ impl Aggregate for Incoming {
                     }
                     Err(reason_code) => Refused { reason_code }.into(),
                 };
-                Ok(vec![Received(payment).into(), decided])
+                Ok(vec![Received(*payment).into(), decided])
             }
             (None, _) => Err(IncomingRefusal::NotReceived),
             (Some(incoming), command) => incoming.proceed(command, context),
@@ -218,11 +223,11 @@ impl Incoming {
 
     fn proceed(&self, command: IncomingCommand, context: &Context) -> Decision {
         match command {
-            IncomingCommand::Receive { payment, .. } if payment == self.payment => Ok(vec![]),
+            IncomingCommand::Receive { payment, .. } if *payment == self.payment => Ok(vec![]),
             IncomingCommand::Receive { .. } => Err(IncomingRefusal::OtherContent),
-            IncomingCommand::RecordSettled { uetr, settled_at, return_within } => {
+            IncomingCommand::RecordSettled { uetr, settled_at, refusal, return_within } => {
                 self.is_about(uetr)?;
-                self.settled(settled_at, return_within, context)
+                self.settled(settled_at, refusal, return_within, context)
             }
             IncomingCommand::RecordCancelled { uetr, reason_code } => {
                 self.is_about(uetr)?;
@@ -254,9 +259,21 @@ impl Incoming {
         }
     }
 
-    fn settled(&self, settled_at: Timestamp, return_within: SignedDuration, context: &Context) -> Decision {
+    fn settled(
+        &self,
+        settled_at: Timestamp,
+        refusal: Option<String>,
+        return_within: SignedDuration,
+        context: &Context,
+    ) -> Decision {
         let confirmed = SettlementConfirmed { settled_at }.into();
         match (&self.status, self.account_id) {
+            (Status::Pending, Some(account_id)) if refusal.is_some() => {
+                let voided = CreditVoided { account_id }.into();
+                let reason_code = refusal.unwrap_or_default();
+                let back = self.sent_back(confirmed, &reason_code, return_within, context)?;
+                Ok([vec![voided], back, self.withdrawn(&SETTLEMENT_REASONS)].concat())
+            }
             (Status::Pending, Some(account_id)) => {
                 let posted = CreditPosted { account_id }.into();
                 Ok([vec![confirmed, posted], self.withdrawn(&SETTLEMENT_REASONS)].concat())
@@ -268,7 +285,7 @@ impl Incoming {
         }
     }
 
-    /// We have said no, and the money has come: it belongs to nobody here.
+    /// The money has come, and nobody here can have it.
     fn sent_back(
         &self,
         confirmed: IncomingEvent,
@@ -282,7 +299,7 @@ impl Incoming {
         let initiated = ReturnInitiated {
             return_id: context.new_id(),
             amount,
-            reason_code: reason_code.to_owned(),
+            reason_code: return_reason(reason_code).to_owned(),
             deadline: Deadline::after(return_within, context),
         };
         Ok(vec![confirmed, HeldInSuspense { amount, postings }.into(), initiated.into()])
@@ -370,6 +387,15 @@ impl Incoming {
 
     fn is_about(&self, uetr: Uuid) -> Result<(), IncomingRefusal> {
         if uetr == self.payment.uetr { Ok(()) } else { Err(IncomingRefusal::OtherPayment) }
+    }
+}
+
+/// What of ISO 20022's codes of a status is one of a return as well; the others say nothing.
+fn return_reason(status_reason: &str) -> &str {
+    if status_reason.starts_with("AC") || status_reason.starts_with("AM") {
+        status_reason
+    } else {
+        UNSPECIFIED
     }
 }
 

@@ -146,3 +146,12 @@ events! {
         AttentionWithdrawn = 1,
     }
 }
+
+/// None for an event that moves no money by itself.
+pub fn postings_of(event: &IncomingEvent) -> &[Posting] {
+    match event {
+        IncomingEvent::HeldInSuspense(event) => &event.postings,
+        IncomingEvent::ReturnSettled(event) => &event.postings,
+        _ => &[],
+    }
+}

@@ -3,7 +3,7 @@
 //! ```text
 //! (incoming.v1) ─► Received ─┬─ nobody to credit ► Refused ────────────────────────────┐
 //!                            │                                                         │ the rail settles all the same
-//!                            └─ CreditPending ─┬─ SettlementConfirmed ► CreditPosted   ▼
+//!                            └─ CreditPending ─┬─ SettlementConfirmed ► CreditPosted   ▼     (also where the account cannot take it)
 //!                                              ├─ SettlementCancelled ► CreditVoided ──► SettlementConfirmed, HeldInSuspense
 //!                                              └─ SettlementTimedOut | SettlementUndetermined ► a person     │
 //!                                                          (a late answer still counts)                       ▼
@@ -19,7 +19,7 @@ pub use incoming_event::{
     AttentionWithdrawn, CreditPending, CreditPosted, CreditVoided, HeldInSuspense, IncomingEvent,
     OperatorAttentionRequired, Received, Refused, ReturnInitiated, ReturnRejected, ReturnSettled,
     ReturnTimedOut, ReturnUndetermined, SettlementCancelled, SettlementConfirmed, SettlementContradicted,
-    SettlementTimedOut, SettlementUndetermined,
+    SettlementTimedOut, SettlementUndetermined, postings_of,
 };
 
 mod incoming;
@@ -29,7 +29,7 @@ mod consequences;
 pub use consequences::{ApplyError, apply, install, on_account};
 
 mod arrivals;
-pub use arrivals::{Arrivals, Heard, heard_of, reason_code};
+pub use arrivals::{Arrivals, Heard, heard_of, reason_code, refusal_of};
 
 mod acceptance_stream;
 pub use acceptance_stream::{AcceptanceStream, acceptance_of};

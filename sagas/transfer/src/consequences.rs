@@ -1,6 +1,7 @@
 //! What a decision of the saga does to the payer's account: in the same transaction, so that neither can be without the
 //! other.
 
+use cases::Subject;
 use event::Aggregate;
 use event_store::{FireError, Scheduler, UnitOfWork, fire_in};
 use ledger::{Account, AccountCommand, AccountEvent};
@@ -10,12 +11,14 @@ use crate::{Requested, Transfer, TransferCommand, TransferEvent, TransferRefusal
 
 pub type ApplyError = ledger::ApplyError<TransferRefusal>;
 
-/// Decides the command, and has the account do what follows from it.
+/// Decides the command, and has the account do what follows from it, and a person called who is needed.
 pub async fn apply(
     unit: &mut UnitOfWork,
     transfer_id: Uuid,
     command: TransferCommand,
 ) -> Result<Vec<TransferEvent>, ApplyError> {
+    let before =
+        unit.state::<Transfer>(transfer_id).await?.map_or_else(Vec::new, |transfer| transfer.reasons());
     let events = unit.execute::<Transfer>(transfer_id, command).await.map_err(ApplyError::of_saga)?;
     let request = unit.state::<Transfer>(transfer_id).await?.map(|transfer| transfer.request);
     let Some(request) = request else { return Ok(events) };
@@ -32,6 +35,10 @@ pub async fn apply(
             unit.execute::<Transfer>(transfer_id, outcome).await.map_err(ApplyError::of_saga)?;
         }
     }
+    let after =
+        unit.state::<Transfer>(transfer_id).await?.map_or_else(Vec::new, |transfer| transfer.reasons());
+    let subject = Subject { stream: Transfer::stream(transfer_id), amount: request.amount };
+    cases::follow(unit, &subject, &before, &after).await?;
     Ok(events)
 }
 

@@ -10,7 +10,7 @@ use jiff::SignedDuration;
 use ledger::AccountEvent;
 use money::{Currency, Money};
 
-use crate::{Limits, Transfer, TransferCommand};
+use crate::{Limits, TransferCommand, apply};
 
 pub struct Reservations {
     pub limits: Limits,
@@ -49,7 +49,7 @@ impl Handler for Reservations {
         let submission = self.limits.submission;
         let confirm = TransferCommand::ConfirmReservation { reservation_id, approve_within, submission };
         // The hold carries the transfer's id.
-        unit.execute::<Transfer>(reservation_id, confirm).await?;
+        apply(unit, reservation_id, confirm).await?;
         Ok(())
     }
 }

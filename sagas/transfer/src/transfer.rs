@@ -168,6 +168,14 @@ impl Transfer {
         )
     }
 
+    /// Why a person has to look, each reason once.
+    pub fn reasons(&self) -> Vec<String> {
+        match &self.status {
+            Status::AttentionRequired { reason } => vec![reason.clone()],
+            _ => self.attention.clone(),
+        }
+    }
+
     /// Whether the payer has the money back although the rail may have paid.
     pub fn is_given_back(&self) -> bool {
         self.hold == Hold::GivenBack

@@ -6,10 +6,13 @@ use event::Deadline;
 use uuid::Uuid;
 
 use super::{Inbound, InboundCommand};
-use crate::RetryPolicy;
 use crate::correspondence::{Correspondence, Outcome};
 use crate::inbound_event::{Errand, InboundEvent};
 use crate::rail::{Evidence, Heard, Rail, Said, Sent};
+use crate::{Answer, RetryPolicy};
+
+/// ISO 20022 `ExternalPaymentTransactionStatus1Code`: accepted by the creditor's bank.
+const ACCEPTED: &str = "ACCP";
 
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Purpose {
@@ -49,6 +52,8 @@ pub(crate) fn status_of(heard: Heard, message: Evidence, policy: RetryPolicy) ->
     let answer = match heard.said {
         Said::Status(answer) => Some(answer),
         Said::NotFound => None,
+        // Our own word come back, or another's: no money has moved by it.
+        Said::Accepted { .. } => Some(Answer::Pending { status: ACCEPTED.to_owned() }),
         Said::Offered(_) | Said::Returned(_) | Said::Recalled(_) => return None,
     };
     let is_of_return = heard.is_of_return;

@@ -7,10 +7,11 @@ use event::DomainEvent;
 use event::given::{context, given};
 use iso20022::{CreditTransfer, Party, Profile};
 use jiff::Timestamp;
-use money::Currency;
+use money::{Currency, Money};
 
 use super::*;
 use crate::inbound_event::Errand::{Answer as Reply, Enquiry, Return};
+use crate::inbound_event::{ReturnRequested, ReturnSettled};
 use crate::incoming_of;
 use crate::rail::Sent;
 
@@ -92,7 +93,12 @@ fn settled() -> Vec<InboundEvent> {
 }
 
 fn returning() -> Vec<InboundEvent> {
-    let requested = ReturnRequested { return_id: RETURN, amount: amount(), reason_code: "AC01".to_owned() };
+    let requested = ReturnRequested {
+        return_id: RETURN,
+        amount: amount(),
+        reason_code: "AC01".to_owned(),
+        at: Timestamp::UNIX_EPOCH,
+    };
     with(settled(), vec![requested.into(), started(Return, 1)])
 }
 
@@ -143,6 +149,7 @@ const SETTLES: &str = "SettlementConfirmed";
 const CANCELS: &str = "SettlementCancelled";
 const DUPLICATE: &str = "StatusDuplicated";
 const CONTRADICTS: &str = "StatusContradicted";
+const CONFIRMS: &str = "RefusalConfirmed";
 const HEARD: &str = "StatusHeard";
 const ON: &str = "StatusHeard MessageScheduled";
 const AGAIN: &str = "MessageTimedOut MessageScheduled";
@@ -176,17 +183,17 @@ fn rows() -> Vec<Row> {
         ("not sent", InboundCommand::RecordNotSent { errand: Reply, attempt: 1, reason: reason(), policy },
                                         ["", "", "MessageNotSent MessageScheduled", "", "", "MessageNotSent MessageScheduled", "", "", "", "", ""]),
         ("message refused", InboundCommand::RecordMessageRefused { errand: Reply, attempt: 1, reason: reason() },
-                                        ["", "", "MessageNotSent MessagesExhausted SettlementUnknown", "", "", "MessageNotSent MessagesExhausted", "", "", "", "", ""]),
+                                        ["", "", "MessageNotSent SettlementUnknown MessagesExhausted", "", "", "MessageNotSent MessagesExhausted", "", "", "", "", ""]),
         ("return refused", InboundCommand::RecordMessageRefused { errand: Return, attempt: 1, reason: reason() },
                                         ["", "", "", "", "", "", "", "", "", "MessageNotSent ReturnRejected", ""]),
         ("settled", status(yes(), false),
                                         [SETTLES,       SETTLES, SETTLES,   SETTLES, SETTLES,   SETTLES,  SETTLES,  DUPLICATE, CONTRADICTS, DUPLICATE, DUPLICATE]),
         ("rejected", status(no(), false),
-                                        [CANCELS,       CANCELS, CANCELS,   CANCELS, CANCELS,   "StatusHeard MessageTaken", HEARD, CONTRADICTS, DUPLICATE, CONTRADICTS, CONTRADICTS]),
+                                        [CANCELS,       CANCELS, CANCELS,   CANCELS, CANCELS,   CONFIRMS, CONFIRMS, CONTRADICTS, DUPLICATE, CONTRADICTS, CONTRADICTS]),
         ("pending", status(not_yet(), false),
                                         [HEARD,         HEARD,   ON,        ON,      HEARD,     ON,       HEARD,    DUPLICATE, DUPLICATE, DUPLICATE, DUPLICATE]),
         ("not found", status(None, false),
-                                        [HEARD,         HEARD,   ON,        ON,      HEARD,     ON,       HEARD,    CONTRADICTS, CONTRADICTS, CONTRADICTS, CONTRADICTS]),
+                                        [HEARD,         HEARD,   ON,        ON,      HEARD,     ON,       HEARD,    HEARD,     HEARD,    HEARD,     HEARD]),
         ("return settled", status(yes(), true),
                                         [CONTRADICTS,   CONTRADICTS, CONTRADICTS, CONTRADICTS, CONTRADICTS, CONTRADICTS, CONTRADICTS, CONTRADICTS, CONTRADICTS, "ReturnSettled", DUPLICATE]),
         ("return rejected", status(no(), true),
@@ -252,9 +259,12 @@ fn the_house_is_told_and_asked_in_turn_until_the_tries_are_used_up() {
     }
     let kinds: Vec<&str> =
         sent.iter().map(|xml| if xml.contains("pacs.028.") { "ask" } else { "tell" }).collect();
-    assert_eq!(kinds, ["tell", "ask", "ask", "ask"]);
+    assert_eq!(kinds.len(), 9, "four in quick succession, and five more slowly");
+    assert_eq!(kinds[..3], ["tell", "ask", "ask"]);
     assert!(sent[0].contains("<TxSts>ACCP</TxSts>"), "{}", sent[0]);
-    assert!(matches!(history.last(), Some(InboundEvent::SettlementUnknown(_))));
+    let told = history.iter().filter(|event| matches!(event, InboundEvent::SettlementUnknown(_)));
+    assert_eq!(told.count(), 1);
+    assert!(matches!(history.last(), Some(InboundEvent::MessagesExhausted(_))));
 }
 
 #[test]
@@ -269,7 +279,12 @@ fn a_refusal_and_a_return_say_why() {
     let refused = PaymentRefused { reason_code: "AC01".to_owned() };
     let refusal = sent(with(offered(), vec![refused.into(), scheduled(Reply, 1)]));
     assert!(refusal.contains("<TxSts>RJCT</TxSts>") && refusal.contains("<Cd>AC01</Cd>"), "{refusal}");
-    let requested = ReturnRequested { return_id: RETURN, amount: amount(), reason_code: "AC04".to_owned() };
+    let requested = ReturnRequested {
+        return_id: RETURN,
+        amount: amount(),
+        reason_code: "AC04".to_owned(),
+        at: Timestamp::UNIX_EPOCH,
+    };
     let way_back = sent(with(settled(), vec![requested.into(), scheduled(Return, 1)]));
     assert!(way_back.contains("pacs.004.001") && way_back.contains("<Cd>AC04</Cd>"), "{way_back}");
     assert!(way_back.contains(&RETURN.simple().to_string()), "{way_back}");
@@ -296,7 +311,7 @@ fn the_contract_holds_what_is_relied_on() {
 #[test]
 fn events_keep_their_shape() {
     let (errand, attempt, status) = (Reply, 1, || "ACSP".to_owned());
-    let examples: [InboundEvent; 22] = [
+    let examples: [InboundEvent; 23] = [
         offered().remove(0),
         OfferRepeated { message: message() }.into(),
         PaymentAccepted {}.into(),
@@ -312,10 +327,17 @@ fn events_keep_their_shape() {
         StatusHeard { status: status(), message: message() }.into(),
         SettlementConfirmed { settled_at: Timestamp::UNIX_EPOCH, message: message() }.into(),
         SettlementCancelled { reason_code: "AB05".to_owned(), message: message() }.into(),
+        RefusalConfirmed { reason_code: "AC01".to_owned(), message: message() }.into(),
         SettlementUnknown {}.into(),
         StatusDuplicated { status: status(), message: message() }.into(),
         StatusContradicted { status: status(), message: message() }.into(),
-        ReturnRequested { return_id: RETURN, amount: amount(), reason_code: "AC01".to_owned() }.into(),
+        ReturnRequested {
+            return_id: RETURN,
+            amount: amount(),
+            reason_code: "AC01".to_owned(),
+            at: Timestamp::UNIX_EPOCH,
+        }
+        .into(),
         ReturnSettled { return_id: RETURN, message: message() }.into(),
         ReturnRejected { return_id: RETURN, reason_code: "AC04".to_owned(), message: message() }.into(),
         ReturnUnknown { return_id: RETURN }.into(),

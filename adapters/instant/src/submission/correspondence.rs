@@ -5,7 +5,7 @@ use std::sync::Arc;
 use event::Deadline;
 use uuid::Uuid;
 
-use super::{RetryPolicy, Submission, SubmissionCommand};
+use super::{Answer, RetryPolicy, Submission, SubmissionCommand};
 use crate::SubmissionEvent;
 use crate::correspondence::{Correspondence, Outcome};
 use crate::rail::{Evidence, Rail, Said, Sent};
@@ -47,6 +47,8 @@ impl Correspondence for Submission {
 
     fn outcome(purpose: Purpose, outcome: Outcome, policy: RetryPolicy) -> Option<SubmissionCommand> {
         Some(match (purpose, outcome) {
+            // What is said of a way back is not said of the payment.
+            (_, Outcome::Answered { heard, .. }) if heard.is_of_return => return None,
             (purpose, Outcome::Answered { heard, message }) => {
                 return answered(purpose, heard.said, message, policy);
             }
@@ -67,13 +69,21 @@ impl Correspondence for Submission {
     }
 }
 
+/// To the debtor's bank a creditor's bank that will credit has as good as credited.
+pub(crate) fn as_answer(said: Said) -> Said {
+    match said {
+        Said::Accepted { at } => Said::Status(Answer::Settled { settled_at: at }),
+        said => said,
+    }
+}
+
 fn answered(
     purpose: Purpose,
     said: Said,
     message: Evidence,
     policy: RetryPolicy,
 ) -> Option<SubmissionCommand> {
-    match (purpose, said) {
+    match (purpose, as_answer(said)) {
         (Purpose::Pay { .. }, Said::Status(answer)) => {
             Some(SubmissionCommand::RecordAnswer { answer, message, policy })
         }

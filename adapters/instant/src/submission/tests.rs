@@ -359,6 +359,7 @@ fn what_the_house_says_is_read_and_what_is_for_others_is_not() {
     assert_eq!(recalled.outcome, RecallOutcome::Rejected { reason_code: "CUST".to_owned() });
     assert!(matches!(said("credit_transfer").unwrap().said, Said::Offered(_)));
     assert!(said("return_settled").unwrap().is_of_return);
+    assert!(matches!(said("accepted").unwrap().said, Said::Accepted { .. }));
     assert_eq!(said("status_request"), Err(crate::NotHeard::NotAnAnswer));
     assert_eq!(read("cancellation_rejected", |text| text), Err(crate::NotHeard::OtherPayment));
     let for_others = read("settled", |text| text.replace("LUNADK22XXX", "OTHRDK22XXX"));

@@ -11,7 +11,7 @@ use iso20022::Profile;
 use jiff::SignedDuration;
 use serde::Deserialize;
 
-use super::{Database, positive};
+use super::{Database, positive, strong_enough};
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -21,6 +21,8 @@ pub(crate) struct Instant {
     /// This adapter as others reach it: for the house's messages, and for core's gap refill. Empty: what it listens on.
     pub public_url: String,
     pub clearing_house_url: String,
+    /// What the house and this adapter show each other. Empty: nothing.
+    pub house_token: String,
     /// One that comes with Lunaria, or a file of one's own.
     profile: String,
     /// This bank and the clearing house, as the profile names them.
@@ -45,11 +47,23 @@ impl Instant {
         positive("instant.pending_pause_ms", self.pending_pause_ms)?;
         positive("instant.pending_enquiries_max", self.pending_enquiries_max.into())?;
         positive("instant.decision_limit_ms", self.decision_limit_ms)?;
+        strong_enough("instant.house_token", &self.house_token)?;
         let profile = profile(&self.profile).context("instant.profile")?;
         for (key, name) in [("own_name", &self.own_name), ("house_name", &self.house_name)] {
             ensure!(profile.is_agent(name), "instant.{key} is {name}; {}", profile.agent_rule());
         }
         Ok(())
+    }
+
+    /// What the house has to show. None: nothing, which is refused where others than this machine get to.
+    pub(crate) fn inbox_token(&self) -> anyhow::Result<Option<&str>> {
+        let token = Some(self.house_token.as_str()).filter(|token| !token.is_empty());
+        let (listen, is_safe) = (self.listen, token.is_some() || self.listen.ip().is_loopback());
+        ensure!(
+            is_safe,
+            "instant.listen is {listen}, and whoever gets there would be taken for the clearing house: set instant.house_token"
+        );
+        Ok(token)
     }
 
     pub(crate) fn rail(&self) -> anyhow::Result<Arc<Rail>> {

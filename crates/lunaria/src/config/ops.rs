@@ -7,6 +7,8 @@ use anyhow::ensure;
 use relay::RefillMode;
 use serde::Deserialize;
 
+use super::strong_enough;
+
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Ops {
@@ -33,17 +35,9 @@ pub(crate) enum Refill {
     Automatic,
 }
 
-/// A token that could be guessed is none.
-const TOKEN_BYTES_MIN: usize = 16;
-
 impl Ops {
     pub(super) fn check(&self) -> anyhow::Result<()> {
-        let length = self.token.len();
-        ensure!(
-            length == 0 || length >= TOKEN_BYTES_MIN,
-            "ops.token has {length} bytes; it needs at least {TOKEN_BYTES_MIN}, such as `openssl rand -hex 16` prints"
-        );
-        Ok(())
+        strong_enough("ops.token", &self.token)
     }
 }
 

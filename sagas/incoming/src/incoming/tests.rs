@@ -24,6 +24,7 @@ fn payment() -> IncomingReceived {
     let holder = |account: &str, name: &str| Holder {
         account: account.to_owned().into(),
         name: name.to_owned().into(),
+        agent: Some("LUNADK22XXX".to_owned()),
     };
     IncomingReceived {
         payment_id: ID,
@@ -102,12 +103,12 @@ fn states() -> Vec<(&'static str, Vec<IncomingEvent>)> {
 
 fn settle() -> IncomingCommand {
     let settled_at = Timestamp::UNIX_EPOCH;
-    IncomingCommand::RecordSettled { uetr: UETR, settled_at, return_within: LIMIT }
+    IncomingCommand::RecordSettled { uetr: UETR, settled_at, refusal: None, return_within: LIMIT }
 }
 
 fn receive(decision: Result<Uuid, &str>) -> IncomingCommand {
     let decision = decision.map_err(str::to_owned);
-    IncomingCommand::Receive { payment: payment(), decision, settle_within: LIMIT }
+    IncomingCommand::Receive { payment: Box::new(payment()), decision, settle_within: LIMIT }
 }
 
 const REFUSED: &str = "refused";
@@ -130,7 +131,7 @@ fn rows() -> Vec<Row> {
         //                          pending   late     unknown  credited refused  cancelled returning not taken back returned
         ("receive again", receive(Ok(ACCOUNT)),
                                    ["",       "",      "",      "",      "",      "",       "",       "",      ""]),
-        ("receive other", IncomingCommand::Receive { payment: other, decision: Ok(ACCOUNT), settle_within: LIMIT },
+        ("receive other", IncomingCommand::Receive { payment: Box::new(other), decision: Ok(ACCOUNT), settle_within: LIMIT },
                                    [REFUSED; 9]),
         ("settled", settle(),      [CREDITS, CREDITS_AFTER_ALL, CREDITS_AFTER_ALL, "", GOES_BACK, GOES_BACK, "", "", ""]),
         ("cancelled", IncomingCommand::RecordCancelled { uetr, reason_code: "AB05".to_owned() },
@@ -186,6 +187,17 @@ fn a_payment_is_expected_or_refused_at_once() {
     given::<Incoming>([]).when(receive(Ok(ACCOUNT))).then_types(&["Received", "CreditPending"]);
     let refused = given::<Incoming>([]).when(receive(Err("AC01"))).then(refused()).state();
     assert_eq!(refused.and_then(|incoming| incoming.deadline()), None);
+}
+
+#[test]
+fn what_the_account_cannot_take_any_more_goes_back() {
+    let (settled_at, refusal) = (Timestamp::UNIX_EPOCH, Some("AB05".to_owned()));
+    let settled = IncomingCommand::RecordSettled { uetr: UETR, settled_at, refusal, return_within: LIMIT };
+    let events = ["CreditVoided", "SettlementConfirmed", "HeldInSuspense", "ReturnInitiated"];
+    let after = given::<Incoming>(pending()).when(settled.clone()).then_types(&events).state().unwrap();
+    // A code that no return has.
+    assert_eq!(after.status, Status::Returning { reason_code: "MS03".to_owned() });
+    given::<Incoming>(credited()).when(settled).then([]);
 }
 
 #[test]
