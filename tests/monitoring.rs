@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::harness::{file, yaml};
 
 /// What the roles export, histograms by their name without `_bucket`, `_sum`, `_count`.
-pub(crate) const METRICS: [&str; 22] = [
+pub(crate) const METRICS: [&str; 23] = [
     "lunaria_relay_events_total",
     "lunaria_relay_bytes_total",
     "lunaria_relay_transactions_total",
@@ -31,6 +31,7 @@ pub(crate) const METRICS: [&str; 22] = [
     "lunaria_handler_handled_total",
     "lunaria_deprecated_contract_reads_total",
     "lunaria_unmatched_messages_total",
+    "lunaria_open_cases",
 ];
 
 fn dashboard() -> Value {

@@ -1,6 +1,7 @@
 //! The way of a transfer, on both transports, and every way in which it can end.
 
 use serde_json::{Value, json};
+use testbed::eventually;
 use uuid::Uuid;
 
 use crate::harness::{LUNARIA, Platform, Transport, settle_down};
@@ -70,6 +71,13 @@ async fn a_house_that_is_down_leaves_the_hold_and_asks_for_a_person() {
     let case = client.until_cases(&format!("transfer-{transfer}"), &["open"]).await.remove(0);
     assert_eq!(case["amount"]["amount"], "400");
     assert!(case["reason"].as_str().unwrap().contains("exhausted its retries"), "{case}");
+    eventually("the alarm can be raised", async || {
+        let metrics =
+            client.http.get(format!("{}/metrics", platform.ops_urls["serve"])).send().await.unwrap();
+        let metrics = metrics.text().await.unwrap();
+        metrics.contains("lunaria_open_cases{service=\"core\"} 1").then_some(())
+    })
+    .await;
     let (_, all) = client.get("/v1/cases?status=open").await;
     assert_eq!(all["cases"], json!([case]));
     assert_eq!(client.get("/v1/cases?status=lost").await.1["code"], "invalid-query");

@@ -147,17 +147,22 @@ const ATTENTION_WITHOUT_CASE: &str = "select attention.stream from event attenti
         select from event raised where raised.type = 'CaseRaised'
             and raised.data->'subject'->>'stream' = attention.stream
             and raised.data->>'reason' = attention.data->>'reason'
-            and raised.recorded_at - attention.recorded_at < interval '5 s')";
+            and exists (select from event called where called.stream = raised.stream
+                and called.type in ('CaseRaised', 'CaseRaisedAgain')
+                and called.recorded_at between attention.recorded_at - interval '5 s'
+                    and attention.recorded_at + interval '5 s'))";
 /// By the latest event of each: a withdrawn reason has no open case.
 const CASES_OF_NOTHING: &str = "with latest as (
-        select distinct on (stream) stream, type from event where stream like 'case-%' order by stream, seq desc
+        select distinct on (stream) stream, type, recorded_at from event where stream like 'case-%'
+        order by stream, seq desc
     )
     select raised.data->'subject'->>'stream' from latest
     join event raised on raised.stream = latest.stream and raised.seq = 1
-    where latest.type <> 'CaseWithdrawn' and exists (
-        select from event gone where gone.stream = raised.data->'subject'->>'stream' and (
-            gone.type = 'AttentionWithdrawn' and gone.data->>'reason' = raised.data->>'reason'
-            and gone.recorded_at > raised.recorded_at))";
+    where latest.type <> 'CaseWithdrawn' and raised.data->>'reason' not like '%contradicts%' and exists (
+        select from event gone where gone.stream = raised.data->'subject'->>'stream'
+            and gone.recorded_at > latest.recorded_at
+            and (gone.type = 'AttentionWithdrawn' and gone.data->>'reason' = raised.data->>'reason'
+              or gone.type in ('Succeeded', 'Failed', 'Cancelled')))";
 const ACCEPTANCES_NOT_DERIVED: &str = "select stream from event
     where type in ('CreditPending', 'Refused', 'ReturnInitiated') and stream like 'incoming-%' and not exists (
         select from event derived where derived.stream = 'acceptance.v1-' || substr(event.stream, 10)

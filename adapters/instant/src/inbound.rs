@@ -179,8 +179,8 @@ impl Inbound {
             InboundCommand::RecordNotSent { errand, attempt, reason, policy } => {
                 self.not_sent(errand, attempt, reason, policy, context)
             }
-            InboundCommand::RecordMessageRefused { errand, attempt, reason } => {
-                self.message_refused(errand, attempt, reason)
+            InboundCommand::RecordMessageRefused { errand, attempt, reason, policy } => {
+                self.message_refused(errand, attempt, reason, policy, context)
             }
             InboundCommand::RecordStatus { answer, is_of_return, message, policy } => {
                 let status = answer.as_ref().map_or(NOT_FOUND, Answer::status).to_owned();
@@ -279,12 +279,12 @@ impl Inbound {
             Errand::Answer if self.verdict == Verdict::Accepted => Errand::Enquiry,
             other => other,
         };
-        self.on(errand, attempt, policy.pause_after(attempt, context), policy, context)
+        self.go_on_with(errand, attempt, policy.pause_after(attempt, context), policy, context)
     }
 
     /// The next message, or none when the tries are used up. On the way core is told that nobody knows; from there on the house
     /// is left more time.
-    fn on(
+    fn go_on_with(
         &self,
         errand: Errand,
         attempt: u32,
@@ -338,7 +338,7 @@ impl Inbound {
             (_, Errand::Answer | Errand::Enquiry) => Errand::Enquiry,
         };
         let deadline = Deadline::after(policy.pending_pause, context);
-        [vec![taken], self.on(next, attempt, deadline, policy, context)].concat()
+        [vec![taken], self.go_on_with(next, attempt, deadline, policy, context)].concat()
     }
 
     fn not_sent(
@@ -354,26 +354,38 @@ impl Inbound {
         }
         let not_sent = MessageNotSent { errand, attempt, reason }.into();
         let deadline = policy.pause_after(attempt, context);
-        [vec![not_sent], self.on(errand, attempt, deadline, policy, context)].concat()
+        [vec![not_sent], self.go_on_with(errand, attempt, deadline, policy, context)].concat()
     }
 
-    /// To say the same again cannot help.
-    fn message_refused(&self, errand: Errand, attempt: u32, reason: String) -> Vec<InboundEvent> {
+    /// To say the same again cannot help; where the house does not take a question, it can be told once more.
+    fn message_refused(
+        &self,
+        errand: Errand,
+        attempt: u32,
+        reason: String,
+        policy: RetryPolicy,
+        context: &Context,
+    ) -> Vec<InboundEvent> {
         if !self.is_sending(errand, attempt) {
             return vec![];
         }
         let not_sent = MessageNotSent { errand, attempt, reason }.into();
-        match &self.way_back {
+        let next = match (errand, &self.way_back) {
+            (Errand::Enquiry, _) => {
+                let deadline = policy.pause_after(attempt, context);
+                self.go_on_with(Errand::Answer, attempt, deadline, policy, context)
+            }
             // An earlier one may have been taken.
-            Some(way_back) if attempt == 1 => {
+            (Errand::Return, Some(way_back)) if attempt == 1 => {
                 let (return_id, reason_code) = (way_back.return_id, INVALID_MESSAGE.to_owned());
-                vec![not_sent, ReturnRejected { return_id, reason_code, message: None }.into()]
+                vec![ReturnRejected { return_id, reason_code, message: None }.into()]
             }
             _ => {
                 let exhausted = MessagesExhausted { errand, attempts: attempt }.into();
-                [Some(not_sent), self.unknown(), Some(exhausted)].into_iter().flatten().collect()
+                self.unknown().into_iter().chain([exhausted]).collect()
             }
-        }
+        };
+        [vec![not_sent], next].concat()
     }
 
     fn answered(
@@ -399,9 +411,8 @@ impl Inbound {
             | (Some(_), Some(Answer::Pending { .. })) => {
                 vec![StatusDuplicated { status, message }.into()]
             }
-            (Some(Settlement::Cancelled { reason_code: known }), Some(Answer::Rejected { reason_code }))
-                if *known == reason_code =>
-            {
+            // Each side has its own reason why not.
+            (Some(Settlement::Cancelled { .. }), Some(Answer::Rejected { .. })) => {
                 vec![StatusDuplicated { status, message }.into()]
             }
             (Some(_), _) => vec![StatusContradicted { status, message }.into()],
@@ -425,7 +436,7 @@ impl Inbound {
             Errand::Return => (Errand::Return, Deadline::after(policy.pending_pause, context)),
             Errand::Answer => return self.next(errand, attempt, policy, context),
         };
-        self.on(errand, attempt, deadline, policy, context)
+        self.go_on_with(errand, attempt, deadline, policy, context)
     }
 }
 

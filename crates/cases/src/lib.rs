@@ -13,5 +13,8 @@ pub use case::{Case, CaseCommand, CaseEvent, CaseRaised, CaseRaisedAgain, CaseWi
 mod follow;
 pub use follow::follow;
 
+mod gauge;
+pub use gauge::keep_gauge;
+
 mod case_view;
 pub use case_view::{CaseRow, CaseView, ListFilter, list};

@@ -238,7 +238,7 @@ pub(crate) struct SimulatorOptions {
     /// How long a bank has to say whether it will credit a payment from another one.
     #[arg(long, default_value_t = 10_000, value_name = "MS")]
     pub acceptance_limit_ms: u64,
-    /// Its first line is what banks and the house show each other (Authorization: Bearer). Without it nobody shows anything.
+    /// What banks and the house show each other (Authorization: Bearer), and nothing else. Without it nobody shows anything.
     #[arg(long, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
     /// What it speaks: nct-inst, fednow, or a .toml file.

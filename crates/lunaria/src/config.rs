@@ -244,6 +244,8 @@ fn strong_enough(key: &str, token: &str) -> anyhow::Result<()> {
         length == 0 || length >= TOKEN_BYTES_MIN,
         "{key} has {length} bytes; it needs at least {TOKEN_BYTES_MIN}, such as `openssl rand -hex 16` prints"
     );
+    let is_sent_as_it_is = token.bytes().all(|byte| byte.is_ascii_graphic());
+    ensure!(is_sent_as_it_is, "{key} holds a blank or what is no ASCII; a header cannot carry that");
     Ok(())
 }
 

@@ -53,6 +53,8 @@ async fn run_platform(
     if let Some(kafka) = &servers.kafka {
         config.kafka.brokers = kafka.bootstrap();
     }
+    // The house of this run, on this machine alone, shows nothing and asks for nothing.
+    config.instant.house_token.clear();
     let (mut house, house_url) = start_clearing_house(&directory.join("clearing-house.jsonl")).await?;
     config.instant.clearing_house_url.clone_from(&house_url);
     let api = match options.port {

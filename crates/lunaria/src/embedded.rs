@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::cli::ServiceName;
 use crate::config::Config;
 use crate::process::Parts;
-use crate::services::{history_nearby, relay_config, scheduler};
+use crate::services::{history_nearby, relay_config, start_own};
 
 /// Starts handlers, relays and deadlines of the services, and returns the relays. At shutdown the handlers go on until the relays have ended, so
 /// that what is in flight is settled and need not be delivered again.
@@ -36,8 +36,7 @@ pub(crate) async fn start(
                 Ok(())
             });
         }
-        let (deadlines, token) = (scheduler(service, store.clone(), config)?, shutdown.clone());
-        parts.start("deadlines", async move { Ok(deadlines.run(token).await?) });
+        start_own(parts, service, store, config, shutdown)?;
     }
     let mut relays = Vec::new();
     let mut running = Vec::new();

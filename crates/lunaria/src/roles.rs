@@ -20,7 +20,7 @@ use crate::embedded;
 use crate::ops::{Ops, Told};
 use crate::process::Parts;
 use crate::services::{
-    capture_config, connect, ensure_topics, history_afar, instant_url, kafka_config, relay_config, scheduler,
+    capture_config, connect, ensure_topics, history_afar, instant_url, kafka_config, relay_config, start_own,
 };
 
 const SLOT_POLL: Duration = Duration::from_millis(200);
@@ -71,6 +71,7 @@ pub(crate) async fn serve_all(
     shutdown: CancellationToken,
     ready: impl FnOnce() -> anyhow::Result<()> + Send + 'static,
 ) -> anyhow::Result<()> {
+    config.instant.inbox_token()?;
     let Doors { api, answers, ops } = doors;
     if config.instant.public_url.is_empty() {
         config.instant.listen = answers.local_addr()?;
@@ -173,6 +174,7 @@ pub(crate) async fn handlers(
 
 pub(crate) async fn adapter(config: Config, shutdown: CancellationToken) -> anyhow::Result<()> {
     several_processes(&config)?;
+    config.instant.inbox_token()?;
     let service = ServiceName::AdapterInstant;
     let listener = bind(config.instant.listen, "instant.listen").await?;
     let ops = bind_ops(&config).await?;
@@ -212,18 +214,12 @@ pub(crate) async fn simulator(options: SimulatorOptions, shutdown: CancellationT
         let text = std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()));
         text.map(|text| text.trim_end().to_owned())
     });
+    let token = token.transpose()?;
+    ensure!(token.as_deref() != Some(""), "--token-file is empty");
     let profile = instant_profile(&options.profile).context("--profile")?;
     ensure!(profile.is_agent(&options.name), "--name is {}; {}", options.name, profile.agent_rule());
     let (journal, name) = (options.journal, options.name);
-    let config = simulator::Config {
-        listener,
-        journal,
-        answer_time,
-        acceptance_limit,
-        profile,
-        name,
-        token: token.transpose()?,
-    };
+    let config = simulator::Config { listener, journal, answer_time, acceptance_limit, profile, name, token };
     Ok(simulator::run(config, shutdown).await?)
 }
 
@@ -262,9 +258,7 @@ fn start_handlers(
         let consumer = consumer.clone();
         parts.start("handler", async move { Ok(consume(&consumer, engine).await?) });
     }
-    let (deadlines, token) = (scheduler(service, store.clone(), config)?, shutdown.clone());
-    parts.start("deadlines", async move { Ok(deadlines.run(token).await?) });
-    Ok(())
+    start_own(parts, service, store, config, shutdown)
 }
 
 fn core_router(store: &Store, config: &Config, readiness: &api::Readiness) -> Router {

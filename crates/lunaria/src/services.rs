@@ -21,6 +21,7 @@ use transfer::{Clearing, PaymentStream, PaymentStreamV1, Reservations, Transfer,
 
 use crate::cli::ServiceName;
 use crate::config::{Capture, Compression, Config, Database, Headers, PostgresUrl, Snapshot};
+use crate::process::Parts;
 
 pub(crate) const CORE: &str = "core";
 pub(crate) const PUBLICATION: &str = "lunaria";
@@ -182,8 +183,28 @@ pub(crate) fn instant_url(config: &Config) -> String {
     }
 }
 
+/// Starts what a service does by itself: its deadlines, and in core the count of what needs a person.
+pub(crate) fn start_own(
+    parts: &mut Parts,
+    service: ServiceName,
+    store: &Store,
+    config: &Config,
+    shutdown: &CancellationToken,
+) -> anyhow::Result<()> {
+    let (deadlines, token) = (scheduler(service, store.clone(), config)?, shutdown.clone());
+    parts.start("deadlines", async move { Ok(deadlines.run(token).await?) });
+    if service == ServiceName::Core {
+        let (store, token) = (store.clone(), shutdown.clone());
+        parts.start("cases", async move {
+            cases::keep_gauge(&store, &token).await;
+            Ok(())
+        });
+    }
+    Ok(())
+}
+
 /// The scheduler of a service's deadlines. The adapter's calls to the clearing house are deadlines of its submissions.
-pub(crate) fn scheduler(service: ServiceName, store: Store, config: &Config) -> anyhow::Result<Scheduler> {
+fn scheduler(service: ServiceName, store: Store, config: &Config) -> anyhow::Result<Scheduler> {
     let scheduler = Scheduler::new(store);
     Ok(match service {
         ServiceName::Core => incoming::install(transfer::install(scheduler)),

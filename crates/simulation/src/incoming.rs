@@ -256,7 +256,7 @@ impl World {
         }
         if self.chance(3) {
             let reason = "the house does not read it".to_owned();
-            self.answer(uetr, InboundCommand::RecordMessageRefused { errand, attempt, reason });
+            self.answer(uetr, InboundCommand::RecordMessageRefused { errand, attempt, reason, policy });
             return;
         }
         let is_settled = if self.chance(8) { !is_yes } else { is_yes };
@@ -285,8 +285,9 @@ impl World {
 
     fn take_back(&mut self, uetr: Uuid, return_id: Uuid, attempt: u32) {
         if self.chance(3) {
-            let (errand, reason) = (Errand::Return, "the house does not read it".to_owned());
-            self.answer(uetr, InboundCommand::RecordMessageRefused { errand, attempt, reason });
+            let (errand, policy) = (Errand::Return, RETRIES);
+            let reason = "the house does not read it".to_owned();
+            self.answer(uetr, InboundCommand::RecordMessageRefused { errand, attempt, reason, policy });
             return;
         }
         let is_willing = !self.chance(15);

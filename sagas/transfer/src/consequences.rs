@@ -20,6 +20,9 @@ pub async fn apply(
     let before =
         unit.state::<Transfer>(transfer_id).await?.map_or_else(Vec::new, |transfer| transfer.reasons());
     let events = unit.execute::<Transfer>(transfer_id, command).await.map_err(ApplyError::of_saga)?;
+    if events.is_empty() {
+        return Ok(events);
+    }
     let request = unit.state::<Transfer>(transfer_id).await?.map(|transfer| transfer.request);
     let Some(request) = request else { return Ok(events) };
     for event in &events {

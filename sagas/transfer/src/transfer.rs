@@ -170,10 +170,15 @@ impl Transfer {
 
     /// Why a person has to look, each reason once.
     pub fn reasons(&self) -> Vec<String> {
-        match &self.status {
+        let mut reasons = match &self.status {
             Status::AttentionRequired { reason } => vec![reason.clone()],
             _ => self.attention.clone(),
+        };
+        // It does not go by itself.
+        if !self.contradictions.is_empty() && !reasons.iter().any(|reason| reason == CONTRADICTED) {
+            reasons.push(CONTRADICTED.to_owned());
         }
+        reasons
     }
 
     /// Whether the payer has the money back although the rail may have paid.

@@ -52,6 +52,7 @@ pub enum InboundCommand {
         errand: Errand,
         attempt: u32,
         reason: String,
+        policy: RetryPolicy,
     },
     /// No answer: the house knows nothing of the payment.
     RecordStatus {

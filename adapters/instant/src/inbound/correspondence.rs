@@ -42,7 +42,9 @@ impl Correspondence for Inbound {
             Outcome::Answered { heard, message } => return status_of(heard, message, policy),
             Outcome::Taken => InboundCommand::RecordTaken { errand, attempt, policy },
             Outcome::NotSent { reason } => InboundCommand::RecordNotSent { errand, attempt, reason, policy },
-            Outcome::Refused { reason } => InboundCommand::RecordMessageRefused { errand, attempt, reason },
+            Outcome::Refused { reason } => {
+                InboundCommand::RecordMessageRefused { errand, attempt, reason, policy }
+            }
         })
     }
 }
@@ -52,6 +54,8 @@ pub(crate) fn status_of(heard: Heard, message: Evidence, policy: RetryPolicy) ->
     let answer = match heard.said {
         Said::Status(answer) => Some(answer),
         Said::NotFound => None,
+        // Of a way back it is the other side's yes.
+        Said::Accepted { at } if heard.is_of_return => Some(Answer::Settled { settled_at: at }),
         // Our own word come back, or another's: no money has moved by it.
         Said::Accepted { .. } => Some(Answer::Pending { status: ACCEPTED.to_owned() }),
         Said::Offered(_) | Said::Returned(_) | Said::Recalled(_) => return None,
