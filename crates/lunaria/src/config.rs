@@ -244,8 +244,9 @@ fn strong_enough(key: &str, token: &str) -> anyhow::Result<()> {
         length == 0 || length >= TOKEN_BYTES_MIN,
         "{key} has {length} bytes; it needs at least {TOKEN_BYTES_MIN}, such as `openssl rand -hex 16` prints"
     );
-    let is_sent_as_it_is = token.bytes().all(|byte| byte.is_ascii_graphic());
-    ensure!(is_sent_as_it_is, "{key} holds a blank or what is no ASCII; a header cannot carry that");
+    let is_plain = token.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic());
+    ensure!(is_plain, "{key} holds what is no printable ASCII; a header cannot carry that");
+    ensure!(token.trim() == token, "{key} begins or ends with a blank; a header cannot carry that");
     Ok(())
 }
 
@@ -356,6 +357,9 @@ mod tests {
             ("kafka.partitions=0", "kafka.partitions"),
             ("transport=carrier-pigeon", "transport"),
             ("transport", "no `=`"),
+            ("ops.token=short", "ops.token"),
+            ("instant.house_token=0123456789abcdéf", "instant.house_token"),
+            ("instant.house_token= 0123456789abcdef", "instant.house_token"),
         ] {
             let error = format!("{:#}", Config::load(None, &[setting.to_owned()]).unwrap_err());
             assert!(error.contains(named), "{setting}: {error}");
