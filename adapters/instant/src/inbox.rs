@@ -81,7 +81,7 @@ impl Inbox {
 
     async fn record(&self, heard: Heard, bytes: &[u8]) -> Result<(), event_store::Error> {
         let message = Some(Personal(String::from_utf8_lossy(bytes).into_owned()));
-        let (id, policy) = (inbound_id(heard.uetr), self.rail.policy);
+        let id = inbound_id(heard.uetr);
         if let Said::Offered(offer) = heard.said {
             let decide_within = self.rail.decide_within;
             let command = InboundCommand::Offer { offer, message, decide_within };
@@ -93,19 +93,11 @@ impl Inbox {
             && let (Some(submission), _) = self.store.load::<Submission>(payment_id).await?
             && submission.payment.uetr == heard.uetr
         {
-            let is_status = matches!(heard.said, Said::Status(_) | Said::Accepted { .. } | Said::NotFound);
-            let asks = |kind: &str| kind == "AttemptStarted" || kind == "RecallStarted" && !is_status;
-            let Some(asked) = self.last::<Submission>(payment_id, asks).await? else {
-                return self.keep("no such payment was sent".to_owned(), bytes).await;
-            };
-            let Some(command) = command(heard.said, message, policy) else {
-                return self.keep("nobody has asked".to_owned(), bytes).await;
-            };
-            return self.tell::<Submission>(payment_id, command, following(&asked), bytes).await;
+            return self.about_submission(payment_id, heard.said, message, bytes).await;
         }
         if let (Some(inbound), _) = self.store.load::<Inbound>(id).await?
             && inbound.payment.transaction_id == heard.transaction_id
-            && let Some(command) = status_of(heard, message, policy)
+            && let Some(command) = status_of(heard, message, self.rail.policy)
         {
             let asks = |kind: &str| matches!(kind, "PaymentOffered" | "MessageStarted");
             let asked = self.last::<Inbound>(id, asks).await?;
@@ -114,6 +106,24 @@ impl Inbox {
             return self.tell::<Inbound>(id, command, context, bytes).await;
         }
         self.keep("no such payment was submitted, or offered".to_owned(), bytes).await
+    }
+
+    async fn about_submission(
+        &self,
+        payment_id: Uuid,
+        said: Said,
+        message: Evidence,
+        bytes: &[u8],
+    ) -> Result<(), event_store::Error> {
+        let is_status = matches!(said, Said::Status(_) | Said::Accepted { .. } | Said::NotFound);
+        let asks = |kind: &str| kind == "AttemptStarted" || kind == "RecallStarted" && !is_status;
+        let Some(asked) = self.last::<Submission>(payment_id, asks).await? else {
+            return self.keep("no such payment was sent".to_owned(), bytes).await;
+        };
+        let Some(command) = command(said, message, self.rail.policy) else {
+            return self.keep("nobody has asked".to_owned(), bytes).await;
+        };
+        self.tell::<Submission>(payment_id, command, following(&asked), bytes).await
     }
 
     /// What the aggregate refuses is kept.

@@ -22,8 +22,8 @@ use crate::line::Line;
 const QUEUE_LINES_MAX: usize = 1_024;
 /// One sync takes at most what the queue holds.
 const BATCH_LINES_MAX: usize = QUEUE_LINES_MAX;
-/// A line is below 3,000 bytes, most of them of the address; more is no line of ours.
-const LINE_BYTES_MAX: u64 = 4_096;
+/// A line is below 6,000 bytes, most of them of the address, two names and the remittance; more is no line of ours.
+const LINE_BYTES_MAX: u64 = 8_192;
 const PAGE_LINES_MAX: usize = 1_000;
 
 /// The writer has ended, and its error with it.
@@ -269,7 +269,7 @@ mod tests {
             let error = reopened(&path).unwrap_err();
             assert!(matches!(error, Error::JournalMalformed { line: 2, .. }), "{new}: {error}");
         }
-        fs::write(&path, format!("{text}{}", "x".repeat(5_000))).unwrap();
+        fs::write(&path, format!("{text}{}", "x".repeat(9_000))).unwrap();
         assert!(matches!(reopened(&path), Err(Error::JournalMalformed { line: 3, .. })));
     }
 

@@ -169,3 +169,20 @@ async fn an_order_that_cannot_be_is_refused_by_its_field() {
         assert_eq!(house.post("/payments", order).await.1["field"], field);
     }
 }
+
+#[tokio::test]
+async fn the_longest_order_is_read_back_after_a_restart() {
+    let (_folder, path) = journal();
+    let house = House::open(&path).await;
+    let mut order = json!({ "to": "LUNADK22XXX", "amount": "5", "currency": "DKK", "creditor_iban": "DK5000400440116243" });
+    for field in ["creditor_name", "debtor_name", "remittance"] {
+        order[field] = json!("\u{1f4b8}".repeat(140));
+    }
+    let url = "http://127.0.0.1:1/";
+    order["deliver_to"] = json!(format!("{url}{}", "x".repeat(2_048 - url.len())));
+    let (status, answer) = house.post("/payments", order).await;
+    assert_eq!(status, StatusCode::CREATED, "{answer}");
+    house.close().await.unwrap();
+    let house = House::open(&path).await;
+    assert_eq!(house.journal().await[0]["amount"], "5");
+}

@@ -6,11 +6,11 @@ use axum::routing::get;
 use axum::{Json, Router};
 use cases::{Case, ListFilter};
 use jiff::Timestamp;
-use money::{Currency, Money};
+use money::Money;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::page::{Page, check_status, invalid};
+use crate::page::{Page, check_status, invalid, money};
 use crate::service::{Id, Service};
 use crate::story::{Story, story};
 use crate::{Code, Problem};
@@ -63,16 +63,12 @@ async fn list(
     let rows = cases::list(&service.store, &filter).await?;
     let next_cursor = page.next(rows.len(), rows.last().map(|row| (row.raised_at, row.id)));
     let listed = |row: cases::CaseRow| -> Result<Listed, Problem> {
-        let currency: Currency = row
-            .currency
-            .parse()
-            .map_err(|_| Problem::new(Code::Internal, "the projection holds an unknown currency"))?;
         Ok(Listed {
             case_id: row.id,
             status: if row.is_open { OPEN } else { WITHDRAWN },
             subject: row.subject,
             reason: row.reason,
-            amount: Money::new(row.amount, currency),
+            amount: money(row.amount, &row.currency)?,
             raised_at: row.raised_at,
             changed_at: row.changed_at,
         })

@@ -8,11 +8,11 @@ use contract::incoming::Holder;
 use event::Personal;
 use incoming::{Incoming, ListFilter, Status};
 use jiff::Timestamp;
-use money::{Currency, Money};
+use money::Money;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::page::{Page, check_status, invalid};
+use crate::page::{Page, check_status, invalid, money};
 use crate::service::{Id, Service};
 use crate::story::{Story, story};
 use crate::{Code, Problem};
@@ -131,16 +131,12 @@ async fn list(
     let rows = incoming::list(&service.store, &filter).await?;
     let next_cursor = page.next(rows.len(), rows.last().map(|row| (row.received_at, row.id)));
     let listed = |row: incoming::IncomingRow| -> Result<Listed, Problem> {
-        let currency: Currency = row
-            .currency
-            .parse()
-            .map_err(|_| Problem::new(Code::Internal, "the projection holds an unknown currency"))?;
         Ok(Listed {
             payment_id: row.id,
             status: row.status,
             attention: row.attention,
             account_id: row.account_id,
-            amount: Money::new(row.amount, currency),
+            amount: money(row.amount, &row.currency)?,
             received_at: row.received_at,
             changed_at: row.changed_at,
         })

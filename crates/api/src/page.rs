@@ -1,6 +1,7 @@
 //! What lists have in common: a page at a time, stable while rows are added.
 
 use jiff::Timestamp;
+use money::{Money, UnknownCurrency};
 use uuid::Uuid;
 
 use crate::{Code, Problem};
@@ -43,6 +44,13 @@ pub(crate) fn check_status(status: Option<&str>, statuses: &[&str]) -> Result<()
         }
         _ => Ok(()),
     }
+}
+
+/// An amount as projections hold it.
+pub(crate) fn money(minor: i64, currency: &str) -> Result<Money, Problem> {
+    let unknown =
+        |_: UnknownCurrency| Problem::new(Code::Internal, "the projection holds an unknown currency");
+    Ok(Money::new(minor, currency.parse().map_err(unknown)?))
 }
 
 pub(crate) fn invalid(detail: String) -> Problem {

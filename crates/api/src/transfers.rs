@@ -11,7 +11,7 @@ use event::{Aggregate, Personal};
 use event_store::UnitOfWork;
 use jiff::Timestamp;
 use ledger::Account;
-use money::{Currency, Money};
+use money::Money;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use transfer::{
@@ -23,7 +23,7 @@ use uuid::Uuid;
 use crate::accounts::refused;
 use crate::body::{Body, NAME_RULE, is_name};
 use crate::idempotency::{Answer, IdempotencyKey, Operation, Undecided, once};
-use crate::page::{Page, check_status, invalid};
+use crate::page::{Page, check_status, invalid, money};
 use crate::service::{Id, Service};
 use crate::story::{Story, story};
 use crate::{Code, Problem};
@@ -364,16 +364,12 @@ async fn list(
     let rows = transfer::list(&service.store, &filter).await?;
     let next_cursor = page.next(rows.len(), rows.last().map(|row| (row.requested_at, row.id)));
     let listed = |row: transfer::TransferRow| -> Result<ListedTransfer, Problem> {
-        let currency: Currency = row
-            .currency
-            .parse()
-            .map_err(|_| Problem::new(Code::Internal, "the projection holds an unknown currency"))?;
         Ok(ListedTransfer {
             transfer_id: row.id,
             status: row.status,
             status_reason: row.status_reason,
             from_account: row.from_account,
-            amount: Money::new(row.amount, currency),
+            amount: money(row.amount, &row.currency)?,
             requested_at: row.requested_at,
             changed_at: row.changed_at,
         })
