@@ -3,32 +3,27 @@
 use std::fmt::Display;
 use std::sync::Arc;
 
+use adapter::{behind_token, keep_unmatched, start_counting, unasked};
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
-use axum::http::header::AUTHORIZATION;
-use axum::middleware::{self, Next};
-use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use event::{Actor, Aggregate, Causation, CausationKind, Context, Personal, RecordedEvent, Seq};
 use event_store::{ExecuteError, Store};
 use jiff::Timestamp;
-use metrics::counter;
-use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::inbound::{inbound_id, status_of};
 use crate::rail::{Evidence, Heard, Rail, Said};
 use crate::submission::as_answer;
-use crate::unmatched::{KeepUnmatched, Unmatched};
 use crate::{Inbound, InboundCommand, RetryPolicy, SERVICE, Submission, SubmissionCommand};
 
 /// A submission has a few events an attempt and enquiry, and few of both.
 const EVENTS_MAX: u32 = 1_000;
 /// Far above what a message may have, so that one that is too large is kept as well. No house sends more.
 const BODY_BYTES_MAX: usize = 1_024 * 1_024;
-const UNMATCHED: &str = "lunaria_unmatched_messages_total";
+const ACTOR: &str = "rail:instant";
 
 #[derive(Clone)]
 pub(crate) struct Inbox {
@@ -38,27 +33,10 @@ pub(crate) struct Inbox {
 
 /// Whoever shows the token is taken for the house; without one, whoever gets here.
 pub fn router(store: Store, rail: Arc<Rail>, token: Option<&str>) -> Router {
-    let token: Option<[u8; 32]> = token.map(|token| Sha256::digest(token).into());
-    // So that the first one is a step, and not the beginning of a series.
-    counter!(UNMATCHED, "service" => SERVICE).increment(0);
-    Router::new()
-        .route("/iso20022", post(receive))
-        .route_layer(middleware::from_fn(move |request, next| authorized(token, request, next)))
+    start_counting(SERVICE);
+    behind_token(Router::new().route("/iso20022", post(receive)), token)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(Inbox { store, rail })
-}
-
-/// Digests are compared, so that the time it takes says nothing about the token.
-async fn authorized(token: Option<[u8; 32]>, request: Request, next: Next) -> Response {
-    let sent = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let sent = sent.and_then(|value| value.strip_prefix("Bearer "));
-    let is_known =
-        token.is_none_or(|token| sent.is_some_and(|sent| <[u8; 32]>::from(Sha256::digest(sent)) == token));
-    if is_known {
-        return next.run(request).await;
-    }
-    tracing::warn!("a message without the house's token is refused");
-    (StatusCode::UNAUTHORIZED, "show the house's token (Authorization: Bearer)\n").into_response()
 }
 
 /// 204 when the message is recorded: with its payment, as a duplicate, or as one that matches nothing. The house repeats
@@ -86,7 +64,7 @@ impl Inbox {
             let decide_within = self.rail.decide_within;
             let command = InboundCommand::Offer { offer, message, decide_within };
             // The payment is the request that all of it follows from.
-            let context = context(id, id, CausationKind::Request);
+            let context = unasked(id, ACTOR);
             return self.tell::<Inbound>(id, command, context, bytes).await;
         }
         if let Some(payment_id) = heard.payment_id().filter(|_| !heard.is_of_return)
@@ -101,8 +79,7 @@ impl Inbox {
         {
             let asks = |kind: &str| matches!(kind, "PaymentOffered" | "MessageStarted");
             let asked = self.last::<Inbound>(id, asks).await?;
-            let context =
-                asked.map_or_else(|| context(id, id, CausationKind::Request), |asked| following(&asked));
+            let context = asked.map_or_else(|| unasked(id, ACTOR), |asked| following(&asked));
             return self.tell::<Inbound>(id, command, context, bytes).await;
         }
         self.keep("no such payment was submitted, or offered".to_owned(), bytes).await
@@ -145,15 +122,7 @@ impl Inbox {
     }
 
     async fn keep(&self, reason: String, bytes: &[u8]) -> Result<(), event_store::Error> {
-        tracing::warn!(reason, bytes = bytes.len(), "a message of the clearing house matches nothing");
-        counter!(UNMATCHED, "service" => SERVICE).increment(1);
-        let keep = KeepUnmatched { reason, message: bytes.to_vec() };
-        let id = keep.id();
-        match self.store.execute::<Unmatched>(id, keep, context(id, id, CausationKind::Request)).await {
-            Ok(_) => Ok(()),
-            Err(ExecuteError::Store(error)) => Err(error),
-            Err(ExecuteError::Refused(never)) => match never {},
-        }
+        keep_unmatched(&self.store, SERVICE, ACTOR, reason, bytes).await
     }
 
     /// The last event that made the house speak.
@@ -178,10 +147,6 @@ fn command(said: Said, message: Evidence, policy: RetryPolicy) -> Option<Submiss
 }
 
 fn following(asked: &RecordedEvent) -> Context {
-    context(asked.id, asked.correlation_id, CausationKind::Event)
-}
-
-fn context(cause: Uuid, correlation_id: Uuid, kind: CausationKind) -> Context {
-    let actor = Actor("rail:instant".to_owned());
-    Context::because_of(Causation { kind, id: cause }, correlation_id, actor, Timestamp::now())
+    let cause = Causation { kind: CausationKind::Event, id: asked.id };
+    Context::because_of(cause, asked.correlation_id, Actor(ACTOR.to_owned()), Timestamp::now())
 }

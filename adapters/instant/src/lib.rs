@@ -72,9 +72,6 @@ mod correspondence;
 mod courier;
 pub use courier::Courier;
 
-mod unmatched;
-pub use unmatched::{KeepUnmatched, MessageUnmatched, Unmatched, UnmatchedEvent};
-
 mod inbox;
 pub use inbox::router;
 

@@ -168,6 +168,8 @@ pub(crate) fn refused(refusal: &AccountRefusal) -> Problem {
         | AccountRefusal::NoSuchReservation
         | AccountRefusal::ReservationIdReused
         | AccountRefusal::NotExpected
+        | AccountRefusal::NotCovered
+        | AccountRefusal::HoldOutOfRange
         | AccountRefusal::PaymentIdReused
         | AccountRefusal::StillReserved => Code::Internal,
     };

@@ -5,6 +5,8 @@
 //! clearing.v2-{payment}   the adapter → core           what became of it
 //! incoming.v1-{payment}   the adapter → core           another bank pays, and what becomes of that
 //! acceptance.v1-{payment} core → the rail's adapter    it will be credited, it cannot be, it goes back
+//! card.v1-{authorisation} a card network's adapter → core   may this be spent, and what the merchant has collected
+//! verdict.v1-{authorisation} core → that adapter       it may, or not
 //! account.v1-{account}    core → whoever listens       a balance changed
 //! ```
 //!
@@ -32,6 +34,8 @@ pub use compatibility::{breaks, unmet};
 
 pub mod acceptance;
 pub mod account;
+pub mod card;
 pub mod clearing;
 pub mod incoming;
 pub mod payment;
+pub mod verdict;

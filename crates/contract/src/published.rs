@@ -9,6 +9,10 @@ use serde_json::{Map, Value, json};
 
 use crate::acceptance::{self, AcceptanceEvent, IncomingAccepted, IncomingRefused, ReturnRequested};
 use crate::account::{self, AccountEvent, BalanceChanged};
+use crate::card::{
+    self, AuthorisationRequested, CaptureReceived, CardEvent, IncrementRequested, RefundReceived,
+    RequestUnanswered, ReversalReceived, StandInAdvised,
+};
 use crate::clearing::{
     self, ClearingEvent, PaymentContradicted, PaymentOutcomeUnknown, PaymentPending, PaymentRejected,
     PaymentReturned, PaymentSettled, RecallRejected, RecallUndelivered,
@@ -19,6 +23,7 @@ use crate::incoming::{
     IncomingSettled, ReturnOutcomeUnknown, ReturnRejected, ReturnSettled,
 };
 use crate::payment::{self, PaymentEvent, PaymentSubmitted, RecallRequested};
+use crate::verdict::{self, RequestApproved, RequestDeclined, VerdictEvent};
 
 /// One version of one contract.
 struct Contract {
@@ -86,7 +91,10 @@ pub fn asyncapi() -> Value {
 }
 
 fn contracts(generator: &mut SchemaGenerator) -> Vec<Contract> {
-    [payments(generator), incoming_payments(generator), accounts(generator)].into_iter().flatten().collect()
+    [payments(generator), incoming_payments(generator), cards(generator), accounts(generator)]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 fn payments(generator: &mut SchemaGenerator) -> Vec<Contract> {
@@ -164,6 +172,33 @@ fn incoming_payments(generator: &mut SchemaGenerator) -> Vec<Contract> {
                 schema::<IncomingRefused>(generator),
                 schema::<ReturnRequested>(generator),
             ],
+        },
+    ]
+}
+
+fn cards(generator: &mut SchemaGenerator) -> Vec<Contract> {
+    vec![
+        Contract {
+            category: card::CATEGORY,
+            publisher: "adapter-card",
+            about: "What a card network asks about a payment by card, and what has become of it. One stream for each payment.",
+            types: CardEvent::TYPES,
+            schemas: vec![
+                schema::<AuthorisationRequested>(generator),
+                schema::<IncrementRequested>(generator),
+                schema::<RequestUnanswered>(generator),
+                schema::<StandInAdvised>(generator),
+                schema::<ReversalReceived>(generator),
+                schema::<CaptureReceived>(generator),
+                schema::<RefundReceived>(generator),
+            ],
+        },
+        Contract {
+            category: verdict::CATEGORY,
+            publisher: "core",
+            about: "What core says to what a card network asks. One stream for each payment.",
+            types: VerdictEvent::TYPES,
+            schemas: vec![schema::<RequestApproved>(generator), schema::<RequestDeclined>(generator)],
         },
     ]
 }

@@ -6,6 +6,10 @@ use std::path::Path;
 
 use contract::acceptance::{AcceptanceEvent, IncomingAccepted, IncomingRefused, ReturnRequested};
 use contract::account::{AccountEvent, BalanceChanged};
+use contract::card::{
+    AuthorisationRequested, CaptureReceived, CardEvent, CardPayment, IncrementRequested, Merchant,
+    RefundReceived, RequestUnanswered, ReversalReceived, StandInAdvised,
+};
 use contract::clearing::{
     self, ClearingEvent, PaymentContradicted, PaymentOutcomeUnknown, PaymentPending, PaymentRejected,
     PaymentReturned, PaymentSettled, RecallRejected, RecallUndelivered,
@@ -15,6 +19,7 @@ use contract::incoming::{
     IncomingSettled, ReturnOutcomeUnknown, ReturnRejected, ReturnSettled,
 };
 use contract::payment::{self, Party, PaymentEvent, PaymentSubmitted, RecallRequested};
+use contract::verdict::{RequestApproved, RequestDeclined, VerdictEvent};
 use jiff::Timestamp;
 use money::{Currency, Money};
 use uuid::Uuid;
@@ -141,6 +146,46 @@ fn acceptance_keeps_its_shape() {
         ReturnRequested { payment_id, uetr, return_id: ID, amount, reason_code }.into(),
     ];
     event::samples::check("samples/acceptance.v1", &examples);
+}
+
+#[test]
+fn card_keeps_its_shape() {
+    let merchant = Merchant { name: "Bakery Lund".to_owned(), category_code: Some("5462".to_owned()) };
+    let network_id = "N7F3".to_owned();
+    let payment = || CardPayment {
+        authorisation_id: ID,
+        network_id: network_id.clone(),
+        card_id: ID,
+        merchant: merchant.clone(),
+    };
+    let (message_id, amount, answer_by) = (ID, Money::new(12_500, Currency::DKK), Timestamp::UNIX_EPOCH);
+    let examples: [CardEvent; 7] = [
+        AuthorisationRequested {
+            payment: payment(),
+            message_id,
+            amount,
+            is_partial_allowed: true,
+            answer_by,
+        }
+        .into(),
+        IncrementRequested { payment: payment(), message_id, amount, answer_by }.into(),
+        RequestUnanswered { payment: payment(), message_id }.into(),
+        StandInAdvised { payment: payment(), message_id, approved: amount }.into(),
+        ReversalReceived { payment: payment(), message_id, amount }.into(),
+        CaptureReceived { payment: payment(), message_id, amount, is_final: true }.into(),
+        RefundReceived { payment: payment(), message_id, amount }.into(),
+    ];
+    event::samples::check("samples/card.v1", &examples);
+}
+
+#[test]
+fn verdict_keeps_its_shape() {
+    let (authorisation_id, message_id) = (ID, ID);
+    let examples: [VerdictEvent; 2] = [
+        RequestApproved { authorisation_id, message_id, amount: Money::new(12_500, Currency::DKK) }.into(),
+        RequestDeclined { authorisation_id, message_id, response_code: "51".to_owned() }.into(),
+    ];
+    event::samples::check("samples/verdict.v1", &examples);
 }
 
 #[test]

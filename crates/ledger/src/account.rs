@@ -8,9 +8,10 @@ use money::{Currency, Money};
 use uuid::Uuid;
 
 use crate::account_event::{
-    AccountEvent, Balances, CreditPending, CreditPosted, CreditVoided, Credited, DebitRejected, Debited,
-    Deposited, FundsCaptured, FundsReleased, FundsReserved, LateCaptured, Opened, ReceivableBooked,
-    ReceivableCleared, RejectionReason, ReservationRejected, ReturnCredited,
+    AccountEvent, Balances, CapturePosted, CreditPending, CreditPosted, CreditVoided, Credited,
+    DebitRejected, Debited, Deposited, FundsCaptured, FundsReleased, FundsReserved, LateCaptured, Opened,
+    ReceivableBooked, ReceivableCleared, RefundCredited, RejectionReason, ReservationAdjusted,
+    ReservationRejected, ReturnCredited,
 };
 use crate::{LedgerAccount, Posting};
 
@@ -83,6 +84,23 @@ pub enum AccountCommand {
     VoidCredit {
         payment_id: Uuid,
     },
+    /// Hold so much under this id from now on. Forced: somebody else has decided it, whether or not there is money.
+    AdjustReservation {
+        reservation_id: Uuid,
+        held: Money,
+        is_forced: bool,
+    },
+    /// A card network has collected this, and `held` stays held for more. It is never refused for want of money.
+    PostCapture {
+        capture_id: Uuid,
+        reservation_id: Uuid,
+        amount: Money,
+        held: Money,
+    },
+    CreditRefund {
+        refund_id: Uuid,
+        amount: Money,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -105,6 +123,10 @@ pub enum AccountRefusal {
     NotExpected,
     #[error("the payment is expected with another amount")]
     PaymentIdReused,
+    #[error("the account does not cover it")]
+    NotCovered,
+    #[error("what is held cannot be negative, or grow by a capture")]
+    HoldOutOfRange,
     #[error("the account cannot hold so much")]
     BalanceTooLarge,
 }
@@ -143,6 +165,10 @@ impl Aggregate for Account {
             AccountEvent::FundsReleased(FundsReleased { reservation_id, .. })
             | AccountEvent::FundsCaptured(FundsCaptured { reservation_id, .. }) => {
                 account.reservations.remove(reservation_id);
+            }
+            AccountEvent::ReservationAdjusted(ReservationAdjusted { reservation_id, held, .. })
+            | AccountEvent::CapturePosted(CapturePosted { reservation_id, held, .. }) => {
+                account.holds(*reservation_id, *held);
             }
             AccountEvent::CreditPending(event) => {
                 account.expected.insert(event.payment_id, event.amount);
@@ -184,6 +210,13 @@ impl Aggregate for Account {
             AccountCommand::ExpectCredit { payment_id, amount } => account.expect_credit(payment_id, amount),
             AccountCommand::PostCredit { payment_id } => account.post_credit(payment_id),
             AccountCommand::VoidCredit { payment_id } => account.void_credit(payment_id),
+            AccountCommand::AdjustReservation { reservation_id, held, is_forced } => {
+                account.adjust_reservation(reservation_id, held, is_forced)
+            }
+            AccountCommand::PostCapture { capture_id, reservation_id, amount, held } => {
+                account.post_capture(capture_id, reservation_id, amount, held)
+            }
+            AccountCommand::CreditRefund { refund_id, amount } => account.credit_refund(refund_id, amount),
         }
     }
 }
@@ -317,6 +350,68 @@ impl Account {
     fn void_credit(&self, payment_id: Uuid) -> Decision {
         let amount = self.expects(payment_id)?;
         Ok(vec![CreditVoided { payment_id, amount, balances: self.balances }.into()])
+    }
+
+    fn holds(&mut self, reservation_id: Uuid, held: Money) {
+        if held.is_positive() {
+            self.reservations.insert(reservation_id, held);
+        } else {
+            self.reservations.remove(&reservation_id);
+        }
+    }
+
+    fn adjust_reservation(&self, reservation_id: Uuid, held: Money, is_forced: bool) -> Decision {
+        let more = held.minus(self.held_or_zero(reservation_id, held)?)?;
+        if !is_forced && more.is_positive() && !self.covers(more)? {
+            return Err(AccountRefusal::NotCovered);
+        }
+        let (available, reserved) = (LedgerAccount::Available(self.id), LedgerAccount::Reserved(self.id));
+        let postings = match more {
+            more if more.is_positive() => Posting::pair(more, available, reserved)?,
+            more if more.is_negative() => Posting::pair(more.negated()?, reserved, available)?,
+            _ => return Ok(vec![]),
+        };
+        let balances = Balances { reserved: self.balances.reserved.plus(more)?, ..self.balances };
+        Ok(vec![ReservationAdjusted { reservation_id, held, is_forced, postings, balances }.into()])
+    }
+
+    fn post_capture(&self, capture_id: Uuid, reservation_id: Uuid, amount: Money, held: Money) -> Decision {
+        self.accepts(amount)?;
+        let freed = self.held_or_zero(reservation_id, held)?.minus(held)?;
+        if freed.is_negative() {
+            return Err(AccountRefusal::HoldOutOfRange);
+        }
+        let balances = Balances {
+            posted: self.balances.posted.minus(amount)?,
+            reserved: self.balances.reserved.minus(freed)?,
+        };
+        balances.available()?;
+        let legs = [
+            (LedgerAccount::Reserved(self.id), freed.negated()?),
+            (LedgerAccount::Available(self.id), freed.minus(amount)?),
+            (LedgerAccount::Settlement, amount),
+        ];
+        let moved = legs.into_iter().filter(|(_, amount)| amount.minor() != 0);
+        let postings = moved.map(|(account, amount)| Posting { account, amount }).collect();
+        Ok(vec![CapturePosted { capture_id, reservation_id, amount, held, postings, balances }.into()])
+    }
+
+    fn credit_refund(&self, refund_id: Uuid, amount: Money) -> Decision {
+        self.accepts(amount)?;
+        let balances = Balances { posted: self.balances.posted.plus(amount)?, ..self.balances };
+        let postings = Posting::pair(amount, LedgerAccount::Settlement, LedgerAccount::Available(self.id))?;
+        Ok(vec![RefundCredited { refund_id, amount, postings, balances }.into()])
+    }
+
+    /// What is held now under an id that shall hold `held`.
+    fn held_or_zero(&self, reservation_id: Uuid, held: Money) -> Result<Money, AccountRefusal> {
+        if held.currency() != self.currency() {
+            return Err(AccountRefusal::OtherCurrency(self.currency()));
+        }
+        if held.is_negative() {
+            return Err(AccountRefusal::HoldOutOfRange);
+        }
+        Ok(self.reservations.get(&reservation_id).copied().unwrap_or(Money::zero(self.currency())))
     }
 
     fn expects(&self, payment_id: Uuid) -> Result<Money, AccountRefusal> {

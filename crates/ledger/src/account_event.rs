@@ -95,6 +95,34 @@ money_event!(
     CreditPosted, payment_id
 );
 
+money_event!(
+    /// A merchant has given back what was paid by card.
+    RefundCredited, refund_id
+);
+
+/// A hold that can change is now `held`, and gone at zero. What a card network has decided without us is forced: it may make
+/// negative what can be spent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReservationAdjusted {
+    pub reservation_id: Uuid,
+    pub held: Money,
+    pub is_forced: bool,
+    pub postings: Vec<Posting>,
+    pub balances: Balances,
+}
+
+/// A card network has collected `amount`, and `held` is still held for more. What was not held before may make negative what
+/// can be spent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CapturePosted {
+    pub capture_id: Uuid,
+    pub reservation_id: Uuid,
+    pub amount: Money,
+    pub held: Money,
+    pub postings: Vec<Posting>,
+    pub balances: Balances,
+}
+
 /// Another bank is paying; the money can be spent when the rail has settled it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CreditPending {
@@ -146,6 +174,9 @@ events! {
         CreditPending = 1,
         CreditPosted = 1,
         CreditVoided = 1,
+        ReservationAdjusted = 1,
+        CapturePosted = 1,
+        RefundCredited = 1,
     }
 }
 
@@ -168,6 +199,9 @@ impl AccountEvent {
             Self::CreditPending(event) => event.balances,
             Self::CreditPosted(event) => event.balances,
             Self::CreditVoided(event) => event.balances,
+            Self::ReservationAdjusted(event) => event.balances,
+            Self::CapturePosted(event) => event.balances,
+            Self::RefundCredited(event) => event.balances,
         }
     }
 
@@ -190,6 +224,9 @@ impl AccountEvent {
             Self::Credited(event) => &event.postings,
             Self::Debited(event) => &event.postings,
             Self::CreditPosted(event) => &event.postings,
+            Self::ReservationAdjusted(event) => &event.postings,
+            Self::CapturePosted(event) => &event.postings,
+            Self::RefundCredited(event) => &event.postings,
         }
     }
 }

@@ -9,9 +9,10 @@ pub use posting::{LedgerAccount, Posting, postings_balance};
 
 mod account_event;
 pub use account_event::{
-    AccountEvent, Balances, CreditPending, CreditPosted, CreditVoided, Credited, DebitRejected, Debited,
-    Deposited, FundsCaptured, FundsReleased, FundsReserved, LateCaptured, Opened, ReceivableBooked,
-    ReceivableCleared, RejectionReason, ReservationRejected, ReturnCredited,
+    AccountEvent, Balances, CapturePosted, CreditPending, CreditPosted, CreditVoided, Credited,
+    DebitRejected, Debited, Deposited, FundsCaptured, FundsReleased, FundsReserved, LateCaptured, Opened,
+    ReceivableBooked, ReceivableCleared, RefundCredited, RejectionReason, ReservationAdjusted,
+    ReservationRejected, ReturnCredited,
 };
 
 mod account;

@@ -10,12 +10,12 @@ use money::{Currency, Money};
 use uuid::Uuid;
 
 use super::*;
+use crate::Sent;
 use crate::rail::{RecallAnswer, RecallOutcome, Said};
 use crate::submission_event::{
     RecallAccepted, RecallAttemptTimedOut, RecallExhausted, RecallPending, RecallRefused, RecallRejected,
     RecallRequested, RecallRetryScheduled, RecallStarted, RecallTaken,
 };
-use crate::{MessageUnmatched, Sent, UnmatchedEvent};
 
 const ID: Uuid = Uuid::from_u128(0x0198_c1f2_0000_7000_8000_0000_0000_0001);
 const FIRST: Deadline = Deadline { id: ID, due_at: Timestamp::UNIX_EPOCH };
@@ -417,9 +417,6 @@ fn submission_events_keep_their_shape() {
     ];
     assert_eq!(examples.len(), SubmissionEvent::TYPES.len());
     event::samples::check("samples/submission", &examples);
-    let (reason, message) = ("no such payment".to_owned(), "<Document/>".to_owned().into());
-    let unmatched = MessageUnmatched { reason, message, sha256: "00".repeat(32) };
-    event::samples::check("samples/message", &[UnmatchedEvent::from(unmatched)]);
 }
 
 #[test]

@@ -131,7 +131,8 @@ fn account_events_keep_their_shape() {
     let (amount, at) = (dkk(60), balances(100, 60));
     let (reservation_id, transfer_id, reason) = (OTHER, OTHER, RejectionReason::InsufficientFunds);
     let (payment_id, balances) = (OTHER, at);
-    let examples: [AccountEvent; 16] = [
+    let (held, is_forced) = (dkk(60), true);
+    let examples: [AccountEvent; 19] = [
         super::opened(ID, "Ada Lund".to_owned().into(), Currency::DKK).into(),
         Deposited { deposit_id: OTHER, amount, postings: moved(), balances: at }.into(),
         FundsReserved { reservation_id, amount, postings: moved(), balances: at }.into(),
@@ -148,6 +149,9 @@ fn account_events_keep_their_shape() {
         CreditPending { payment_id, amount, balances }.into(),
         CreditPosted { payment_id, amount, postings: moved(), balances }.into(),
         CreditVoided { payment_id, amount, balances }.into(),
+        ReservationAdjusted { reservation_id, held, is_forced, postings: moved(), balances }.into(),
+        CapturePosted { capture_id: ID, reservation_id, amount, held, postings: moved(), balances }.into(),
+        RefundCredited { refund_id: ID, amount, postings: moved(), balances }.into(),
     ];
     event::samples::check("samples/account", &examples);
 }
@@ -183,9 +187,61 @@ fn what_the_account_could_not_hold_is_refused_before_it_comes() {
         .then_refused(&AccountRefusal::BalanceTooLarge);
 }
 
+/// What somebody else has decided.
+fn forced(event: &AccountEvent) -> bool {
+    match event {
+        AccountEvent::ReservationAdjusted(event) => event.is_forced,
+        AccountEvent::CapturePosted(_) => true,
+        _ => false,
+    }
+}
+
+#[test]
+fn a_hold_for_a_card_is_raised_and_lowered_within_what_there_is() {
+    let hold = |minor, is_forced| AccountCommand::AdjustReservation {
+        reservation_id: ID,
+        held: dkk(minor),
+        is_forced,
+    };
+    let deposit = AccountCommand::Deposit { deposit_id: OTHER, amount: dkk(100) };
+    let held = history(&[open(), deposit, hold(60, false)]);
+    let on = |command| given::<Account>(held.clone()).when(command);
+    assert_eq!(on(hold(100, false)).state().unwrap().balances, balances(100, 100));
+    assert_eq!(on(hold(0, false)).state().unwrap().balances, balances(100, 0));
+    on(hold(60, false)).then([]);
+    on(hold(101, false)).then_refused(&AccountRefusal::NotCovered);
+    on(hold(-1, false)).then_refused(&AccountRefusal::HoldOutOfRange);
+    let forced = on(hold(101, true)).state().unwrap();
+    assert_eq!(forced.balances.available(), Ok(dkk(-1)));
+    // What was forced can be lowered, but not raised by us.
+    let lowered = Account::decide(Some(&forced), hold(100, false), &context());
+    assert_eq!(lowered.map(|events| events.len()), Ok(1));
+    assert_eq!(Account::decide(Some(&forced), hold(102, false), &context()), Err(AccountRefusal::NotCovered));
+}
+
+#[test]
+fn a_capture_takes_what_is_held_and_the_rest_from_what_can_be_spent() {
+    let hold = AccountCommand::AdjustReservation { reservation_id: ID, held: dkk(60), is_forced: false };
+    let deposit = AccountCommand::Deposit { deposit_id: OTHER, amount: dkk(100) };
+    let held = history(&[open(), deposit, hold]);
+    let capture = |minor, left| {
+        let (amount, held) = (dkk(minor), dkk(left));
+        AccountCommand::PostCapture { capture_id: OTHER, reservation_id: ID, amount, held }
+    };
+    let after = |command| given::<Account>(held.clone()).when(command).state().unwrap().balances;
+    // A part, a part that is the last, more than was held, more than there is.
+    assert_eq!(after(capture(20, 40)), balances(80, 40));
+    assert_eq!(after(capture(20, 0)), balances(80, 0));
+    assert_eq!(after(capture(90, 0)), balances(10, 0));
+    assert_eq!(after(capture(150, 0)), balances(-50, 0));
+    given::<Account>(held.clone()).when(capture(20, 61)).then_refused(&AccountRefusal::HoldOutOfRange);
+    let refund = AccountCommand::CreditRefund { refund_id: OTHER, amount: dkk(5) };
+    assert_eq!(after(refund), balances(105, 60));
+}
+
 fn any_command() -> impl Strategy<Value = AccountCommand> {
     let id = (0_u128..4).prop_map(Uuid::from_u128);
-    (id, 1_i64..200, 0..12).prop_map(|(id, minor, kind)| {
+    (id, 1_i64..200, 0..15).prop_map(|(id, minor, kind)| {
         let amount = dkk(minor);
         match kind {
             0 => AccountCommand::Deposit { deposit_id: id, amount },
@@ -199,19 +255,31 @@ fn any_command() -> impl Strategy<Value = AccountCommand> {
             8 => AccountCommand::ExpectCredit { payment_id: id, amount },
             9 => AccountCommand::PostCredit { payment_id: id },
             10 => AccountCommand::VoidCredit { payment_id: id },
+            11 => AccountCommand::AdjustReservation { reservation_id: id, held: amount, is_forced: false },
+            12 => AccountCommand::AdjustReservation {
+                reservation_id: id,
+                held: dkk(minor / 2),
+                is_forced: true,
+            },
+            13 => {
+                let (capture_id, held) = (Uuid::from_u128(9), dkk(minor / 2));
+                AccountCommand::PostCapture { capture_id, reservation_id: id, amount, held }
+            }
+            14 => AccountCommand::CreditRefund { refund_id: id, amount },
             _ => AccountCommand::Debit { transfer_id: id, amount },
         }
     })
 }
 
 proptest! {
-    /// The balances that events carry are the sums of their postings, and never negative, whatever is asked.
+    /// The balances that events carry are the sums of their postings, and nothing that we decide makes them negative, whatever is asked.
     #[test]
     fn balances_are_the_sums_of_balanced_postings(commands in proptest::collection::vec(any_command(), 0..60)) {
         let mut account = Account::fold(None, &history(&[open()])).unwrap();
         let (mut available, mut reserved) = (0, 0);
         for command in commands {
             for event in Account::decide(Some(&account), command, &context()).unwrap_or_default() {
+                let (before, is_forced) = (available, forced(&event));
                 prop_assert!(postings_balance(event.postings()));
                 for posting in event.postings() {
                     match posting.account {
@@ -222,7 +290,7 @@ proptest! {
                 }
                 account = Account::evolve(Some(account), &event).unwrap();
                 prop_assert_eq!(account.balances, balances(available + reserved, reserved));
-                prop_assert!(available >= 0 && reserved >= 0);
+                prop_assert!(reserved >= 0 && (available >= before.min(0) || is_forced));
                 let open: i64 = account.reservations.values().map(|amount| amount.minor()).sum();
                 prop_assert_eq!(open, reserved);
             }

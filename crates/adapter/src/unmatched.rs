@@ -1,9 +1,41 @@
 //! Messages that belong to no payment of ours, or that cannot be read: kept for a person, never dropped.
 
 use event::{Aggregate, Context, Personal, events};
+use event_store::{ExecuteError, Store};
+use metrics::counter;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
+
+use crate::unasked;
+
+/// More of a message than this is not kept.
+const KEPT_BYTES_MAX: usize = 64 * 1_024;
+const UNMATCHED: &str = "lunaria_unmatched_messages_total";
+
+/// So that the first one is a step, and not the beginning of a series.
+pub fn start_counting(service: &'static str) {
+    counter!(UNMATCHED, "service" => service).increment(0);
+}
+
+/// Keeps a message for a person: once, however often it comes.
+pub async fn keep_unmatched(
+    store: &Store,
+    service: &'static str,
+    actor: &str,
+    reason: String,
+    message: &[u8],
+) -> Result<(), event_store::Error> {
+    tracing::warn!(reason, bytes = message.len(), "a message from outside matches nothing");
+    counter!(UNMATCHED, "service" => service).increment(1);
+    let keep = KeepUnmatched { reason, message: message.to_vec() };
+    let id = keep.id();
+    match store.execute::<Unmatched>(id, keep, unasked(id, actor)).await {
+        Ok(_) => Ok(()),
+        Err(ExecuteError::Store(error)) => Err(error),
+        Err(ExecuteError::Refused(never)) => match never {},
+    }
+}
 
 /// Nobody knows what it is about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,9 +90,21 @@ impl Aggregate for Unmatched {
             return Ok(vec![]);
         }
         let sha256 = Sha256::digest(&keep.message).iter().map(|byte| format!("{byte:02x}")).collect();
-        let beginning = &keep.message[..keep.message.len().min(iso20022::BYTES_MAX)];
+        let beginning = &keep.message[..keep.message.len().min(KEPT_BYTES_MAX)];
         let is_noise = |character: char| character.is_control() && !character.is_whitespace();
         let message = String::from_utf8_lossy(beginning).replace(is_noise, "\u{fffd}");
         Ok(vec![MessageUnmatched { reason: keep.reason, message: message.into(), sha256 }.into()])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_keep_their_shape() {
+        let (reason, message) = ("no such payment".to_owned(), "<Document/>".to_owned().into());
+        let unmatched = MessageUnmatched { reason, message, sha256: "00".repeat(32) };
+        event::samples::check("samples/message", &[UnmatchedEvent::from(unmatched)]);
     }
 }
