@@ -12,6 +12,8 @@ mod transfer_paths;
 mod aftermath;
 // Payments from other banks: credited, refused, sent back.
 mod incoming;
+// Payments by card: every flow, the network's own decisions, faults and kills.
+mod cards;
 // The rail's messages, read by somebody else's library; other rails; what belongs to nothing.
 mod messages;
 // One key, one effect; wrong input, clear errors.

@@ -42,7 +42,8 @@ async fn a_call_before_its_attempt_is_an_event_is_caught() {
     caught("call_before_attempt", &["before its attempt"]).await;
 }
 
-/// Two payments, one of them refused, each request sent several times at once, and one from another bank that is cancelled: what no kill
+/// Two payments, one of them refused, each request sent several times at once, one from another bank that is
+/// cancelled, and one by card that is reversed: what no kill
 /// is needed to see.
 async fn violations(mutant: &str) -> Violations {
     let platform = Platform::with(Transport::Embedded, &program(), mutant, &[]).await;
@@ -65,6 +66,13 @@ async fn violations(mutant: &str) -> Violations {
     client.order_fault(json!({ "kind": "reject", "count": 1, "creditor_iban": iban })).await;
     client.order_payment(client.incoming_order(&platform.adapter_url, &iban, 100)).await;
     client.until_incoming("cancelled", 1).await;
+    let card = client.card(account).await;
+    let network = format!("{}/iso8583", platform.card_url);
+    let reversed = json!({
+        "card_id": card, "amount": "100", "currency": "DKK", "reverse": "100", "deliver_to": network
+    });
+    client.pay_by_card(reversed).await;
+    client.until_card(card, "reversed", 1).await;
     at_rest(&platform, &accepted).await
 }
 
@@ -77,7 +85,9 @@ async fn a_request_that_leaves_no_trace_is_caught() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_compensation_that_is_skipped_is_caught() {
     let seen = violations("skip_compensation").await;
-    for what in ["holds are left open", "what will not come is expected"] {
+    for what in
+        ["holds are left open", "what will not come is expected", "a card payment and its account differ"]
+    {
         assert!(seen.iter().any(|violation| violation.contains(what)), "{what}: {seen:?}");
     }
 }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{Platform, Record, Transport, read_all};
+use super::{Platform, Record, Transport, card_checker, read_all};
 
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -34,8 +34,9 @@ pub(crate) async fn check(platform: &Platform, accepted: &[Uuid]) -> Violations 
     let mut violations = Violations::new();
     let mut core = platform.core.superuser_connection().await;
     let mut instant = platform.instant.superuser_connection().await;
+    let mut card = platform.card.superuser_connection().await;
     every_transfer_has_ended(&mut core, accepted, &mut violations).await;
-    for (name, connection) in [("core", &mut core), ("adapter", &mut instant)] {
+    for (name, connection) in [("core", &mut core), ("adapter", &mut instant), ("card adapter", &mut card)] {
         empty(connection, name, "streams have holes", STREAMS_WITH_HOLES, &mut violations).await;
         empty(connection, name, "events are parked", PARKED, &mut violations).await;
         empty(connection, name, "external events derived twice", DERIVED_TWICE, &mut violations).await;
@@ -60,9 +61,11 @@ pub(crate) async fn check(platform: &Platform, accepted: &[Uuid]) -> Violations 
         empty(&mut core, "core", what, query, &mut violations).await;
     }
     journal_equals_captures(platform, &mut core, &mut instant, &mut violations).await;
+    card_checker::check(platform, &mut core, &mut card, &mut violations).await;
     if platform.transport == Transport::Kafka {
         kafka_holds_every_event(platform, "core", &mut core, &mut violations).await;
         kafka_holds_every_event(platform, "adapter-instant", &mut instant, &mut violations).await;
+        kafka_holds_every_event(platform, "adapter-card", &mut card, &mut violations).await;
     }
     violations
 }
@@ -85,13 +88,13 @@ const PAID_LATE_WRONGLY: &str = "select late.stream || '@' || late.seq from even
             and earlier.data->>'reservation_id' = late.data->>'reservation_id'))";
 const UNBALANCED_EVENTS: &str = "select stream || '@' || seq from event,
         jsonb_array_elements(data->'postings') as posting
-    where stream like 'account-%' or stream like 'incoming-%'
+    where stream like 'account-%' or stream like 'incoming-%' or stream like 'authorisation-%'
     group by stream, seq having sum((posting->'amount'->>'amount')::numeric) <> 0";
 /// Missing, doubled or wrong postings in the projection, and totals that are not their sum.
 const LEDGER_DIFFERS: &str = "with derived as (
         select event.id, posting->>'account' as account, (posting->'amount'->>'amount')::numeric as amount
         from event, jsonb_array_elements(data->'postings') as posting
-        where stream like 'account-%' or stream like 'incoming-%'
+        where stream like 'account-%' or stream like 'incoming-%' or stream like 'authorisation-%'
     ), totals as (select account, sum(amount) as amount from derived group by account)
     select 'postings ' || (select count(*) from derived) || ' <> ' || (select count(*) from ledger_posting)
         where (select count(*) from derived) <> (select count(*) from ledger_posting)
@@ -113,10 +116,23 @@ const BALANCES_DIFFER: &str = "with last as (
     left join posted reserved on reserved.id = last.id and reserved.kind = 'reserved'
     where coalesce(available.amount, 0) + coalesce(reserved.amount, 0) <> (balances->'posted'->>'amount')::numeric
        or coalesce(reserved.amount, 0) <> (balances->'reserved'->>'amount')::numeric
-       or coalesce(available.amount, 0) < 0";
-const OPEN_HOLDS: &str = "select stream from (
+       or coalesce(available.amount, 0) < 0 and not exists (
+            select from event forced where forced.stream = 'account-' || last.id
+                and (forced.type = 'CapturePosted' or forced.data->>'is_forced' = 'true'))";
+/// What is held for a payment by card stays until it is collected, or has expired.
+const OPEN_HOLDS: &str = "with last as (
         select distinct on (stream) stream, (data->'balances'->'reserved'->>'amount')::numeric as reserved
-        from event where stream like 'account-%' order by stream, seq desc) last where reserved <> 0";
+        from event where stream like 'account-%' order by stream, seq desc
+    ), by_card as (
+        select distinct on (stream) stream, (data->'held'->>'amount')::numeric as held
+        from event where stream like 'authorisation-%' and data ? 'held' order by stream, seq desc
+    ), for_cards as (
+        select (select 'account-' || (data->>'account_id') from event whose
+            where whose.stream = by_card.stream and data->>'account_id' is not null limit 1) as account, sum(held) as held
+        from by_card group by 1
+    )
+    select last.stream from last left join for_cards on account = last.stream
+    where reserved <> coalesce(held, 0)";
 const ACCOUNT_EVENTS_NOT_DERIVED: &str = "select stream || '@' || seq from event
     where stream like 'account-%' and data ? 'postings' and not exists (
         select from event derived where derived.stream = 'account.v1-' || substr(event.stream, 9)
@@ -177,7 +193,7 @@ const PAYMENTS_DIFFER: &str = "select derived.stream from event derived
                             initiated.data->>'end_to_end_id', requested.data->'amount')";
 
 /// The query lists what is wrong.
-async fn empty(
+pub(super) async fn empty(
     connection: &mut PgConnection,
     service: &str,
     what: &str,

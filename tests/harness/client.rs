@@ -138,6 +138,35 @@ impl Client {
         .await
     }
 
+    /// A card that spends the account's money.
+    pub(crate) async fn card(&self, account: Uuid) -> Uuid {
+        let (status, answer) = self.post("/v1/cards", json!({ "account_id": account })).await;
+        assert_eq!(status, StatusCode::CREATED, "{answer}");
+        answer["card_id"].as_str().unwrap().parse().unwrap()
+    }
+
+    /// Has merchants charge a card; returns the network's identifiers of the payments.
+    pub(crate) async fn pay_by_card(&self, order: Value) -> Vec<String> {
+        let url = format!("{}/card-payments", self.house);
+        let response = self.http.post(url).json(&order).send().await.unwrap();
+        assert!(response.status().is_success(), "{}", response.text().await.unwrap());
+        let answer: Value = response.json().await.unwrap();
+        let of = |payment: &Value| payment["transaction_id"].as_str().unwrap().to_owned();
+        answer["card_payments"].as_array().unwrap().iter().map(of).collect()
+    }
+
+    /// Waits until so many payments by card have this status; returns them.
+    pub(crate) async fn until_card(&self, card: Uuid, status: &str, count: usize) -> Vec<Value> {
+        eventually(&format!("{count} are {status}"), async || {
+            let path = format!("/v1/card-authorisations?status={status}&card={card}&limit=500");
+            let (code, answer) = self.get(&path).await;
+            assert_eq!(code, StatusCode::OK, "{answer}");
+            let found = answer["card_authorisations"].as_array().unwrap().clone();
+            (found.len() == count).then_some(found)
+        })
+        .await
+    }
+
     /// Everybody whom the clearing house has decided about.
     pub(crate) async fn journal(&self) -> Vec<Value> {
         self.lines().await.into_iter().filter(|line| line["status"].is_string()).collect()

@@ -1,5 +1,6 @@
 //! What the platform tests stand on.
 
+mod card_checker;
 mod checker;
 mod client;
 mod compose;

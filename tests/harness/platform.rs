@@ -1,4 +1,4 @@
-//! A whole platform of one test: two service databases, a clearing house, and the processes of a transport.
+//! A whole platform of one test: three service databases, a clearing house, and the processes of a transport.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -32,6 +32,7 @@ pub(crate) struct Platform {
     pub(crate) transport: Transport,
     pub(crate) core: TestDatabase,
     pub(crate) instant: TestDatabase,
+    pub(crate) card: TestDatabase,
     pub(crate) topic_prefix: String,
     pub(crate) house_url: String,
     program: String,
@@ -44,18 +45,22 @@ pub(crate) struct Platform {
     pub(crate) api_url: String,
     /// Where the clearing house delivers.
     pub(crate) adapter_url: String,
+    /// Where the card network speaks.
+    pub(crate) card_url: String,
     directory: TempDir,
 }
 
 /// Name, arguments, how many addresses it announces.
 type Role = (&'static str, &'static [&'static str], usize);
-const EMBEDDED: [Role; 1] = [("serve", &["serve"], 3)];
-const KAFKA: [Role; 5] = [
+const EMBEDDED: [Role; 1] = [("serve", &["serve"], 4)];
+const KAFKA: [Role; 7] = [
     ("relay-core", &["relay", "run", "core"], 1),
     ("relay-instant", &["relay", "run", "adapter-instant"], 1),
+    ("relay-card", &["relay", "run", "adapter-card"], 1),
     ("serve", &["serve"], 2),
     ("handlers", &["handlers", "core"], 1),
     ("adapter", &["adapter", "instant"], 2),
+    ("adapter-card", &["adapter", "card"], 2),
 ];
 
 impl Platform {
@@ -70,8 +75,9 @@ impl Platform {
         mutant: &str,
         settings: &'static [&'static str],
     ) -> Self {
-        let (core, instant) =
-            (TestDatabase::create("core").await, TestDatabase::create("adapter-instant").await);
+        let core = TestDatabase::create("core").await;
+        let instant = TestDatabase::create("adapter-instant").await;
+        let card = TestDatabase::create("adapter-card").await;
         let directory = tempfile::tempdir().unwrap();
         let journal = directory.path().join("journal.jsonl");
         let journal = journal.to_str().unwrap();
@@ -92,12 +98,13 @@ impl Platform {
         let (house, urls) = Process::start(LUNARIA, &arguments, &[], &directory.path().join("house.log"), 1);
         let topic_prefix = unique("t").replace('_', "-") + ".";
         let api = format!("127.0.0.1:{}", free_port().unwrap());
-        let config = configuration(transport, &core, &instant, &api, &urls[0], &topic_prefix);
+        let config = configuration(transport, [&core, &instant, &card], &api, &urls[0], &topic_prefix);
         std::fs::write(directory.path().join("lunaria.toml"), config).unwrap();
         let mut platform = Self {
             transport,
             core,
             instant,
+            card,
             topic_prefix,
             house_url: urls[0].clone(),
             program: program.to_owned(),
@@ -108,6 +115,7 @@ impl Platform {
             house: Some(house),
             api_url: format!("http://{api}"),
             adapter_url: String::new(),
+            card_url: String::new(),
             directory,
         };
         platform.resume().await;
@@ -133,8 +141,14 @@ impl Platform {
             let log = self.directory.path().join(format!("{name}.log"));
             let environment = [("LUNARIA_MUTANT", self.mutant.as_str())];
             let (process, urls) = Process::start(&self.program, &arguments, &environment, &log, *announces);
-            if *name == "adapter" || self.transport == Transport::Embedded {
-                self.adapter_url.clone_from(&urls[urls.len() - 2]);
+            match *name {
+                "adapter" => self.adapter_url.clone_from(&urls[0]),
+                "adapter-card" => self.card_url.clone_from(&urls[0]),
+                "serve" if self.transport == Transport::Embedded => {
+                    self.adapter_url.clone_from(&urls[1]);
+                    self.card_url.clone_from(&urls[2]);
+                }
+                _ => {}
             }
             // It is announced last.
             self.ops_urls.insert(name, urls.last().unwrap().clone());
@@ -149,7 +163,7 @@ impl Platform {
             let dies = match victim {
                 Victim::Everything => true,
                 Victim::Relays => name.starts_with("relay"),
-                Victim::Handlers => name == "handlers" || name == "adapter",
+                Victim::Handlers => name == "handlers" || name.starts_with("adapter"),
             };
             if dies {
                 self.processes.remove(name).unwrap().kill_9();
@@ -195,10 +209,11 @@ impl Platform {
         assert!(self.house.take().unwrap().interrupt());
         self.core.drop_database().await;
         self.instant.drop_database().await;
+        self.card.drop_database().await;
     }
 
     async fn slots_exist(&self) {
-        let databases = [self.core.name.clone(), self.instant.name.clone()];
+        let databases = [self.core.name.clone(), self.instant.name.clone(), self.card.name.clone()];
         eventually("the relays have made their slots", async || {
             let mut connection = self.core_database().await;
             let count: i64 =
@@ -207,7 +222,7 @@ impl Platform {
                     .fetch_one(&mut connection)
                     .await
                     .unwrap();
-            (count == 2).then_some(())
+            (count == 3).then_some(())
         })
         .await;
     }
@@ -215,13 +230,13 @@ impl Platform {
 
 fn configuration(
     transport: Transport,
-    core: &TestDatabase,
-    instant: &TestDatabase,
+    [core, instant, card]: [&TestDatabase; 3],
     api: &str,
     house: &str,
     prefix: &str,
 ) -> String {
-    let adapter = format!("127.0.0.1:{}", free_port().unwrap());
+    let address = || format!("127.0.0.1:{}", free_port().unwrap());
+    let (adapter, network) = (address(), address());
     let mut config = match transport {
         Transport::Embedded => "transport = \"embedded\"\n".to_owned(),
         Transport::Kafka => {
@@ -234,11 +249,11 @@ fn configuration(
     write!(
         config,
         "ops = {{ listen = \"127.0.0.1:0\", token = \"{OPS_TOKEN}\" }}\napi.listen = \"{api}\"\ncore.external_url = \"http://{api}\"\n\
-         instant.listen = \"{adapter}\"\ninstant.clearing_house_url = \"{house}\"\n\
+         instant.listen = \"{adapter}\"\ncard.listen = \"{network}\"\ninstant.clearing_house_url = \"{house}\"\n\
          instant.answer_timeout_ms = 1000\ninstant.retry_pause_ms = 100\ninstant.attempts_max = 4\n"
     )
     .unwrap();
-    for (section, database) in [("core", core), ("instant", instant)] {
+    for (section, database) in [("core", core), ("instant", instant), ("card", card)] {
         let (application, relay, slot) = (database.application_url(), database.relay_url(), &database.name);
         writeln!(
             config,

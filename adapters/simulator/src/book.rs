@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use url::Url;
 use uuid::Uuid;
 
+use crate::card_line::CardLine;
 use crate::decision::{Decision, ReasonCode, Status};
 use crate::fault::{Effect, Faults, Occasion};
 use crate::line::Line;
@@ -29,6 +30,8 @@ pub(crate) struct Book {
     /// Payments to the bank that is tested.
     pub(crate) offers: Offers,
     pub(crate) faults: Faults,
+    /// What the card network has not got rid of, by message.
+    pub(crate) untaken_cards: HashMap<String, CardLine>,
 }
 
 #[derive(Debug)]
@@ -283,6 +286,13 @@ impl Book {
             Line::Receipt(line) => self.taken(line.uetr, &line.taken),
             Line::Moved(line) => {
                 self.has_moved(line.uetr, &line.reply_to);
+            }
+            Line::Card(line) if line.card_event.is_advice() => {
+                self.untaken_cards.insert(line.message_id.clone(), line.clone());
+            }
+            Line::Card(_) => {}
+            Line::CardTaken(line) => {
+                self.untaken_cards.remove(&line.card_taken);
             }
             line @ (Line::Offer(_) | Line::Outcome(_) | Line::TakenBack(_)) => self.offers.restore(line)?,
         }

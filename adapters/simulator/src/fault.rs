@@ -5,6 +5,7 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
+use uuid::Uuid;
 
 use crate::decision::ReasonCode;
 use crate::input::Input;
@@ -47,8 +48,8 @@ pub(crate) struct Fault {
     effect: Effect,
     extent: Extent,
     percent: u8,
-    /// None: whoever is paid.
-    creditor_account: Option<String>,
+    /// The creditor's account, or the card. None: whoever is paid, and with whichever card.
+    meant: Option<String>,
 }
 
 /// What a fault may have to know about the request before it strikes.
@@ -69,12 +70,19 @@ pub(crate) enum Occasion {
     Return {
         is_repeated: bool,
     },
+    /// The card network asks the bank.
+    CardRequest,
+    /// It tells the bank what has happened.
+    CardAdvice,
 }
 
 impl Effect {
     fn strikes(self, occasion: Occasion) -> bool {
         let (is_repeated, has_callback) = match occasion {
             Occasion::Payment { is_repeated, has_callback } => (is_repeated, has_callback),
+            Occasion::CardRequest | Occasion::CardAdvice => {
+                return matches!(self, Self::LoseRequest | Self::LoseAnswer | Self::Duplicate);
+            }
             Occasion::Enquiry => return matches!(self, Self::Down | Self::LoseEnquiry | Self::Unknown),
             Occasion::Recall => {
                 return matches!(self, Self::Down | Self::RejectRecall { .. } | Self::IgnoreRecall);
@@ -117,7 +125,8 @@ impl Faults {
     pub(crate) fn order(&mut self, mut input: Input, now: Timestamp) -> Result<Fault, Problem> {
         self.heal_spent(now);
         let (effect, extent, percent) = read(&mut input, now)?;
-        let creditor_account = input.optional_text("creditor_iban", 1..=34)?;
+        let card_id = input.optional_text("card_id", 36..=36)?;
+        let meant = input.optional_text("creditor_iban", 1..=34)?.or(card_id);
         input.finish()?;
         if self.active.len() >= FAULTS_MAX {
             return Err(Problem::new(
@@ -127,7 +136,7 @@ impl Faults {
             ));
         }
         self.last_id += 1;
-        let fault = Fault { id: self.last_id, effect, extent, percent, creditor_account };
+        let fault = Fault { id: self.last_id, effect, extent, percent, meant };
         self.active.push(fault.clone());
         Ok(fault)
     }
@@ -153,12 +162,12 @@ impl Faults {
         &mut self,
         now: Timestamp,
         occasion: Occasion,
-        creditor_account: &str,
+        whom: &str,
         mut roll: impl FnMut() -> u8,
     ) -> Option<Effect> {
         self.heal_spent(now);
         let struck = self.active.iter_mut().find(|fault| {
-            let is_meant = fault.creditor_account.as_deref().is_none_or(|meant| meant == creditor_account);
+            let is_meant = fault.meant.as_deref().is_none_or(|meant| meant == whom);
             is_meant && fault.effect.strikes(occasion) && roll() <= fault.percent
         })?;
         if let Extent::Count { remaining } = &mut struck.extent {
@@ -251,6 +260,7 @@ impl Serialize for Fault {
             delay_ms: Option<u128>,
             reason_code: Option<ReasonCode>,
             creditor_iban: Option<&'a str>,
+            card_id: Option<&'a str>,
         }
         let (kind, delay_ms, reason_code) = match self.effect {
             Effect::Reject { reason_code } => ("reject", None, Some(reason_code)),
@@ -273,8 +283,10 @@ impl Serialize for Fault {
             Extent::Until { expires_at } => (None, Some(expires_at)),
         };
         let (id, percent) = (self.id, self.percent);
-        let creditor_iban = self.creditor_account.as_deref();
-        Shape { id, kind, remaining, expires_at, percent, delay_ms, reason_code, creditor_iban }
+        let is_card = |meant: &&str| meant.parse::<Uuid>().is_ok();
+        let card_id = self.meant.as_deref().filter(is_card);
+        let creditor_iban = self.meant.as_deref().filter(|meant| !is_card(meant));
+        Shape { id, kind, remaining, expires_at, percent, delay_ms, reason_code, creditor_iban, card_id }
             .serialize(serializer)
     }
 }

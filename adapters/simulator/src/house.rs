@@ -18,13 +18,14 @@ use crate::desk::Desk;
 use crate::fault::{Effect, Occasion};
 use crate::journal::Journal;
 use crate::line::Line;
+use crate::network::Network;
 use crate::payment::Payment;
 use crate::problem::Problem;
 use crate::tasks::Tasks;
 
 /// Payments under way, with those whose sender has gone and whose late answer or callback is still due.
 /// Beyond it a payment is refused as by a house that is down.
-const PAYMENTS_UNDER_WAY_MAX: usize = 4_096;
+pub(crate) const PAYMENTS_UNDER_WAY_MAX: usize = 4_096;
 /// How often a duplicated answer goes to the sender's address.
 const DUPLICATES: usize = 2;
 
@@ -35,6 +36,7 @@ pub(crate) struct House {
     pub(crate) journal: Journal,
     pub(crate) callbacks: Callbacks,
     pub(crate) tasks: Tasks,
+    pub(crate) network: Network,
     pub(crate) times: Times,
     pub(crate) shutdown: CancellationToken,
     pub(crate) under_way: Semaphore,
@@ -65,20 +67,6 @@ pub(crate) enum Answer {
 type Answered = Result<Answer, Problem>;
 
 impl House {
-    pub(crate) fn new(
-        desk: Desk,
-        book: Book,
-        journal: Journal,
-        callbacks: Callbacks,
-        tasks: Tasks,
-        times: Times,
-        shutdown: CancellationToken,
-    ) -> Self {
-        let under_way = Semaphore::new(PAYMENTS_UNDER_WAY_MAX);
-        let (book, after_settlement) = (Mutex::new(book), tokio::sync::Mutex::default());
-        Self { desk, book, journal, callbacks, tasks, times, shutdown, under_way, after_settlement }
-    }
-
     /// Runs in a task of its own, so that a sender who hangs up neither stops nor repeats a payment.
     pub(crate) async fn pay(self: &Arc<Self>, payment: Payment) -> Answered {
         let (answer_to, answer) = oneshot::channel();

@@ -7,6 +7,7 @@ use url::Url;
 use uuid::Uuid;
 
 use crate::book::Return;
+use crate::card_line::{CardLine, CardTakenLine};
 use crate::decision::{Decision, ReasonCode, Status};
 use crate::offer::{Holder, Offer, Outcome};
 use crate::offers::TakenBack;
@@ -24,6 +25,8 @@ pub(crate) enum Line {
     Offer(OfferLine),
     Outcome(OutcomeLine),
     TakenBack(TakenBackLine),
+    Card(CardLine),
+    CardTaken(CardTakenLine),
 }
 
 /// A payment was settled or rejected. What has a default is missing in lines from before the house spoke ISO 20022.
@@ -237,6 +240,8 @@ impl Line {
             Self::Offer(line) => line.n,
             Self::Outcome(line) => line.n,
             Self::TakenBack(line) => line.n,
+            Self::Card(line) => line.n,
+            Self::CardTaken(line) => line.n,
         }
     }
 
@@ -250,6 +255,8 @@ impl Line {
             Self::Offer(line) => line.n = n,
             Self::Outcome(line) => line.n = n,
             Self::TakenBack(line) => line.n = n,
+            Self::Card(line) => line.n = n,
+            Self::CardTaken(line) => line.n = n,
         }
     }
 }

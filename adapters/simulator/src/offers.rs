@@ -123,7 +123,13 @@ impl Offers {
             Line::TakenBack(line) => {
                 self.take_back(line.uetr, &line.restored()?).map_err(|_| "its payment cannot go back")?;
             }
-            Line::Payment(_) | Line::Return(_) | Line::Recall(_) | Line::Receipt(_) | Line::Moved(_) => {}
+            Line::Payment(_)
+            | Line::Return(_)
+            | Line::Recall(_)
+            | Line::Receipt(_)
+            | Line::Moved(_)
+            | Line::Card(_)
+            | Line::CardTaken(_) => {}
         }
         Ok(())
     }

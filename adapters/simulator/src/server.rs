@@ -11,6 +11,7 @@
 //! | `POST /iso20022` pacs.002, about a payment offered | 200 pacs.002: `ACSC`, `RJCT`, or `ACSP` with the outcome to come; 202 when all of it is to come |
 //! | `POST /iso20022` pacs.004, of a payment offered | 200 pacs.002 about the return: `ACSC` or `RJCT` |
 //! | `POST /payments` *payment order* | 201 `{"payments":[{"uetr","end_to_end_id","transaction_id"}]}`; each is offered to the creditor's bank by a pacs.008 |
+//! | `POST /card-payments` *card order* | 201 `{"card_payments":[{"transaction_id"}]}`; what the merchants' terminals then do is in the journal |
 //! | `POST /returns` *return order* | 201 `{"returned":[{"uetr","return_id","amount","reason_code"}]}`; a pacs.004 follows for each |
 //! | `GET /journal?after=N` | 200 `{"lines":[…]}`, at most 1,000 with numbers above N; go on after the last |
 //! | `POST /faults` *fault order* | 201 *fault* |
@@ -41,6 +42,9 @@
 //!               {"n":6, "uetr":"…", "offered_to":"…", "deliver_to":"…", "message_id":"…", "end_to_end_id":"…", "transaction_id":"…", "amount":"1250", "currency":"DKK",
 //!                "debtor":{"account","name"}, "creditor":{"account","name"}, "remittance":…, "decided_at":"…"}
 //!               {"n":7, "uetr":"…", "outcome":"ACSC"|"RJCT", "outcome_reason":…, "decided_at":"…"}
+//!               {"n":9, "card_event":"approved", "transaction_id":"…", "message_id":"…", "card_id":"…", "amount":"1250", "currency":"DKK",
+//!                "response_code":…, "is_final":true, "merchant":"…", "deliver_to":"…", "decided_at":"…"}
+//!               {"n":10, "transaction_id":"…", "card_taken":"message id", "decided_at":"…"}
 //!               {"n":8, "uetr":"…", "taken_back":"return id", "amount":"1250", "currency":"DKK", "decided_at":"…"}
 //! ```
 //!
@@ -52,6 +56,12 @@
 //! **Payments to a bank.** The house speaks for the debtor's bank. `to` may be left out where one bank alone has ever sent something,
 //! `deliver_to` where this one has (`Reply-To`). The pacs.008 is repeated until it is taken. Whatever the bank's pacs.002 says but `RJCT` accepts;
 //! the first answer decides, and silence beyond the house's limit (ten seconds) cancels it (`AB05`). A return that was taken is known by its id: the same one again is answered alike.
+//!
+//! **Payments by card.** The network speaks JSON modelled on ISO 8583 (`adapters/card/src/message.rs`) to `deliver_to`, which may be left out once it was said, and
+//! shows its token. An order's `kind`: `purchase` (asks for `amount`; `partial_approval` 1 takes less; asks for `increment`; gives up `reverse` of it; collects `capture`,
+//! or all that is approved, in `parts`; gives `refund` back), `reversed_early` (the reversal overtakes the question), `force_post` (collects without having asked),
+//! `stand_in` (the network decides without asking), `refund` (of something else). A bank that has not answered after two seconds, or with `91`, is
+//! silent: the network approves up to 10,000 minor units in its place, and says so. What has happened is said until it is taken, after a restart too.
 //!
 //! **Faults.** One at most strikes a message: the oldest whose kind fits, whose `creditor_iban` is the payment's if it has one, and
 //! whose `percent` is rolled. `count` (to 1,000,000) counts strikes; `for_ms` (to an hour) ends by itself. A repeat is answered
@@ -69,6 +79,8 @@
 //! - `unknown`: answers a pacs.028 as if the payment had never been taken.
 //! - Of these `reject` (`AC06`, although the bank has accepted), `lose_request`, `lose_answer`, `answer_late`, `duplicate`, `malformed`, `pending` and
 //!   `down` strike a bank's answer to an offer too; `lose_request`, `lose_answer` and `down` a return.
+//! - `lose_request`, `lose_answer` and `duplicate` strike the card network's messages too: a question that is lost is one that the bank was silent about, an answer that is
+//!   lost makes the terminal reverse; what has happened is said again. `card_id` spares other cards, as `creditor_iban` does other payees.
 //! - `settle_anyway`: settles what the bank has refused. `reject_return`: does not take a return, with `reason_code` (`AC04`).
 //! - `reject_recall`: refuses a recall with `reason_code` (`CUST`). `ignore_recall`: takes it and never answers.
 //!
@@ -87,7 +99,7 @@
 //! | none | the connection closed or timed out | unknown, likewise |
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::body::Bytes;
@@ -101,19 +113,22 @@ use iso20022::{BYTES_MAX, Document, Profile};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio::task::{JoinError, spawn_blocking};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::book::Book;
 use crate::callback::Callbacks;
+use crate::card_order::CardOrder;
 use crate::connection::{self, Connection};
 use crate::desk::Desk;
 use crate::error::Error;
 use crate::fault::Fault;
-use crate::house::{Answer, House, Times};
+use crate::house::{Answer, House, PAYMENTS_UNDER_WAY_MAX, Times};
 use crate::input::{Input, read_body};
 use crate::journal::{self, Journal, Writer};
+use crate::network::{Network, Ordered};
 use crate::offer::OfferOrder;
 use crate::offering::Offered;
 use crate::payment::Payment;
@@ -124,6 +139,8 @@ use crate::tasks::Tasks;
 const REPLY_TO: &str = "reply-to";
 const REPLY_TO_CHARS_MAX: usize = 2_048;
 /// For answers under way, the last callback attempt and clients that read slowly.
+/// A bank that has not answered by then is silent, and the card network decides in its place.
+const CARD_ANSWER_MAX: Duration = Duration::from_secs(2);
 const SHUTDOWN_MAX: Duration = Duration::from_secs(5);
 
 #[derive(Debug)]
@@ -140,6 +157,8 @@ pub struct Config {
     pub name: String,
     /// What banks and the house show each other, as `Authorization: Bearer`. None: nothing.
     pub token: Option<String>,
+    /// What the card network shows the bank, likewise.
+    pub network_token: Option<String>,
 }
 
 /// Serves until `shutdown`, then answers what is under way and returns with everything decided on disk.
@@ -148,15 +167,29 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Erro
     let stop = shutdown.child_token();
     let _stop_when_dropped = stop.clone().drop_guard();
 
-    let (book, journal, writer) = flatten(spawn_blocking(|| open(config.journal)).await)?;
+    let (mut book, journal, writer) = flatten(spawn_blocking(|| open(config.journal)).await)?;
     let mut writer = spawn_blocking(|| writer.run());
     let callbacks = Callbacks::new(config.token.clone(), stop.clone())?;
+    let untaken = std::mem::take(&mut book.untaken_cards);
+    let network = Network::new(config.network_token, CARD_ANSWER_MAX, untaken)?;
     let tasks = Tasks::default();
     let desk = Desk { profile: config.profile, name: config.name, token: config.token };
     let times = Times { decision: config.answer_time, acceptance: config.acceptance_limit };
-    let house = Arc::new(House::new(desk, book, journal, callbacks, tasks.clone(), times, stop.clone()));
+    let house = Arc::new(House {
+        desk,
+        book: Mutex::new(book),
+        journal,
+        callbacks,
+        network,
+        tasks: tasks.clone(),
+        times,
+        shutdown: stop.clone(),
+        under_way: Semaphore::new(PAYMENTS_UNDER_WAY_MAX),
+        after_settlement: tokio::sync::Mutex::default(),
+    });
     house.resume();
     house.resume_offers();
+    house.resume_cards();
     let router = router(house);
     if let Ok(address) = config.listener.local_addr() {
         tracing::info!(%address, "clearing house open");
@@ -192,6 +225,7 @@ fn router(house: Arc<House>) -> Router {
         .route("/iso20022", post(receive))
         .route("/returns", post(give_back))
         .route("/payments", post(offer))
+        .route("/card-payments", post(pay_by_card))
         .route("/journal", get(read_journal))
         .route("/faults", post(order_fault).get(list_faults).delete(heal_all))
         .route("/faults/{id}", delete(heal))
@@ -308,6 +342,19 @@ async fn offer(
     let (order, own) = (OfferOrder::from_input(input)?, Arc::clone(&house));
     let payments = house.detached(async move { own.offer(order).await }).await?;
     Ok((StatusCode::CREATED, Json(OfferList { payments })))
+}
+
+#[derive(Serialize)]
+struct CardList {
+    card_payments: Vec<Ordered>,
+}
+
+async fn pay_by_card(
+    State(house): State<Arc<House>>,
+    input: Input,
+) -> Result<(StatusCode, Json<CardList>), Problem> {
+    let card_payments = house.play(CardOrder::from_input(input)?)?;
+    Ok((StatusCode::CREATED, Json(CardList { card_payments })))
 }
 
 async fn read_journal(

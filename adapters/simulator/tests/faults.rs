@@ -124,7 +124,7 @@ async fn faults_are_listed_healed_and_end_by_themselves() {
     let first = house.order(json!({ "kind": "down", "count": 3 })).await;
     let expected = json!({
         "id": 1, "kind": "down", "remaining": 3, "expires_at": null, "percent": 100,
-        "delay_ms": null, "reason_code": null, "creditor_iban": null
+        "delay_ms": null, "reason_code": null, "creditor_iban": null, "card_id": null
     });
     assert_eq!(first, expected);
     house.order(json!({ "kind": "reject", "count": 1, "percent": 50 })).await;

@@ -48,6 +48,7 @@ pub(crate) fn config(listener: TcpListener, journal: &Path) -> Config {
         profile,
         name: "NCTIDKK1XXX".to_owned(),
         token: None,
+        network_token: None,
     }
 }
 

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed step of a test is a panic, also in its helpers")]
 
+mod cards;
 mod faults;
 mod house;
 mod offers;

@@ -5,6 +5,8 @@
 //! POST /v1/accounts/{id}/deposits
 //! POST /v1/transfers                      GET /v1/transfers   /v1/transfers/{id}   /v1/transfers/{id}/events
 //! GET  /v1/incoming-payments   /v1/incoming-payments/{id}   …/{id}/events
+//! POST /v1/cards   /v1/cards/{id}/block   /v1/cards/{id}/unblock     GET /v1/cards/{id}
+//! GET  /v1/card-authorisations   /v1/card-authorisations/{id}   …/{id}/events
 //! GET  /v1/cases   /v1/cases/{id}/events
 //! GET  /v1/external/{contract}/{version}/streams               …/streams/{id}/events
 //! GET  /livez   /readyz
@@ -22,6 +24,8 @@ mod page;
 mod story;
 
 mod accounts;
+mod card_authorisations;
+mod cards;
 mod cases;
 mod incoming_payments;
 mod transfers;

@@ -20,6 +20,8 @@ pub enum Code {
     AccountUnknown,
     TransferUnknown,
     IncomingPaymentUnknown,
+    CardUnknown,
+    CardAuthorisationUnknown,
     CaseUnknown,
     StreamUnknown,
     TooLateToCancel,
@@ -66,6 +68,10 @@ impl Code {
             Self::TransferUnknown => ("transfer-unknown", 404, "There is no such transfer", false),
             Self::IncomingPaymentUnknown => {
                 ("incoming-payment-unknown", 404, "There is no such incoming payment", false)
+            }
+            Self::CardUnknown => ("card-unknown", 404, "There is no such card", false),
+            Self::CardAuthorisationUnknown => {
+                ("card-authorisation-unknown", 404, "There is no such payment by card", false)
             }
             Self::CaseUnknown => ("case-unknown", 404, "There is no such case", false),
             Self::StreamUnknown => ("stream-unknown", 404, "There is no such external stream", false),

@@ -8,7 +8,8 @@ use axum::http::StatusCode;
 use tower_http::timeout::TimeoutLayer;
 
 use crate::{
-    Code, Problem, Readiness, Service, accounts, cases, external, health, incoming_payments, transfers,
+    Code, Problem, Readiness, Service, accounts, card_authorisations, cards, cases, external, health,
+    incoming_payments, transfers,
 };
 
 const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -21,6 +22,8 @@ pub fn router(service: Service, readiness: Readiness) -> Router {
         .merge(accounts::router())
         .merge(transfers::router())
         .merge(incoming_payments::router())
+        .merge(cards::router())
+        .merge(card_authorisations::router())
         .merge(cases::router())
         .with_state(service)
         .merge(external::router(store.clone()))

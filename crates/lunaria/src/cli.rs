@@ -78,6 +78,7 @@ pub(crate) enum Command {
 pub(crate) enum ServiceName {
     Core,
     AdapterInstant,
+    AdapterCard,
 }
 
 #[derive(Debug, Subcommand)]
@@ -173,6 +174,7 @@ pub(crate) struct PrepareOptions {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Rail {
     Instant,
+    Card,
 }
 
 #[derive(Debug, Subcommand)]
@@ -241,6 +243,9 @@ pub(crate) struct SimulatorOptions {
     /// What banks and the house show each other (Authorization: Bearer), and nothing else. Without it nobody shows anything.
     #[arg(long, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
+    /// What the card network shows the card's bank, likewise.
+    #[arg(long, value_name = "FILE")]
+    pub network_token_file: Option<PathBuf>,
     /// What it speaks: nct-inst, fednow, or a .toml file.
     #[arg(long, default_value = "nct-inst")]
     pub profile: String,

@@ -1,6 +1,7 @@
 //! The one configuration: flag > environment > file > default.
 
 mod capture;
+mod card;
 mod instant;
 mod kafka;
 mod ops;
@@ -22,6 +23,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use transfer::{HoldPolicy, SubmissionPolicy, TimeoutPolicy};
 
 pub(crate) use capture::{Capture, Snapshot};
+pub(crate) use card::Card;
 pub(crate) use instant::{Instant, profile};
 pub(crate) use kafka::{Compression, Headers, Kafka};
 pub(crate) use ops::{Ops, Relay};
@@ -37,6 +39,7 @@ pub(crate) struct Config {
     pub api: Api,
     pub core: Core,
     pub instant: Instant,
+    pub card: Card,
     pub contracts: Contracts,
     pub kafka: Kafka,
     pub relay: Relay,
@@ -86,6 +89,7 @@ pub(crate) struct Core {
     pub recall_limit_ms: i64,
     pub settlement_limit_ms: i64,
     pub return_limit_ms: i64,
+    pub card_hold_limit_ms: i64,
     pub approval_limit_ms: i64,
     /// In minor units, by currency.
     #[serde(deserialize_with = "by_currency")]
@@ -159,7 +163,12 @@ impl Config {
     }
 
     fn check(&self) -> anyhow::Result<()> {
-        for (section, database) in [("core", &self.core.database), ("instant", &self.instant.database)] {
+        let databases = [
+            ("core", &self.core.database),
+            ("instant", &self.instant.database),
+            ("card", &self.card.database),
+        ];
+        for (section, database) in databases {
             let named = |key: &str| format!("{section}.database.{key}");
             database.database_url.application().with_context(|| named("database_url"))?;
             database.relay_url.replication().with_context(|| named("relay_url"))?;
@@ -169,6 +178,7 @@ impl Config {
         self.relay.check()?;
         capture::check(&self.capture)?;
         self.instant.check()?;
+        self.card.check()?;
         self.contracts.check()?;
         positive("core.reservation_limit_ms", self.core.reservation_limit_ms)?;
         positive("core.submission_limit_ms", self.core.submission_limit_ms)?;
@@ -177,6 +187,7 @@ impl Config {
         positive("core.recall_limit_ms", self.core.recall_limit_ms)?;
         positive("core.settlement_limit_ms", self.core.settlement_limit_ms)?;
         positive("core.return_limit_ms", self.core.return_limit_ms)?;
+        positive("core.card_hold_limit_ms", self.core.card_hold_limit_ms)?;
         positive("core.approval_limit_ms", self.core.approval_limit_ms)?;
         for (currency, above) in &self.core.approval_above {
             ensure!(*above >= 0, "core.approval_above.{currency} is {above}; it cannot be negative");
@@ -227,6 +238,11 @@ impl Config {
         }
     }
 
+    /// How long what a card network was told is approved stays held.
+    pub(crate) fn card_hold(&self) -> SignedDuration {
+        SignedDuration::from_millis(self.core.card_hold_limit_ms)
+    }
+
     pub(crate) fn approvals(&self) -> transfer::Approvals {
         transfer::Approvals {
             above: self.core.approval_above.clone(),
@@ -248,6 +264,20 @@ fn strong_enough(key: &str, token: &str) -> anyhow::Result<()> {
     ensure!(is_plain, "{key} holds what is no printable ASCII; a header cannot carry that");
     ensure!(token.trim() == token, "{key} begins or ends with a blank; a header cannot carry that");
     Ok(())
+}
+
+/// What has to be shown at an adapter's door. None: nothing, which is refused where others than this machine get to.
+fn agreed_token<'a>(
+    (key, token): (&str, &'a str),
+    (listen_key, listen): (&str, SocketAddr),
+    whom: &str,
+) -> anyhow::Result<Option<&'a str>> {
+    let token = Some(token).filter(|token| !token.is_empty());
+    ensure!(
+        token.is_some() || listen.ip().is_loopback(),
+        "{listen_key} is {listen}, and whoever gets there would be taken for {whom}: set {key}"
+    );
+    Ok(token)
 }
 
 fn positive(key: &str, value: i64) -> anyhow::Result<()> {
@@ -360,6 +390,9 @@ mod tests {
             ("ops.token=short", "ops.token"),
             ("instant.house_token=0123456789abcdéf", "instant.house_token"),
             ("instant.house_token= 0123456789abcdef", "instant.house_token"),
+            ("card.network_token=short", "card.network_token"),
+            ("card.answer_limit_ms=0", "card.answer_limit_ms"),
+            ("core.card_hold_limit_ms=-1", "core.card_hold_limit_ms"),
         ] {
             let error = format!("{:#}", Config::load(None, &[setting.to_owned()]).unwrap_err());
             assert!(error.contains(named), "{setting}: {error}");

@@ -18,7 +18,7 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::{DevOptions, ServiceName};
-use crate::config::{Config, Database, Transport};
+use crate::config::{Config, Transport};
 use crate::ops::Ops;
 use crate::process::complain;
 use crate::roles::Doors;
@@ -55,6 +55,7 @@ async fn run_platform(
     }
     // The house of this run, on this machine alone, shows nothing and asks for nothing.
     config.instant.house_token.clear();
+    config.card.network_token.clear();
     let (mut house, house_url) = start_clearing_house(&directory.join("clearing-house.jsonl")).await?;
     config.instant.clearing_house_url.clone_from(&house_url);
     let api = match options.port {
@@ -64,8 +65,10 @@ async fn run_platform(
         None => bind_from(FIRST_PORT).await.context("choose a port with --port")?,
     };
     let ops = Ops::new(bind_from(FIRST_OPS_PORT).await?, &config.ops)?;
-    let answers = TcpListener::bind("127.0.0.1:0").await?;
-    config.instant.listen = answers.local_addr()?;
+    let instant = TcpListener::bind("127.0.0.1:0").await?;
+    config.instant.listen = instant.local_addr()?;
+    let card = TcpListener::bind("127.0.0.1:0").await?;
+    config.card.listen = card.local_addr()?;
     let api_url = format!("http://{}", api.local_addr()?);
     config.core.external_url.clone_from(&api_url);
 
@@ -76,6 +79,7 @@ async fn run_platform(
         ops_url: format!("http://{}", ops.address()?),
         own_name: config.instant.own_name.clone(),
         inbox_url: format!("http://{}/iso20022", config.instant.listen),
+        network_url: format!("http://{}/iso8583", config.card.listen),
         stores: (
             services::connect(ServiceName::Core, &config).await?,
             services::connect(ServiceName::AdapterInstant, &config).await?,
@@ -89,7 +93,7 @@ async fn run_platform(
             complain(&format!("the demo did not go through: {error:#}"));
         }
     };
-    let serve = roles::serve_all(config, Doors { api, answers, ops }, shutdown.clone(), move || {
+    let serve = roles::serve_all(config, Doors { api, instant, card, ops }, shutdown.clone(), move || {
         // Nobody listens any more when the demo was stopped.
         let _ = ready.send(());
         Ok(())
@@ -147,7 +151,7 @@ impl Servers {
     }
 }
 
-/// Makes both services' databases, as often as it takes, and points the configuration at them.
+/// Makes all services' databases, as often as it takes, and points the configuration at them.
 async fn provision_services(
     config: &mut Config,
     servers: &Servers,
@@ -162,10 +166,7 @@ async fn provision_services(
             .with_context(|| format!("cannot make the database {database}"))?;
         let url =
             |role: &str, password: &str| format!("postgres://{role}:{password}@127.0.0.1:{port}/{database}");
-        let settings: &mut Database = match service {
-            ServiceName::Core => &mut config.core.database,
-            ServiceName::AdapterInstant => &mut config.instant.database,
-        };
+        let settings = service.database_mut(config);
         settings.database_url = url(event_store::APPLICATION_ROLE, &passwords.application).into();
         settings.relay_url = url(event_store::RELAY_ROLE, &passwords.relay).into();
     }

@@ -60,7 +60,7 @@ async fn run(cli: Cli, config: Config) -> anyhow::Result<ExitCode> {
         Command::Relay { action } => return relaying::run(config, action, shutdown).await,
         Command::Capture { action } => return capturing::run(config, action, shutdown).await,
         Command::Handlers { service } => roles::handlers(config, service, shutdown).await?,
-        Command::Adapter { rail: cli::Rail::Instant } => roles::adapter(config, shutdown).await?,
+        Command::Adapter { rail } => roles::adapter(config, rail.service(), shutdown).await?,
         Command::Simulator(options) => roles::simulator(options, shutdown).await?,
         Command::Migrate { service } => roles::migrate(config, service).await?,
         Command::Provision(options) => provision::run(config, options).await?,

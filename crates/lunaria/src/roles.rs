@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
@@ -20,7 +21,8 @@ use crate::embedded;
 use crate::ops::{Ops, Told};
 use crate::process::Parts;
 use crate::services::{
-    capture_config, connect, ensure_topics, history_afar, instant_url, kafka_config, relay_config, start_own,
+    adapter_address, adapter_door, capture_config, connect, door_token, ensure_topics, history_afar,
+    kafka_config, relay_config, start_own,
 };
 
 const SLOT_POLL: Duration = Duration::from_millis(200);
@@ -28,8 +30,9 @@ const SLOT_POLL: Duration = Duration::from_millis(200);
 /// Where a process is spoken to.
 pub(crate) struct Doors {
     pub(crate) api: TcpListener,
-    /// The adapter's, for late answers of the clearing house.
-    pub(crate) answers: TcpListener,
+    /// The adapters', where the outside world speaks to them.
+    pub(crate) instant: TcpListener,
+    pub(crate) card: TcpListener,
     pub(crate) ops: Ops,
 }
 
@@ -53,13 +56,16 @@ pub(crate) async fn serve(config: Config, shutdown: CancellationToken) -> anyhow
             parts.run().await
         }
         Transport::Embedded => {
-            let answers = bind(config.instant.listen, "instant.listen").await?;
+            let instant = bind(config.instant.listen, "instant.listen").await?;
+            let card = bind(config.card.listen, "card.listen").await?;
             let addresses = [
                 ("api", api.local_addr()?),
-                ("adapter-instant", answers.local_addr()?),
+                (instant::SERVICE, instant.local_addr()?),
+                (card::SERVICE, card.local_addr()?),
                 ("ops", ops.address()?),
             ];
-            serve_all(config, Doors { api, answers, ops }, shutdown, move || announce(&addresses)).await
+            let doors = Doors { api, instant, card, ops };
+            serve_all(config, doors, shutdown, move || announce(&addresses)).await
         }
     }
 }
@@ -71,16 +77,23 @@ pub(crate) async fn serve_all(
     shutdown: CancellationToken,
     ready: impl FnOnce() -> anyhow::Result<()> + Send + 'static,
 ) -> anyhow::Result<()> {
-    config.instant.inbox_token()?;
-    let Doors { api, answers, ops } = doors;
-    if config.instant.public_url.is_empty() {
-        config.instant.listen = answers.local_addr()?;
+    for service in ServiceName::ALL {
+        door_token(service, &config)?;
     }
-    let core = connect(ServiceName::Core, &config).await?;
-    let instant = connect(ServiceName::AdapterInstant, &config).await?;
+    let Doors { api, instant, card, ops } = doors;
+    if config.instant.public_url.is_empty() {
+        config.instant.listen = instant.local_addr()?;
+    }
+    if config.card.public_url.is_empty() {
+        config.card.listen = card.local_addr()?;
+    }
+    let mut stores = Vec::new();
+    for service in ServiceName::ALL {
+        stores.push(connect(service, &config).await?);
+    }
+    let core = stores[0].clone();
     let readiness = api::Readiness::default();
     let mut parts = Parts::new(&shutdown);
-    let stores = [core.clone(), instant.clone()];
     let relays = match config.transport {
         Transport::Embedded => embedded::start(&mut parts, &config, &stores, &shutdown).await?,
         Transport::Kafka => {
@@ -103,11 +116,15 @@ pub(crate) async fn serve_all(
         wait_for(&relays, &token).await;
         ready()?;
         let stopping = readiness.clone();
-        let beside = instant_router(&instant, &config, &api::Readiness::default())?;
-        let routers = (core_router(&core, &config, &readiness), beside);
+        let beside = |service: ServiceName, store: &Store| {
+            adapter_router(service, store, &config, &api::Readiness::default())
+        };
+        let instant_router = beside(ServiceName::AdapterInstant, &stores[1])?;
+        let card_router = beside(ServiceName::AdapterCard, &stores[2])?;
         tokio::join!(
-            api::serve(api, routers.0, token.clone()),
-            api::serve(answers, routers.1, token.clone()),
+            api::serve(api, core_router(&core, &config, &readiness), token.clone()),
+            api::serve(instant, instant_router, token.clone()),
+            api::serve(card, card_router, token.clone()),
             async {
                 token.cancelled().await;
                 stopping.stop();
@@ -172,15 +189,18 @@ pub(crate) async fn handlers(
     parts.run().await
 }
 
-pub(crate) async fn adapter(config: Config, shutdown: CancellationToken) -> anyhow::Result<()> {
+pub(crate) async fn adapter(
+    config: Config,
+    service: ServiceName,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
     several_processes(&config)?;
-    config.instant.inbox_token()?;
-    let service = ServiceName::AdapterInstant;
-    let listener = bind(config.instant.listen, "instant.listen").await?;
+    door_token(service, &config)?;
+    let (address, setting) = adapter_address(service, &config).context("core is no adapter")?;
+    let listener = bind(address, setting).await?;
     let ops = bind_ops(&config).await?;
-    tracing::info!(url = instant_url(&config), "the adapter is reached at");
     let store = connect(service, &config).await?;
-    announce(&[("adapter-instant", listener.local_addr()?), ("ops", ops.address()?)])?;
+    announce(&[(service.as_str(), listener.local_addr()?), ("ops", ops.address()?)])?;
     let mut parts = Parts::new(&shutdown);
     let readiness = api::Readiness::default();
     let told = Told { readiness: readiness.clone(), relays: Vec::new(), store: Some(store.clone()) };
@@ -188,7 +208,7 @@ pub(crate) async fn adapter(config: Config, shutdown: CancellationToken) -> anyh
     if ensure_topics(&config, &shutdown).await? {
         wait_for_slot(&store, service, &config, &shutdown).await?;
         start_handlers(&mut parts, service, &store, &config, &shutdown)?;
-        let router = instant_router(&store, &config, &readiness)?;
+        let router = adapter_router(service, &store, &config, &readiness)?;
         parts.start("adapter", async move {
             api::serve(listener, router, shutdown).await;
             Ok(())
@@ -210,17 +230,30 @@ pub(crate) async fn simulator(options: SimulatorOptions, shutdown: CancellationT
     }
     let answer_time = Duration::from_millis(options.answer_time_ms);
     let acceptance_limit = Duration::from_millis(options.acceptance_limit_ms);
-    let token = options.token_file.map(|file| {
-        let text = std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()));
-        text.map(|text| text.trim_end().to_owned())
-    });
-    let token = token.transpose()?;
-    ensure!(token.as_deref() != Some(""), "--token-file is empty");
+    let token = token_in("--token-file", options.token_file.as_deref())?;
+    let network_token = token_in("--network-token-file", options.network_token_file.as_deref())?;
     let profile = instant_profile(&options.profile).context("--profile")?;
     ensure!(profile.is_agent(&options.name), "--name is {}; {}", options.name, profile.agent_rule());
     let (journal, name) = (options.journal, options.name);
-    let config = simulator::Config { listener, journal, answer_time, acceptance_limit, profile, name, token };
+    let config = simulator::Config {
+        listener,
+        journal,
+        answer_time,
+        acceptance_limit,
+        profile,
+        name,
+        token,
+        network_token,
+    };
     Ok(simulator::run(config, shutdown).await?)
+}
+
+fn token_in(option: &str, file: Option<&Path>) -> anyhow::Result<Option<String>> {
+    let Some(file) = file else { return Ok(None) };
+    let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let token = text.trim_end().to_owned();
+    ensure!(!token.is_empty(), "{option} is empty");
+    Ok(Some(token))
 }
 
 pub(crate) async fn migrate(config: Config, service: ServiceName) -> anyhow::Result<()> {
@@ -267,8 +300,14 @@ fn core_router(store: &Store, config: &Config, readiness: &api::Readiness) -> Ro
     api::router(service, readiness.clone())
 }
 
-fn instant_router(store: &Store, config: &Config, readiness: &api::Readiness) -> anyhow::Result<Router> {
-    Ok(instant::router(store.clone(), config.instant.rail()?, config.instant.inbox_token()?)
+fn adapter_router(
+    service: ServiceName,
+    store: &Store,
+    config: &Config,
+    readiness: &api::Readiness,
+) -> anyhow::Result<Router> {
+    // Beside its door an adapter shows its external streams, and whether it is well.
+    Ok(adapter_door(service, store, config)?
         .merge(api::external_router(store.clone()))
         .merge(api::health_router(Some(store.clone()), readiness.clone())))
 }

@@ -1,9 +1,13 @@
 //! What each service is made of: its handlers, what they read, its deadlines, its relay.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use authorisation::{Authorisation, AuthorisationView, Card, CardMessages, VerdictStream};
+use axum::Router;
+use card::{CardStream, Verdicts};
 use cases::{Case, CaseView};
 use delivery::{Deriving, ExternalStreams, Handler, History, HttpHistory, Verify};
 use event::{Aggregate, DecodeError, RecordedEvent};
@@ -19,7 +23,7 @@ use replication::SlotName;
 use tokio_util::sync::CancellationToken;
 use transfer::{Clearing, PaymentStream, PaymentStreamV1, Reservations, Transfer, TransferView};
 
-use crate::cli::ServiceName;
+use crate::cli::{Rail, ServiceName};
 use crate::config::{Capture, Compression, Config, Database, Headers, PostgresUrl, Snapshot};
 use crate::process::Parts;
 
@@ -29,12 +33,13 @@ pub(crate) const PUBLICATION: &str = "lunaria";
 const TOPICS_POLL: Duration = Duration::from_secs(2);
 
 impl ServiceName {
-    pub(crate) const ALL: [Self; 2] = [Self::Core, Self::AdapterInstant];
+    pub(crate) const ALL: [Self; 3] = [Self::Core, Self::AdapterInstant, Self::AdapterCard];
 
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Core => CORE,
             Self::AdapterInstant => instant::SERVICE,
+            Self::AdapterCard => card::SERVICE,
         }
     }
 
@@ -42,6 +47,15 @@ impl ServiceName {
         match self {
             Self::Core => &config.core.database,
             Self::AdapterInstant => &config.instant.database,
+            Self::AdapterCard => &config.card.database,
+        }
+    }
+
+    pub(crate) fn database_mut(self, config: &mut Config) -> &mut Database {
+        match self {
+            Self::Core => &mut config.core.database,
+            Self::AdapterInstant => &mut config.instant.database,
+            Self::AdapterCard => &mut config.card.database,
         }
     }
 
@@ -52,20 +66,26 @@ impl ServiceName {
                 Account::CATEGORY,
                 Transfer::CATEGORY,
                 Incoming::CATEGORY,
+                Card::CATEGORY,
+                Authorisation::CATEGORY,
                 Case::CATEGORY,
                 contract::payment::CATEGORY,
                 contract::payment::v1::CATEGORY,
                 contract::acceptance::CATEGORY,
+                contract::verdict::CATEGORY,
                 contract::account::CATEGORY,
             ],
             Self::AdapterInstant => &[
                 instant::Submission::CATEGORY,
                 instant::Inbound::CATEGORY,
-                instant::Unmatched::CATEGORY,
+                adapter::Unmatched::CATEGORY,
                 contract::incoming::CATEGORY,
                 contract::clearing::CATEGORY,
                 contract::clearing::v1::CATEGORY,
             ],
+            Self::AdapterCard => {
+                &[card::Exchange::CATEGORY, adapter::Unmatched::CATEGORY, contract::card::CATEGORY]
+            }
         }
     }
 
@@ -81,6 +101,9 @@ impl ServiceName {
                 Arc::new(Arrivals { adapter: instant::SERVICE, limits: config.incoming_limits() }),
                 Arc::new(Deriving::<AcceptanceStream>::new()),
                 Arc::new(IncomingView),
+                Arc::new(CardMessages { adapter: card::SERVICE, hold_for: config.card_hold() }),
+                Arc::new(Deriving::<VerdictStream>::new()),
+                Arc::new(AuthorisationView),
                 Arc::new(CaseView),
             ],
             Self::AdapterInstant => vec![
@@ -89,6 +112,7 @@ impl ServiceName {
                 Arc::new(Acceptances),
                 Arc::new(Deriving::<IncomingStream>::new()),
             ],
+            Self::AdapterCard => vec![Arc::new(Verdicts), Arc::new(Deriving::<CardStream>::new())],
         };
         match self {
             Self::Core if config.contracts.publishes(contract::payment::v1::CATEGORY) => {
@@ -104,11 +128,12 @@ impl ServiceName {
 }
 
 /// Core's streams whose events carry postings.
-const MOVES_MONEY: [&str; 2] = [Account::CATEGORY, Incoming::CATEGORY];
+const MOVES_MONEY: [&str; 3] = [Account::CATEGORY, Incoming::CATEGORY, Authorisation::CATEGORY];
 
 fn postings(event: &RecordedEvent) -> Result<Vec<Posting>, DecodeError> {
     Ok(match event.stream.category() {
         Incoming::CATEGORY => incoming::postings_of(&event.decode()?).to_vec(),
+        Authorisation::CATEGORY => authorisation::postings_of(&event.decode()?).to_vec(),
         _ => event.decode::<AccountEvent>()?.postings().to_vec(),
     })
 }
@@ -120,12 +145,14 @@ pub(crate) fn derivations(service: ServiceName, config: &Config) -> Vec<Box<dyn 
             vec![
                 Box::new(Deriving::<PaymentStream>::new()),
                 Box::new(Deriving::<AcceptanceStream>::new()),
+                Box::new(Deriving::<VerdictStream>::new()),
                 Box::new(Deriving::<BalanceStream>::new()),
             ]
         }
         ServiceName::AdapterInstant => {
             vec![Box::new(Deriving::<ClearingStream>::new()), Box::new(Deriving::<IncomingStream>::new())]
         }
+        ServiceName::AdapterCard => vec![Box::new(Deriving::<CardStream>::new())],
     };
     match service {
         ServiceName::Core if config.contracts.publishes(contract::payment::v1::CATEGORY) => {
@@ -170,6 +197,7 @@ pub(crate) fn history_afar(own: &Store, source: &str, config: &Config) -> anyhow
     let url = match source {
         CORE => config.core.external_url.clone(),
         instant::SERVICE => instant_url(config),
+        card::SERVICE => url_or(&config.card.public_url, config.card.listen),
         _ => bail!("{source} is not a service"),
     };
     Ok(Arc::new(HttpHistory::new(&url)))
@@ -177,10 +205,52 @@ pub(crate) fn history_afar(own: &Store, source: &str, config: &Config) -> anyhow
 
 /// The adapter as the clearing house and core reach it.
 pub(crate) fn instant_url(config: &Config) -> String {
-    match config.instant.public_url.as_str() {
-        "" => format!("http://{}", config.instant.listen),
-        url => url.to_owned(),
+    url_or(&config.instant.public_url, config.instant.listen)
+}
+
+fn url_or(public: &str, listen: SocketAddr) -> String {
+    if public.is_empty() { format!("http://{listen}") } else { public.to_owned() }
+}
+
+impl Rail {
+    pub(crate) fn service(self) -> ServiceName {
+        match self {
+            Self::Instant => ServiceName::AdapterInstant,
+            Self::Card => ServiceName::AdapterCard,
+        }
     }
+}
+
+/// Where an adapter listens, and the setting that says so. None: core is no adapter.
+pub(crate) fn adapter_address(service: ServiceName, config: &Config) -> Option<(SocketAddr, &'static str)> {
+    match service {
+        ServiceName::Core => None,
+        ServiceName::AdapterInstant => Some((config.instant.listen, "instant.listen")),
+        ServiceName::AdapterCard => Some((config.card.listen, "card.listen")),
+    }
+}
+
+/// What has to be shown at an adapter's door.
+pub(crate) fn door_token(service: ServiceName, config: &Config) -> anyhow::Result<Option<&str>> {
+    match service {
+        ServiceName::Core => Ok(None),
+        ServiceName::AdapterInstant => config.instant.inbox_token(),
+        ServiceName::AdapterCard => config.card.door_token(),
+    }
+}
+
+/// Where the outside world speaks to an adapter. Fails where that would let in whoever gets there.
+pub(crate) fn adapter_door(service: ServiceName, store: &Store, config: &Config) -> anyhow::Result<Router> {
+    let store = store.clone();
+    Ok(match service {
+        ServiceName::Core => Router::new(),
+        ServiceName::AdapterInstant => {
+            instant::router(store, config.instant.rail()?, door_token(service, config)?)
+        }
+        ServiceName::AdapterCard => {
+            card::router(store, config.card.answer_within(), door_token(service, config)?)
+        }
+    })
 }
 
 /// Starts what a service does by itself: its deadlines, and in core the count of what needs a person.
@@ -207,7 +277,8 @@ pub(crate) fn start_own(
 fn scheduler(service: ServiceName, store: Store, config: &Config) -> anyhow::Result<Scheduler> {
     let scheduler = Scheduler::new(store);
     Ok(match service {
-        ServiceName::Core => incoming::install(transfer::install(scheduler)),
+        ServiceName::Core => authorisation::install(incoming::install(transfer::install(scheduler))),
+        ServiceName::AdapterCard => card::install(scheduler),
         ServiceName::AdapterInstant => {
             let (rail, url) = (config.instant.rail()?, &config.instant.clearing_house_url);
             let timeout = Duration::from_millis(config.instant.answer_timeout_ms.unsigned_abs());

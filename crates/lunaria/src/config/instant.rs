@@ -11,7 +11,7 @@ use iso20022::Profile;
 use jiff::SignedDuration;
 use serde::Deserialize;
 
-use super::{Database, positive, strong_enough};
+use super::{Database, agreed_token, positive, strong_enough};
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -57,13 +57,11 @@ impl Instant {
 
     /// What the house has to show. None: nothing, which is refused where others than this machine get to.
     pub(crate) fn inbox_token(&self) -> anyhow::Result<Option<&str>> {
-        let token = Some(self.house_token.as_str()).filter(|token| !token.is_empty());
-        let (listen, is_safe) = (self.listen, token.is_some() || self.listen.ip().is_loopback());
-        ensure!(
-            is_safe,
-            "instant.listen is {listen}, and whoever gets there would be taken for the clearing house: set instant.house_token"
-        );
-        Ok(token)
+        agreed_token(
+            ("instant.house_token", &self.house_token),
+            ("instant.listen", self.listen),
+            "the clearing house",
+        )
     }
 
     pub(crate) fn rail(&self) -> anyhow::Result<Arc<Rail>> {

@@ -19,6 +19,8 @@ pub(super) struct Demo {
     /// This bank, as the clearing house names and reaches it.
     pub(super) own_name: String,
     pub(super) inbox_url: String,
+    /// Where the card network speaks to us.
+    pub(super) network_url: String,
     pub(super) stores: (Store, Store),
     pub(super) with_transfer: bool,
 }
@@ -32,7 +34,9 @@ impl Demo {
                 return Ok(());
             }
             match demo {
-                Ok((ada, transfer)) => account = Some((ada, self.iban(ada).await?, transfer)),
+                Ok((ada, transfer)) => {
+                    account = Some((ada, self.iban(ada).await?, self.card(ada).await?, transfer));
+                }
                 Err(error) => complain(&format!("the demo did not go through: {error:#}")),
             }
         }
@@ -66,6 +70,12 @@ impl Demo {
         Ok(account)
     }
 
+    /// The same key finds the same card.
+    async fn card(&self, account: Uuid) -> anyhow::Result<Uuid> {
+        let issue = json!({ "account_id": account });
+        id(&self.post("/v1/cards", "demo-ada-card", &issue).await?, "card_id")
+    }
+
     async fn iban(&self, account: Uuid) -> anyhow::Result<String> {
         let url = format!("{}/v1/accounts/{account}", self.api_url);
         let answer: Value = reqwest::get(url).await?.json().await?;
@@ -83,12 +93,14 @@ impl Demo {
         Ok(answer)
     }
 
-    fn what_to_type(&self, demo: Option<(Uuid, String, Uuid)>) -> anyhow::Result<()> {
+    fn what_to_type(&self, demo: Option<(Uuid, String, Uuid, Uuid)>) -> anyhow::Result<()> {
         let (api, house, ops) = (&self.api_url, &self.house_url, &self.ops_url);
-        let (bank, inbox) = (&self.own_name, &self.inbox_url);
-        let (account, iban, transfer) = match demo {
-            Some((account, iban, transfer)) => (account.to_string(), iban, transfer.to_string()),
-            None => ("ACCOUNT_ID".to_owned(), "IBAN".to_owned(), "TRANSFER_ID".to_owned()),
+        let (bank, inbox, network) = (&self.own_name, &self.inbox_url, &self.network_url);
+        let (account, iban, card, transfer) = match demo {
+            Some((account, iban, card, transfer)) => {
+                (account.to_string(), iban, card.to_string(), transfer.to_string())
+            }
+            None => ["ACCOUNT_ID", "IBAN", "CARD_ID", "TRANSFER_ID"].map(str::to_owned).into(),
         };
         say(&format!(
             "
@@ -98,6 +110,7 @@ read curl -sS {api}/v1/transfers/{transfer}
 see  curl -sS {ops}/metrics   # or /readyz, /relays/core
 fail curl -sS {house}/faults -H 'Content-Type: application/json' -d '{{\"kind\":\"reject\",\"count\":1}}'   # or lose_answer, pending, down
 paid curl -sS {house}/payments -H 'Content-Type: application/json' -d '{{\"amount\":\"5000\",\"currency\":\"DKK\",\"creditor_iban\":\"{iban}\",\"to\":\"{bank}\",\"deliver_to\":\"{inbox}\"}}'   # another bank pays; see {api}/v1/incoming-payments
+card curl -sS {house}/card-payments -H 'Content-Type: application/json' -d '{{\"card_id\":\"{card}\",\"amount\":\"4200\",\"currency\":\"DKK\",\"deliver_to\":\"{network}\"}}'   # Ada pays by card; see {api}/v1/card-authorisations
 back curl -sS {house}/returns -H 'Content-Type: application/json' -d '{{\"count\":1}}'   # the other bank gives the latest payment back
 stop Ctrl-C; the data stays for the next run"
         ))

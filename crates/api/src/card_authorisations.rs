@@ -1,0 +1,169 @@
+//! `/v1/card-authorisations`: payments by card, from what the network has asked to what the merchants have collected.
+
+use authorisation::{Authorisation, ListFilter, Status};
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{Query, State};
+use axum::routing::get;
+use axum::{Json, Router};
+use contract::card::Merchant;
+use jiff::Timestamp;
+use money::Money;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::page::{Page, check_status, invalid, money};
+use crate::service::{Id, Service};
+use crate::story::{Story, story};
+use crate::{Code, Problem};
+
+const ATTENTION: &str = "requires_attention";
+
+pub(crate) fn router() -> Router<Service> {
+    Router::new()
+        .route("/v1/card-authorisations", get(list))
+        .route("/v1/card-authorisations/{id}", get(read))
+        .route("/v1/card-authorisations/{id}/events", get(events))
+}
+
+#[derive(Serialize)]
+struct AuthorisationDocument {
+    authorisation_id: Uuid,
+    status: &'static str,
+    /// Why it was declined: ISO 8583, data element 39.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    response_code: Option<String>,
+    /// Why a person has to look, the latest reason last.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    attention: Vec<String>,
+    card_id: Uuid,
+    /// Absent where nothing was ever done to an account.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    account_id: Option<Uuid>,
+    merchant: Merchant,
+    /// The network's own identifier of the payment.
+    network_id: String,
+    #[serde(flatten)]
+    sums: Sums,
+    /// When what is held can be spent again, should nobody collect it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    held_until: Option<Timestamp>,
+}
+
+#[derive(Serialize)]
+struct Sums {
+    approved: Money,
+    held: Money,
+    captured: Money,
+    refunded: Money,
+}
+
+async fn read(
+    State(service): State<Service>,
+    id: Result<Id, PathRejection>,
+) -> Result<Json<AuthorisationDocument>, Problem> {
+    let Id(id) = id.map_err(|_| unknown())?;
+    let (authorisation, _) = service.store.load::<Authorisation>(id).await?;
+    let authorisation = authorisation.ok_or_else(unknown)?;
+    let held_until = event::Aggregate::deadline(&authorisation).map(|deadline| deadline.due_at);
+    let Authorisation { payment, status, account_id, approved, held, captured, refunded, attention, .. } =
+        authorisation;
+    Ok(Json(AuthorisationDocument {
+        authorisation_id: id,
+        status: status.name(),
+        response_code: match status {
+            Status::Declined { response_code } => Some(response_code),
+            _ => None,
+        },
+        attention,
+        card_id: payment.card_id,
+        account_id,
+        merchant: payment.merchant,
+        network_id: payment.network_id,
+        sums: Sums { approved, held, captured, refunded },
+        held_until,
+    }))
+}
+
+async fn events(
+    State(service): State<Service>,
+    id: Result<Id, PathRejection>,
+) -> Result<Json<Story>, Problem> {
+    let Id(id) = id.map_err(|_| unknown())?;
+    story::<Authorisation>(&service.store, id, unknown).await
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ListQuery {
+    status: Option<String>,
+    card: Option<Uuid>,
+    account: Option<Uuid>,
+    cursor: Option<String>,
+    limit: Option<u32>,
+}
+
+#[derive(Serialize)]
+struct List {
+    card_authorisations: Vec<Listed>,
+    /// Pass it as `cursor` to get the next page; absent on the last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_cursor: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Listed {
+    authorisation_id: Uuid,
+    status: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attention: Option<String>,
+    card_id: Uuid,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    account_id: Option<Uuid>,
+    #[serde(flatten)]
+    sums: Sums,
+    opened_at: Timestamp,
+    changed_at: Timestamp,
+}
+
+async fn list(
+    State(service): State<Service>,
+    query: Result<Query<ListQuery>, QueryRejection>,
+) -> Result<Json<List>, Problem> {
+    let Query(query) = query.map_err(|error| invalid(error.body_text()))?;
+    check_status(query.status.as_deref(), &[&Status::NAMES[..], &[ATTENTION]].concat())?;
+    let page = Page::asked(query.limit, query.cursor.as_deref())?;
+    let filter = ListFilter {
+        status: query.status,
+        card_id: query.card,
+        account_id: query.account,
+        after: page.after,
+        limit: page.limit,
+    };
+    let rows = authorisation::list(&service.store, &filter).await?;
+    let next_cursor = page.next(rows.len(), rows.last().map(|row| (row.opened_at, row.id)));
+    let listed = |row: authorisation::AuthorisationRow| -> Result<Listed, Problem> {
+        let money = |minor| money(minor, &row.currency);
+        Ok(Listed {
+            authorisation_id: row.id,
+            sums: Sums {
+                approved: money(row.approved)?,
+                held: money(row.held)?,
+                captured: money(row.captured)?,
+                refunded: money(row.refunded)?,
+            },
+            status: row.status,
+            attention: row.attention,
+            card_id: row.card_id,
+            account_id: row.account_id,
+            opened_at: row.opened_at,
+            changed_at: row.changed_at,
+        })
+    };
+    let card_authorisations = rows.into_iter().map(listed).collect::<Result<_, _>>()?;
+    Ok(Json(List { card_authorisations, next_cursor }))
+}
+
+fn unknown() -> Problem {
+    let detail = "GET /v1/card-authorisations lists those that there are";
+    Problem::new(Code::CardAuthorisationUnknown, detail)
+}
