@@ -12,44 +12,70 @@ password() (
   LC_ALL=C tr -dc 'A-Za-z0-9' </dev/urandom | head -c 32
 )
 
-# $1: a directory of secrets that has none. What the clearing house and the adapter show each other.
-house_token() {
-  password >"$1/house_token"
-  printf '[instant]\nhouse_token = "%s"\n' "$(cat "$1/house_token")" >>"$1/application.toml"
+# $1: the directory. What the clearing house and its adapter show each other, and what the card network shows its own.
+token() { # $2: its file, $3: the section of the configuration
+  password >"$1/$2"
+  printf '[%s]\n%s = "%s"\n' "$3" "$2" "$(cat "$1/$2")" >>"$1/application.toml"
 }
 
+# Connections stay in the network of docker-compose.yml, and are plain there. $1: who reads it, then the services, each with its
+# database; the passwords are in $application and $relay.
+settings() {
+  local readers=$1 service database
+  shift
+  for service; do
+    database=${service#*:}
+    echo "[${service%%:*}.database]"
+    case $readers in *application*) echo "database_url = \"postgres://lunaria_app:$application@postgres:5432/$database?sslmode=disable\"" ;; esac
+    case $readers in *relay*) echo "relay_url = \"postgres://lunaria_relay:$relay@postgres:5432/$database?sslmode=disable\"" ;; esac
+  done
+}
+
+# The password of a role ($1) in a configuration file ($2).
+known() { sed -n "s|.*postgres://$1:\([^@]*\)@.*|\1|p" "$2" | head -n 1; }
+
 if [ -e "$directory" ]; then
-  [ ! -e "$directory/house_token" ] || { echo "$directory is there already: nothing to do" >&2; exit 0; }
-  chmod u+w "$directory/application.toml"
-  house_token "$directory"
-  chmod 444 "$directory/application.toml" "$directory/house_token"
-  echo "added house_token to $directory" >&2
+  added=
+  chmod u+w "$directory"/*.toml
+  if [ ! -e "$directory/house_token" ]; then
+    token "$directory" house_token instant
+    added+=" house_token"
+  fi
+  if [ ! -e "$directory/network_token" ]; then
+    application=$(known lunaria_app "$directory/application.toml")
+    relay=$(known lunaria_relay "$directory/relay.toml")
+    settings application card:lunaria_adapter_card >>"$directory/application.toml"
+    settings relay card:lunaria_adapter_card >>"$directory/relay.toml"
+    settings application,relay card:lunaria_adapter_card >>"$directory/provision.toml"
+    token "$directory" network_token card
+    added+=" network_token"
+  fi
+  chmod 444 "$directory"/*
+  if [ -n "$added" ]; then
+    echo "added$added to $directory" >&2
+  else
+    echo "$directory is there already: nothing to do" >&2
+  fi
   exit 0
 fi
 
 application=$(password)
 relay=$(password)
-
-# Connections stay in the network of docker-compose.yml, and are plain there.
-settings() {
-  local service database
-  for service in core:lunaria_core instant:lunaria_adapter_instant; do
-    database=${service#*:}
-    echo "[${service%%:*}.database]"
-    case $1 in *application*) echo "database_url = \"postgres://lunaria_app:$application@postgres:5432/$database?sslmode=disable\"" ;; esac
-    case $1 in *relay*) echo "relay_url = \"postgres://lunaria_relay:$relay@postgres:5432/$database?sslmode=disable\"" ;; esac
-  done
-}
+services="core:lunaria_core instant:lunaria_adapter_instant card:lunaria_adapter_card"
 
 mkdir -p "$(dirname "$directory")"
 draft=$(mktemp -d "$directory.XXXXXX")
 trap 'rm -rf "$draft"' EXIT
 password >"$draft/superuser_password"
 password >"$draft/owner_password"
-settings application >"$draft/application.toml"
-settings relay >"$draft/relay.toml"
-settings application,relay >"$draft/provision.toml"
-house_token "$draft"
+# shellcheck disable=SC2086
+{
+  settings application $services >"$draft/application.toml"
+  settings relay $services >"$draft/relay.toml"
+  settings application,relay $services >"$draft/provision.toml"
+}
+token "$draft" house_token instant
+token "$draft" network_token card
 # The directory is closed to all others. Its files are not: compose mounts them as they are, and the containers' users are
 # nobody on this machine.
 chmod 444 "$draft"/*

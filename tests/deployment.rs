@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use local_servers::{PostgresCluster, PostgresOptions, free_port};
+use serde_json::json;
 use tempfile::TempDir;
 use testbed::{eventually, kafka, unique};
 
-use crate::harness::{Compose, LUNARIA, Process, Service, file};
+use crate::harness::{Client, Compose, LUNARIA, Process, Service, file};
 
 #[test]
 fn what_a_service_reads_is_what_it_is_given() {
@@ -127,6 +128,11 @@ async fn the_deployment_that_compose_describes_moves_money() {
 
     let (code, text) = run(&["smoke", &deployment.api, "--limit-s", "30"], &BTreeMap::new());
     assert_eq!(code, 0, "{text}");
+    // The card network knows where the bank is, and has its token.
+    let client = Client::new(&deployment.api, &deployment.house);
+    let card = client.card(client.account(1_000).await).await;
+    client.pay_by_card(json!({ "card_id": card, "amount": "400", "currency": "DKK" })).await;
+    client.until_card(card, "captured", 1).await;
     // The roles have the rights that they need, and no more.
     let config = format!("--config={}", deployment.secrets.join("provision.toml").display());
     let (code, text) = run(&[&config, "doctor"], &deployment.compose.services["serve"].environment);
@@ -144,6 +150,7 @@ async fn the_deployment_that_compose_describes_moves_money() {
 struct Deployment {
     compose: Compose,
     api: String,
+    house: String,
     secrets: PathBuf,
     postgres: PostgresCluster,
     directory: TempDir,
@@ -172,7 +179,7 @@ impl Deployment {
             fs::remove_file(&file).unwrap();
             fs::write(&file, here).unwrap();
         }
-        let [api, adapter, house] = [(); 3].map(|()| format!("127.0.0.1:{}", free_port().unwrap()));
+        let [api, adapter, card, house] = [(); 4].map(|()| format!("127.0.0.1:{}", free_port().unwrap()));
         let mut substitutes = vec![
             ("/run/secrets", secrets.display().to_string()),
             ("/var/lib/lunaria", directory.path().display().to_string()),
@@ -183,6 +190,7 @@ impl Deployment {
         for (names, here) in [
             (["serve:8080", "0.0.0.0:8080", "127.0.0.1:8080"], &api),
             (["adapter-instant:8090", "0.0.0.0:8090", "127.0.0.1:8090"], &adapter),
+            (["adapter-card:8091", "0.0.0.0:8091", "127.0.0.1:8091"], &card),
             (["simulator:8095", "0.0.0.0:8095", "127.0.0.1:8095"], &house),
         ] {
             substitutes.extend(names.map(|name| (name, here.clone())));
@@ -193,7 +201,15 @@ impl Deployment {
         for service in compose.services.values_mut() {
             service.environment.insert("LUNARIA__KAFKA__PREFIX".to_owned(), prefix.clone());
         }
-        Self { compose, api: format!("http://{api}"), secrets, postgres, directory, _data: data }
+        Self {
+            compose,
+            api: format!("http://{api}"),
+            house: format!("http://{house}"),
+            secrets,
+            postgres,
+            directory,
+            _data: data,
+        }
     }
 }
 

@@ -69,12 +69,13 @@ impl Network {
     /// A bank that has not answered by `limit` is silent. `untaken` is what the journal has of it.
     pub(crate) fn new(
         token: Option<String>,
+        bank: Option<Url>,
         limit: Duration,
         untaken: HashMap<String, CardLine>,
     ) -> Result<Self, Error> {
         let client =
             Client::builder().no_proxy().redirect(redirect::Policy::none()).timeout(limit).build()?;
-        let (places, untaken, bank) = (Semaphore::new(AT_ONCE_MAX), Mutex::new(untaken), Mutex::default());
+        let (places, untaken, bank) = (Semaphore::new(AT_ONCE_MAX), Mutex::new(untaken), Mutex::new(bank));
         Ok(Self { client, token, places, untaken, bank })
     }
 

@@ -159,6 +159,8 @@ pub struct Config {
     pub token: Option<String>,
     /// What the card network shows the bank, likewise.
     pub network_token: Option<String>,
+    /// Where the card network finds the cards' bank, until an order says otherwise.
+    pub card_bank: Option<Url>,
 }
 
 /// Serves until `shutdown`, then answers what is under way and returns with everything decided on disk.
@@ -171,7 +173,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Erro
     let mut writer = spawn_blocking(|| writer.run());
     let callbacks = Callbacks::new(config.token.clone(), stop.clone())?;
     let untaken = std::mem::take(&mut book.untaken_cards);
-    let network = Network::new(config.network_token, CARD_ANSWER_MAX, untaken)?;
+    let network = Network::new(config.network_token, config.card_bank, CARD_ANSWER_MAX, untaken)?;
     let tasks = Tasks::default();
     let desk = Desk { profile: config.profile, name: config.name, token: config.token };
     let times = Times { decision: config.answer_time, acceptance: config.acceptance_limit };

@@ -49,6 +49,7 @@ pub(crate) fn config(listener: TcpListener, journal: &Path) -> Config {
         name: "NCTIDKK1XXX".to_owned(),
         token: None,
         network_token: None,
+        card_bank: None,
     }
 }
 

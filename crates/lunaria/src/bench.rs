@@ -2,6 +2,7 @@
 
 mod append;
 mod append_long;
+mod cards;
 mod deadlines;
 mod figure;
 mod pgbench;
@@ -35,6 +36,7 @@ pub(crate) async fn run(options: BenchOptions) -> anyhow::Result<()> {
     let bed = tokio::task::spawn_blocking(Bed::start).await??;
     let measured = match options.what {
         Bench::Append => append::measure(&bed, &options).await,
+        Bench::Cards => cards::measure(&bed, &options).await,
         Bench::Deadlines => deadlines::measure(&bed, &options).await,
         Bench::Rail => rail::measure(&bed, &options).await,
         Bench::Relay => relay::measure(&bed, &options).await,

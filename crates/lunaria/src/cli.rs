@@ -246,6 +246,9 @@ pub(crate) struct SimulatorOptions {
     /// What the card network shows the card's bank, likewise.
     #[arg(long, value_name = "FILE")]
     pub network_token_file: Option<PathBuf>,
+    /// Where the card network finds the cards' bank, until somebody says otherwise.
+    #[arg(long, value_name = "URL")]
+    pub card_bank: Option<Url>,
     /// What it speaks: nct-inst, fednow, or a .toml file.
     #[arg(long, default_value = "nct-inst")]
     pub profile: String,
@@ -311,6 +314,7 @@ pub(crate) struct BenchOptions {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Bench {
     Append,
+    Cards,
     Deadlines,
     Rail,
     Relay,

@@ -244,6 +244,7 @@ pub(crate) async fn simulator(options: SimulatorOptions, shutdown: CancellationT
         name,
         token,
         network_token,
+        card_bank: options.card_bank,
     };
     Ok(simulator::run(config, shutdown).await?)
 }

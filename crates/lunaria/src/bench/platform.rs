@@ -4,6 +4,7 @@ use anyhow::{Context as _, ensure};
 use event::Context;
 use event_store::{APPLICATION_ROLE, Passwords, RELAY_ROLE, Store, provision};
 use ledger::{Account, AccountCommand};
+use local_servers::free_port;
 use money::{Currency, Money};
 use serde_json::{Value, json};
 use sqlx::postgres::PgConnectOptions;
@@ -18,12 +19,15 @@ const ACCOUNTS_AT_ONCE: usize = 100;
 const FUNDS: i64 = 1_000_000_000;
 const OTHER_BANK: &str = "DE89370400440532013000";
 const ADAPTER_DATABASE: &str = "lunaria_bench_adapter";
+const CARD_DATABASE: &str = "lunaria_bench_card";
 
 /// The whole platform in one process, and the clearing house in another.
 pub(super) struct Platform {
     serve: Program,
     pub(super) house: Program,
     pub(super) customer: Customer,
+    /// Where the card network speaks.
+    pub(super) network_url: String,
 }
 
 /// Whoever asks for transfers.
@@ -41,8 +45,9 @@ impl Platform {
         passwords: &Passwords,
         further: &[&str],
     ) -> anyhow::Result<Self> {
-        provision(&superuser.clone().database("postgres"), ADAPTER_DATABASE, "adapter-instant", passwords)
-            .await?;
+        for (database, service) in [(ADAPTER_DATABASE, instant::SERVICE), (CARD_DATABASE, card::SERVICE)] {
+            provision(&superuser.clone().database("postgres"), database, service, passwords).await?;
+        }
         let journal = bed.directory.join("journal.jsonl");
         let journal = journal.to_str().context("the journal's path is no text")?;
         let role = ["simulator", "--listen", "127.0.0.1:0", "--answer-time-ms", "0", "--journal", journal];
@@ -50,14 +55,18 @@ impl Platform {
         let url = |role: &str, password: &str, database: &str| {
             format!("postgres://{role}:{password}@127.0.0.1:{}/{database}", superuser.get_port())
         };
+        let network = format!("127.0.0.1:{}", free_port()?);
         let mut settings = vec![
             "transport=embedded".to_owned(),
             "api.listen=127.0.0.1:0".to_owned(),
             "ops.listen=127.0.0.1:0".to_owned(),
             "instant.listen=127.0.0.1:0".to_owned(),
+            format!("card.listen={network}"),
             format!("instant.clearing_house_url={}", house.url),
         ];
-        for (section, database) in [("core", DATABASE), ("instant", ADAPTER_DATABASE)] {
+        for (section, database) in
+            [("core", DATABASE), ("instant", ADAPTER_DATABASE), ("card", CARD_DATABASE)]
+        {
             settings.push(format!(
                 "{section}.database.database_url={}",
                 url(APPLICATION_ROLE, &passwords.application, database)
@@ -70,7 +79,8 @@ impl Platform {
         settings.extend(further.iter().map(|setting| (*setting).to_owned()));
         let serve = Program::spawn(&settings, &["serve"], "api").await?;
         let transfers_url = format!("{}/v1/transfers", serve.url);
-        Ok(Self { serve, house, customer: Customer { client: reqwest::Client::new(), transfers_url } })
+        let customer = Customer { client: reqwest::Client::new(), transfers_url };
+        Ok(Self { serve, house, customer, network_url: format!("http://{network}/iso8583") })
     }
 
     pub(super) async fn stop(self) -> anyhow::Result<()> {
