@@ -14,6 +14,9 @@ pub enum ApplyError<R> {
     Refused(R),
     #[error("the account: {0}")]
     Account(AccountRefusal),
+    /// Of something else that the saga stands on.
+    #[error("{0}")]
+    Other(String),
     #[error(transparent)]
     Store(#[from] event_store::Error),
 }
