@@ -14,6 +14,8 @@ mod aftermath;
 mod incoming;
 // Payments by card: every flow, the network's own decisions, faults and kills.
 mod cards;
+// Orders on credit: confirmed, refused, tried again, given up, cancelled.
+mod orders;
 // The rail's messages, read by somebody else's library; other rails; what belongs to nothing.
 mod messages;
 // One key, one effect; wrong input, clear errors.

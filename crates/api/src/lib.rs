@@ -7,6 +7,8 @@
 //! GET  /v1/incoming-payments   /v1/incoming-payments/{id}   …/{id}/events
 //! POST /v1/cards   /v1/cards/{id}/block   /v1/cards/{id}/unblock     GET /v1/cards/{id}
 //! GET  /v1/card-authorisations   /v1/card-authorisations/{id}   …/{id}/events
+//! POST /v1/credit-lines   /v1/credit-lines/{id}/limit             GET /v1/credit-lines/{id}
+//! POST /v1/orders   /v1/orders/{id}/cancel                        GET /v1/orders   /v1/orders/{id}   /v1/orders/{id}/events
 //! GET  /v1/cases   /v1/cases/{id}/events
 //! GET  /v1/external/{contract}/{version}/streams               …/streams/{id}/events
 //! GET  /livez   /readyz
@@ -27,7 +29,9 @@ mod accounts;
 mod card_authorisations;
 mod cards;
 mod cases;
+mod credit_lines;
 mod incoming_payments;
+mod orders;
 mod transfers;
 
 mod external;

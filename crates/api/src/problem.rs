@@ -22,6 +22,9 @@ pub enum Code {
     IncomingPaymentUnknown,
     CardUnknown,
     CardAuthorisationUnknown,
+    CreditLineUnknown,
+    OrderUnknown,
+    CreditExceeded,
     CaseUnknown,
     StreamUnknown,
     TooLateToCancel,
@@ -73,11 +76,14 @@ impl Code {
             Self::CardAuthorisationUnknown => {
                 ("card-authorisation-unknown", 404, "There is no such payment by card", false)
             }
+            Self::CreditLineUnknown => ("credit-line-unknown", 404, "There is no such credit line", false),
+            Self::OrderUnknown => ("order-unknown", 404, "There is no such order", false),
+            Self::CreditExceeded => {
+                ("credit-exceeded", 422, "The credit line does not cover the order", false)
+            }
             Self::CaseUnknown => ("case-unknown", 404, "There is no such case", false),
             Self::StreamUnknown => ("stream-unknown", 404, "There is no such external stream", false),
-            Self::TooLateToCancel => {
-                ("too-late-to-cancel", 409, "The transfer can no longer be cancelled", false)
-            }
+            Self::TooLateToCancel => ("too-late-to-cancel", 409, "It can no longer be cancelled", false),
             Self::NoApprovalAwaited => {
                 ("no-approval-awaited", 409, "The transfer does not wait for an approval", false)
             }

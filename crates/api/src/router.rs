@@ -8,8 +8,8 @@ use axum::http::StatusCode;
 use tower_http::timeout::TimeoutLayer;
 
 use crate::{
-    Code, Problem, Readiness, Service, accounts, card_authorisations, cards, cases, external, health,
-    incoming_payments, transfers,
+    Code, Problem, Readiness, Service, accounts, card_authorisations, cards, cases, credit_lines, external,
+    health, incoming_payments, orders, transfers,
 };
 
 const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -24,6 +24,8 @@ pub fn router(service: Service, readiness: Readiness) -> Router {
         .merge(incoming_payments::router())
         .merge(cards::router())
         .merge(card_authorisations::router())
+        .merge(credit_lines::router())
+        .merge(orders::router())
         .merge(cases::router())
         .with_state(service)
         .merge(external::router(store.clone()))

@@ -4,6 +4,7 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;
 use event_store::{Group, Store};
+use order::PaymentPolicy;
 use transfer::Limits;
 use uuid::Uuid;
 
@@ -14,6 +15,8 @@ pub struct Service {
     /// What is asked at the same time is committed together.
     pub group: Group,
     pub limits: Limits,
+    /// Of orders.
+    pub payments: PaymentPolicy,
 }
 
 /// The `{id}` of a path.

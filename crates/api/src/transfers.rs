@@ -285,6 +285,7 @@ async fn command(
                 Err(ApplyError::Store(error)) => Err(error.into()),
                 Err(ApplyError::Account(refusal)) => Ok(Answer::refusal(&refused(&refusal))?),
                 Err(ApplyError::Refused(refusal)) => Ok(Answer::refusal(&not_now(id, &refusal))?),
+                Err(ApplyError::Other(reason)) => Ok(Answer::refusal(&Problem::new(Code::Internal, reason))?),
             }
         })
     })

@@ -17,6 +17,7 @@ use clap::ValueEnum;
 use config::{Environment, File, FileFormat, Value, ValueKind};
 use jiff::SignedDuration;
 use money::{Currency, UnknownCurrency};
+use order::PaymentPolicy;
 use replication::SlotName;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -90,6 +91,8 @@ pub(crate) struct Core {
     pub settlement_limit_ms: i64,
     pub return_limit_ms: i64,
     pub card_hold_limit_ms: i64,
+    pub order_payment_limit_ms: i64,
+    pub order_retry_pause_ms: i64,
     pub approval_limit_ms: i64,
     /// In minor units, by currency.
     #[serde(deserialize_with = "by_currency")]
@@ -188,6 +191,8 @@ impl Config {
         positive("core.settlement_limit_ms", self.core.settlement_limit_ms)?;
         positive("core.return_limit_ms", self.core.return_limit_ms)?;
         positive("core.card_hold_limit_ms", self.core.card_hold_limit_ms)?;
+        positive("core.order_payment_limit_ms", self.core.order_payment_limit_ms)?;
+        positive("core.order_retry_pause_ms", self.core.order_retry_pause_ms)?;
         positive("core.approval_limit_ms", self.core.approval_limit_ms)?;
         for (currency, above) in &self.core.approval_above {
             ensure!(*above >= 0, "core.approval_above.{currency} is {above}; it cannot be negative");
@@ -241,6 +246,13 @@ impl Config {
     /// How long what a card network was told is approved stays held.
     pub(crate) fn card_hold(&self) -> SignedDuration {
         SignedDuration::from_millis(self.core.card_hold_limit_ms)
+    }
+
+    pub(crate) fn order_payments(&self) -> PaymentPolicy {
+        PaymentPolicy {
+            within: SignedDuration::from_millis(self.core.order_payment_limit_ms),
+            retry_pause: SignedDuration::from_millis(self.core.order_retry_pause_ms),
+        }
     }
 
     pub(crate) fn approvals(&self) -> transfer::Approvals {

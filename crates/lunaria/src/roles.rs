@@ -297,7 +297,8 @@ fn start_handlers(
 
 fn core_router(store: &Store, config: &Config, readiness: &api::Readiness) -> Router {
     let group = Group::new(store.clone());
-    let service = api::Service { store: store.clone(), group, limits: config.limits() };
+    let (limits, payments) = (config.limits(), config.order_payments());
+    let service = api::Service { store: store.clone(), group, limits, payments };
     api::router(service, readiness.clone())
 }
 

@@ -18,6 +18,7 @@ use instant::{
 };
 use kafka_client::TopicNames;
 use ledger::{Account, AccountEvent, BalanceStream, LedgerView, Posting};
+use order::{Credit, Order, OrderView};
 use relay::{HeaderFormat, OpenCapture, Reads, RefillMode};
 use replication::SlotName;
 use tokio_util::sync::CancellationToken;
@@ -68,6 +69,8 @@ impl ServiceName {
                 Incoming::CATEGORY,
                 Card::CATEGORY,
                 Authorisation::CATEGORY,
+                Credit::CATEGORY,
+                Order::CATEGORY,
                 Case::CATEGORY,
                 contract::payment::CATEGORY,
                 contract::payment::v1::CATEGORY,
@@ -104,6 +107,7 @@ impl ServiceName {
                 Arc::new(CardMessages { adapter: card::SERVICE, hold_for: config.card_hold() }),
                 Arc::new(Deriving::<VerdictStream>::new()),
                 Arc::new(AuthorisationView),
+                Arc::new(OrderView),
                 Arc::new(CaseView),
             ],
             Self::AdapterInstant => vec![
@@ -277,7 +281,10 @@ pub(crate) fn start_own(
 fn scheduler(service: ServiceName, store: Store, config: &Config) -> anyhow::Result<Scheduler> {
     let scheduler = Scheduler::new(store);
     Ok(match service {
-        ServiceName::Core => authorisation::install(incoming::install(transfer::install(scheduler))),
+        ServiceName::Core => {
+            let scheduler = authorisation::install(incoming::install(transfer::install(scheduler)));
+            order::install(scheduler, config.order_payments())
+        }
         ServiceName::AdapterCard => card::install(scheduler),
         ServiceName::AdapterInstant => {
             let (rail, url) = (config.instant.rail()?, &config.instant.clearing_house_url);

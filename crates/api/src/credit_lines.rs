@@ -1,0 +1,123 @@
+//! `/v1/credit-lines`: how much a customer may have on order that is not paid yet.
+
+use axum::extract::State;
+use axum::extract::rejection::PathRejection;
+use axum::http::StatusCode;
+use axum::response::Response;
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use event::Aggregate;
+use event_store::{ExecuteError, UnitOfWork};
+use money::Money;
+use order::{Credit, CreditCommand, CreditRefusal};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::body::Body;
+use crate::idempotency::{Answer, IdempotencyKey, Operation, Undecided, once};
+use crate::service::{Id, Service};
+use crate::{Code, Problem};
+
+pub(crate) fn router() -> Router<Service> {
+    Router::new()
+        .route("/v1/credit-lines", post(open))
+        .route("/v1/credit-lines/{id}", get(read))
+        .route("/v1/credit-lines/{id}/limit", post(change_limit))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Limit {
+    limit: Money,
+}
+
+#[derive(Serialize)]
+struct CreditDocument {
+    credit_id: Uuid,
+    limit: Money,
+    /// By orders that are not paid yet.
+    reserved: Money,
+}
+
+async fn open(
+    State(service): State<Service>,
+    key: IdempotencyKey,
+    Body { fields: Limit { limit }, content }: Body<Limit>,
+) -> Result<Response, Problem> {
+    let operation = Operation { name: "POST /v1/credit-lines", key, content, reads: Vec::new() };
+    once(&service.group, operation, move |unit| {
+        Box::pin(async move {
+            // The line's id is the request's: the same key can only ever open this one.
+            let credit_id = unit.context().correlation_id;
+            let command = CreditCommand::Open { credit_id, limit };
+            tell(unit, credit_id, command, StatusCode::CREATED).await
+        })
+    })
+    .await
+}
+
+async fn change_limit(
+    State(service): State<Service>,
+    id: Result<Id, PathRejection>,
+    key: IdempotencyKey,
+    Body { fields: Limit { limit }, content }: Body<Limit>,
+) -> Result<Response, Problem> {
+    let Id(id) = id.map_err(|_| unknown())?;
+    // The same key for another line is another request.
+    let content = json!({ "credit_id": id, "body": content });
+    let reads = vec![Credit::stream(id)];
+    let operation = Operation { name: "POST /v1/credit-lines/{id}/limit", key, content, reads };
+    let command = CreditCommand::ChangeLimit { limit };
+    once(&service.group, operation, move |unit| Box::pin(tell(unit, id, command.clone(), StatusCode::OK)))
+        .await
+}
+
+async fn tell(
+    unit: &mut UnitOfWork,
+    id: Uuid,
+    command: CreditCommand,
+    status: StatusCode,
+) -> Result<Answer, Undecided> {
+    match unit.execute::<Credit>(id, command).await {
+        Ok(_) => {}
+        Err(ExecuteError::Store(error)) => return Err(error.into()),
+        Err(ExecuteError::Refused(CreditRefusal::AlreadyOpened)) => {
+            return Err(event_store::Error::Conflict.into());
+        }
+        Err(ExecuteError::Refused(refusal)) => return Ok(Answer::refusal(&refused(&refusal, "/limit"))?),
+    }
+    let credit = unit.state::<Credit>(id).await?.ok_or(event_store::Error::Conflict)?;
+    Ok(Answer::new(status, &document(&credit))?)
+}
+
+async fn read(
+    State(service): State<Service>,
+    id: Result<Id, PathRejection>,
+) -> Result<Json<CreditDocument>, Problem> {
+    let Id(id) = id.map_err(|_| unknown())?;
+    let (credit, _) = service.store.load::<Credit>(id).await?;
+    Ok(Json(document(&credit.ok_or_else(unknown)?)))
+}
+
+fn document(credit: &Credit) -> CreditDocument {
+    CreditDocument { credit_id: credit.id, limit: credit.limit, reserved: credit.reserved }
+}
+
+/// Why a credit line does not do it, as a problem about this field.
+pub(crate) fn refused(refusal: &CreditRefusal, pointer: &str) -> Problem {
+    let code = match refusal {
+        CreditRefusal::NotOpened => return unknown(),
+        CreditRefusal::NegativeLimit => Code::InvalidField,
+        CreditRefusal::AmountNotPositive => Code::AmountNotPositive,
+        CreditRefusal::OtherCurrency(_) => Code::CurrencyMismatch,
+        CreditRefusal::TooLarge => Code::AmountTooLarge,
+        CreditRefusal::AlreadyOpened | CreditRefusal::NotReserved => Code::Internal,
+    };
+    Problem::new(code, refusal.to_string()).at(pointer)
+}
+
+fn unknown() -> Problem {
+    let detail = "a credit line has the id that POST /v1/credit-lines has answered with";
+    Problem::new(Code::CreditLineUnknown, detail)
+}
