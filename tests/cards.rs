@@ -85,12 +85,12 @@ async fn a_card_spends_what_its_account_has_through_kafka() {
     a_card_spends_what_its_account_has(Transport::Kafka).await;
 }
 
-/// Each of them with a card of its own: what was ordered, how it ends, what becomes of 10,000, and what happened.
-#[tokio::test(flavor = "multi_thread")]
-async fn each_flow_ends_as_it_has_to() {
-    let platform = Platform::start(Transport::Embedded).await;
-    let client = platform.client();
-    for (what, minor, more, status, (posted, reserved), events) in [
+/// What is ordered and charged, how it ends, what becomes of 10,000 (posted, reserved), and what happens.
+type Flow = (&'static str, i64, Value, &'static str, (i64, i64), &'static str);
+
+#[rustfmt::skip]
+fn flows() -> [Flow; 14] {
+    [
         (
             "in parts",
             900,
@@ -147,7 +147,15 @@ async fn each_flow_ends_as_it_has_to() {
         ("stand-in, no", 10_001, json!({ "kind": "stand_in" }), "declined", (10_000, 0), "StandInDeclined"),
         ("refund", 900, json!({ "refund": "200" }), "captured", (9_300, 0), "Approved Captured Refunded"),
         ("unlinked refund", 900, json!({ "kind": "refund" }), "refunded", (10_900, 0), "Refunded"),
-    ] {
+    ]
+}
+
+/// Each of them with a card of its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn each_flow_ends_as_it_has_to() {
+    let platform = Platform::start(Transport::Embedded).await;
+    let client = platform.client();
+    for (what, minor, more, status, (posted, reserved), events) in flows() {
         let account = client.account(10_000).await;
         let card = client.card(account).await;
         client.pay_by_card(order(&platform, card, minor, more)).await;
