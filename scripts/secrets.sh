@@ -34,25 +34,39 @@ settings() {
 # The password of a role ($1) in a configuration file ($2).
 known() { sed -n "s|.*postgres://$1:\([^@]*\)@.*|\1|p" "$2" | head -n 1; }
 
+# Appends to a configuration file ($1, standard input), whole or not at all.
+extend() {
+  local draft
+  draft=$(mktemp "$1.XXXXXX")
+  cat "$1" - >"$draft"
+  chmod 444 "$draft"
+  mv -f "$draft" "$1"
+}
+
+# What is there is looked at anew, so that a run that was cut short is made good by the next one.
+upgrade() {
+  local file name section
+  application=$(known lunaria_app "$directory/application.toml")
+  relay=$(known lunaria_relay "$directory/relay.toml")
+  [ -n "$application" ] && [ -n "$relay" ] ||
+    { echo "$directory does not look as this script makes it: add the section [card.database] by hand" >&2; exit 1; }
+  for file in application:application relay:relay application,relay:provision; do
+    name=$directory/${file#*:}.toml
+    grep -q '^\[card\.database\]' "$name" || { settings "${file%:*}" card:lunaria_adapter_card | extend "$name"; added+=" ${file#*:}.toml"; }
+  done
+  for file in house_token:instant network_token:card; do
+    name=${file%:*} section=${file#*:}
+    [ -s "$directory/$name" ] || { (umask 222 && password >"$directory/$name.draft"); mv -f "$directory/$name.draft" "$directory/$name"; chmod 444 "$directory/$name"; }
+    grep -q "^$name = " "$directory/application.toml" ||
+      { printf '[%s]\n%s = "%s"\n' "$section" "$name" "$(cat "$directory/$name")" | extend "$directory/application.toml"; added+=" $name"; }
+  done
+}
+
 if [ -e "$directory" ]; then
   added=
-  chmod u+w "$directory"/*.toml
-  if [ ! -e "$directory/house_token" ]; then
-    token "$directory" house_token instant
-    added+=" house_token"
-  fi
-  if [ ! -e "$directory/network_token" ]; then
-    application=$(known lunaria_app "$directory/application.toml")
-    relay=$(known lunaria_relay "$directory/relay.toml")
-    settings application card:lunaria_adapter_card >>"$directory/application.toml"
-    settings relay card:lunaria_adapter_card >>"$directory/relay.toml"
-    settings application,relay card:lunaria_adapter_card >>"$directory/provision.toml"
-    token "$directory" network_token card
-    added+=" network_token"
-  fi
-  chmod 444 "$directory"/*
+  upgrade
   if [ -n "$added" ]; then
-    echo "added$added to $directory" >&2
+    echo "added to $directory:$added" >&2
   else
     echo "$directory is there already: nothing to do" >&2
   fi

@@ -90,6 +90,23 @@ fn secrets_are_made_once_and_are_closed_to_others() {
     assert_eq!(read("provision.toml"), first);
     assert!(!read("application.toml").contains("lunaria_relay"));
     assert!(!read("relay.toml").contains("lunaria_app"));
+    // Secrets of an older version, or of a run that was cut short, are made good.
+    let application = read("application.toml");
+    let older = |name: &str| {
+        let text = read(name);
+        let lines: Vec<&str> = text.lines().take_while(|line| *line != "[card.database]").collect();
+        fs::remove_file(secrets.join(name)).unwrap();
+        fs::write(secrets.join(name), lines.join("\n") + "\n").unwrap();
+    };
+    ["application.toml", "provision.toml"].into_iter().for_each(older);
+    fs::remove_file(secrets.join("network_token")).unwrap();
+    make_secrets(&secrets);
+    assert_eq!(read("provision.toml"), first);
+    assert_eq!(read("application.toml").lines().count(), application.lines().count());
+    for line in application.lines().filter(|line| !line.starts_with("network_token")) {
+        assert!(read("application.toml").lines().any(|upgraded| upgraded == line), "{line} is missing");
+    }
+    assert!(read("application.toml").contains(&read("network_token")));
 }
 
 #[tokio::test(flavor = "multi_thread")]

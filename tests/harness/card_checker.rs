@@ -1,6 +1,6 @@
 //! The auditor of payments by card: the network's journal against raw events, to the øre. It shares no code with the domain.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 use serde_json::Value;
 use sqlx::PgConnection;
@@ -50,25 +50,44 @@ pub(super) async fn check(
 
 /// What the merchants can still collect is what is held here, until it expires.
 async fn outstanding(lines: &[Value], core: &mut PgConnection, violations: &mut Violations) {
-    let mut expected: BTreeMap<String, i64> = BTreeMap::new();
-    let mut ended: BTreeSet<String> = BTreeSet::new();
+    #[derive(Default)]
+    struct Sale {
+        /// By request, or by the advice that stands for none.
+        approved: BTreeMap<String, i64>,
+        captured: i64,
+        is_final: bool,
+    }
+    let mut sales: BTreeMap<String, Sale> = BTreeMap::new();
     for line in lines {
         let Some(event) = line["card_event"].as_str() else { continue };
-        let id = line["transaction_id"].as_str().unwrap().to_owned();
-        let amount: i64 = line["amount"].as_str().unwrap().parse().unwrap();
-        if event == "captured" && line["is_final"] == true {
-            ended.insert(id.clone());
+        let text = |field: &str| line[field].as_str().map(str::to_owned);
+        let sale = sales.entry(text("transaction_id").unwrap()).or_default();
+        let amount: i64 = text("amount").unwrap().parse().unwrap();
+        let message = text("message_id").unwrap();
+        let about = text("original_message_id").unwrap_or_else(|| message.clone());
+        match event {
+            "approved" | "incremented" => drop(sale.approved.insert(message, amount)),
+            "stand_in_approved" => drop(sale.approved.insert(about, amount)),
+            "reversed" => {
+                if let Some(approved) = sale.approved.get_mut(&about) {
+                    *approved = (*approved - amount).max(0);
+                }
+            }
+            "captured" => {
+                sale.captured += amount;
+                sale.is_final |= line["is_final"] == true;
+            }
+            _ => {}
         }
-        *expected.entry(id).or_default() += match event {
-            "approved" | "incremented" | "stand_in_approved" => amount,
-            "captured" | "reversed" => -amount,
-            _ => 0,
-        };
     }
-    let held: Vec<(String, i64)> = sqlx::query_as(HELD).fetch_all(core).await.unwrap();
-    for (id, held) in held {
-        let left = expected.get(&id).copied().filter(|_| !ended.contains(&id)).unwrap_or_default().max(0);
-        if held != left {
+    let held: Vec<(String, i64, bool)> = sqlx::query_as(HELD).fetch_all(core).await.unwrap();
+    let held: HashMap<String, (i64, bool)> =
+        held.into_iter().map(|(id, held, has_expired)| (id, (held, has_expired))).collect();
+    for (id, sale) in sales {
+        let left =
+            if sale.is_final { 0 } else { (sale.approved.values().sum::<i64>() - sale.captured).max(0) };
+        let (held, has_expired) = held.get(&id).copied().unwrap_or_default();
+        if held != left && !has_expired {
             violations.push(format!("{left} of {id} can still be collected, {held} is held"));
         }
     }
@@ -78,16 +97,15 @@ const HELD: &str = "with held as (
         select distinct on (stream) stream, (data->'held'->>'amount')::bigint as held
         from event where stream like 'authorisation-%' and data ? 'held' order by stream, seq desc
     )
-    select opened.data->'payment'->>'network_id', held from held join event opened using (stream)
-    where opened.seq = 1 and not exists (
-        select from event expired where expired.stream = held.stream and expired.type = 'Expired')";
-
+    select opened.data->'payment'->>'network_id', held, exists (
+        select from event expired where expired.stream = held.stream and expired.type = 'Expired')
+    from held join event opened using (stream) where opened.seq = 1";
 async fn pairs(connection: &mut PgConnection, query: &'static str) -> Vec<(String, String)> {
     sqlx::query_as(query).fetch_all(connection).await.unwrap()
 }
 
 const VERDICTS_NOT_DERIVED: &str = "select stream || '@' || seq from event
-    where type in ('Approved', 'Incremented', 'Declined') and stream like 'authorisation-%' and not exists (
+    where type in ('Approved', 'Incremented', 'Declined', 'IncrementDeclined') and stream like 'authorisation-%' and not exists (
         select from event derived where derived.stream = 'verdict.v1-' || substr(event.stream, 15)
             and derived.metadata->'source'->>'id' = event.id::text)";
 /// What a payment says is held is what its account holds for it.

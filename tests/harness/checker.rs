@@ -48,6 +48,7 @@ pub(crate) async fn check(platform: &Platform, accepted: &[Uuid]) -> Violations 
         ("the ledger differs from the events", LEDGER_DIFFERS),
         ("balances differ from postings", BALANCES_DIFFER),
         ("holds are left open", OPEN_HOLDS),
+        ("we have spent more than there is", OVERDRAWN),
         ("account.v1 has missed events", ACCOUNT_EVENTS_NOT_DERIVED),
         ("submissions were not derived", PAYMENTS_NOT_DERIVED),
         ("payment.v2 differs from what it is derived from", PAYMENTS_DIFFER),
@@ -116,9 +117,14 @@ const BALANCES_DIFFER: &str = "with last as (
     left join posted reserved on reserved.id = last.id and reserved.kind = 'reserved'
     where coalesce(available.amount, 0) + coalesce(reserved.amount, 0) <> (balances->'posted'->>'amount')::numeric
        or coalesce(reserved.amount, 0) <> (balances->'reserved'->>'amount')::numeric
-       or coalesce(available.amount, 0) < 0 and not exists (
-            select from event forced where forced.stream = 'account-' || last.id
-                and (forced.type = 'CapturePosted' or forced.data->>'is_forced' = 'true'))";
+       or coalesce(reserved.amount, 0) < 0";
+/// Only what a card network has decided may be more than there is.
+const OVERDRAWN: &str = "select stream || '@' || seq from event
+    where stream like 'account-%' and (type in ('FundsReserved', 'Debited', 'LateCaptured')
+        or type = 'ReservationAdjusted' and data->>'is_forced' = 'false' and exists (
+            select from jsonb_array_elements(data->'postings') as posting
+            where posting->>'account' like 'available:%' and (posting->'amount'->>'amount')::numeric < 0))
+      and (data->'balances'->'posted'->>'amount')::numeric < (data->'balances'->'reserved'->>'amount')::numeric";
 /// What is held for a payment by card stays until it is collected, or has expired.
 const OPEN_HOLDS: &str = "with last as (
         select distinct on (stream) stream, (data->'balances'->'reserved'->>'amount')::numeric as reserved

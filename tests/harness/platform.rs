@@ -25,7 +25,10 @@ pub(crate) const OPS_TOKEN: &str = "a token of the tests";
 pub(crate) enum Victim {
     Everything,
     Relays,
+    /// Of all services.
     Handlers,
+    /// Core's handlers alone.
+    Core,
 }
 
 pub(crate) struct Platform {
@@ -163,6 +166,7 @@ impl Platform {
             let dies = match victim {
                 Victim::Everything => true,
                 Victim::Relays => name.starts_with("relay"),
+                Victim::Core => name == "handlers",
                 Victim::Handlers => name == "handlers" || name.starts_with("adapter"),
             };
             if dies {

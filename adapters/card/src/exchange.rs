@@ -1,26 +1,31 @@
 //! What the network and we have said about one payment: each message once, each question answered once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use contract::card::{CardEvent, CardPayment};
 use event::{Aggregate, Context, Deadline, Personal};
 use event_store::{Scheduler, fire};
 use jiff::SignedDuration;
 use money::{Currency, Money};
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use crate::Message;
 use crate::exchange_event::{
     AuthorisationAsked, CaptureHeard, ExchangeEvent, IncrementAsked, MessageContradicted, MessageRepeated,
     RefundHeard, RequestAnswered, RequestTimedOut, ReversalHeard, StandInHeard, VerdictOvertaken,
 };
+use crate::{Message, NotAMessage};
 
 // ISO 8583, data element 39.
 pub(crate) const APPROVED: &str = "00";
 const APPROVED_IN_PART: &str = "10";
 const INVALID_TRANSACTION: &str = "12";
-const NOBODY_DECIDES: &str = "91";
+const INVALID_AMOUNT: &str = "13";
+const NOT_PERMITTED: &str = "57";
+pub(crate) const NOBODY_DECIDES: &str = "91";
 const DUPLICATE: &str = "94";
+
+const REPEATS_KEPT: u32 = 8;
 
 /// What a message is answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +35,12 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// To a question that is none that we answer.
+    pub(crate) fn not_permitted(error: &NotAMessage) -> Self {
+        let code = if *error == NotAMessage::Amount { INVALID_AMOUNT } else { NOT_PERMITTED };
+        Self { response_code: code.to_owned(), approved: None }
+    }
+
     pub(crate) fn taken() -> Self {
         Self { response_code: APPROVED.to_owned(), approved: None }
     }
@@ -41,6 +52,10 @@ pub struct Exchange {
     currency: Option<Currency>,
     heard: BTreeMap<Uuid, CardEvent>,
     answers: BTreeMap<Uuid, Answer>,
+    /// How often something was said again, by message.
+    repeats: BTreeMap<Uuid, u32>,
+    /// What did not fit, by its digest: the same again is not kept once more.
+    contradictions: BTreeSet<[u8; 32]>,
     /// What waits for core.
     open: BTreeMap<Uuid, Deadline>,
 }
@@ -97,6 +112,12 @@ impl Aggregate for Exchange {
                 let answer = Answer { response_code: NOBODY_DECIDES.to_owned(), approved: None };
                 exchange.is_answered(*message_id, answer);
             }
+            ExchangeEvent::MessageRepeated(event) => {
+                *exchange.repeats.entry(event.message_id).or_default() += 1;
+            }
+            ExchangeEvent::MessageContradicted(event) => {
+                exchange.contradictions.insert(digest(&event.message));
+            }
             _ => {}
         }
         Some(exchange)
@@ -108,19 +129,16 @@ impl Aggregate for Exchange {
                 let deadline = Deadline::after(answer_within, context);
                 let said = message.said(deadline.due_at);
                 let said = said.map_err(|error| ExchangeRefusal::NotAMessage(error.to_string()))?;
-                Ok(vec![match state.and_then(|exchange| exchange.answer_to(&said)) {
-                    None => heard(said, raw, deadline),
-                    Some(Ok(())) => {
-                        MessageRepeated { message_id: said.message_id(), mti: message.mti }.into()
-                    }
-                    Some(Err(code)) => {
-                        MessageContradicted { response_code: code.to_owned(), message: raw }.into()
-                    }
-                }])
+                let known = state.and_then(|exchange| Some((exchange, exchange.objection(&said)?)));
+                Ok(match known {
+                    None => vec![heard(said, raw, deadline)],
+                    Some((exchange, Ok(()))) => exchange.repeated(said.message_id(), message.mti),
+                    Some((exchange, Err(code))) => exchange.contradicted(code, raw),
+                })
             }
             (None, _) => Err(ExchangeRefusal::NotAsked),
             (Some(exchange), ExchangeCommand::Answer { message_id, verdict }) => {
-                exchange.decided(message_id, verdict)
+                exchange.decided(message_id, verdict, context)
             }
             (Some(exchange), ExchangeCommand::FireDeadline(fired)) => {
                 let open = exchange.open.iter().find(|(_, deadline)| deadline.id == fired.id);
@@ -144,6 +162,8 @@ impl Exchange {
             currency: currency_of(said),
             heard: BTreeMap::new(),
             answers: BTreeMap::new(),
+            repeats: BTreeMap::new(),
+            contradictions: BTreeSet::new(),
             open: BTreeMap::new(),
         }
     }
@@ -158,27 +178,45 @@ impl Exchange {
         self.answers.insert(message_id, answer);
     }
 
-    /// None: it is new. Otherwise it was said before, or does not fit.
-    fn answer_to(&self, said: &CardEvent) -> Option<Result<(), &'static str>> {
+    /// None: it is new. Otherwise it was said before, or does not fit. What has happened fits whatever it is: core finds out what it is about.
+    pub(crate) fn objection(&self, said: &CardEvent) -> Option<Result<(), &'static str>> {
         match self.heard.get(&said.message_id()) {
             Some(known) if is_same(known, said) => Some(Ok(())),
             Some(_) => Some(Err(DUPLICATE)),
             None => {
                 let is_other =
                     said.payment().card_id != self.payment.card_id || currency_of(said) != self.currency;
-                is_other.then_some(Err(INVALID_TRANSACTION))
+                (is_other && amount_asked(said).is_some()).then_some(Err(INVALID_TRANSACTION))
             }
         }
     }
 
-    fn decided(&self, message_id: Uuid, verdict: Result<Money, String>) -> Decision {
+    /// A few of them tell that the network does not hear us; more would only make the stream long.
+    fn repeated(&self, message_id: Uuid, mti: String) -> Vec<ExchangeEvent> {
+        let is_news = self.repeats.get(&message_id).is_none_or(|times| *times < REPEATS_KEPT);
+        if is_news { vec![MessageRepeated { message_id, mti }.into()] } else { vec![] }
+    }
+
+    fn contradicted(&self, code: &str, message: Personal<String>) -> Vec<ExchangeEvent> {
+        if self.contradictions.contains(&digest(&message)) {
+            return vec![];
+        }
+        vec![MessageContradicted { response_code: code.to_owned(), message }.into()]
+    }
+
+    fn decided(&self, message_id: Uuid, verdict: Result<Money, String>, context: &Context) -> Decision {
         let asked = self.heard.get(&message_id).and_then(amount_asked).ok_or(ExchangeRefusal::NotAsked)?;
         let (response_code, approved) = match verdict {
             Ok(amount) if amount == asked => (APPROVED.to_owned(), Some(amount)),
             Ok(amount) => (APPROVED_IN_PART.to_owned(), Some(amount)),
             Err(code) => (code, None),
         };
-        if self.open.contains_key(&message_id) {
+        if let Some(deadline) = self.open.get(&message_id) {
+            if context.now > deadline.due_at {
+                // Nobody waits for it any more, whether or not the deadline has fired.
+                let timed_out = RequestTimedOut { message_id, deadline_id: deadline.id };
+                return Ok(vec![timed_out.into(), VerdictOvertaken { message_id, response_code }.into()]);
+            }
             return Ok(vec![RequestAnswered { message_id, response_code, approved }.into()]);
         }
         let is_known =
@@ -217,19 +255,34 @@ fn heard(said: CardEvent, message: Personal<String>, deadline: Deadline) -> Exch
     }
 }
 
-/// Whether two messages say the same; a request that is repeated is to be answered by the first one's time.
+/// Whether two messages say the same. How the merchant is written does not matter, nor when it is to be answered.
 fn is_same(one: &CardEvent, other: &CardEvent) -> bool {
+    if one.payment().card_id != other.payment().card_id {
+        return false;
+    }
     match (one, other) {
         (CardEvent::AuthorisationRequested(one), CardEvent::AuthorisationRequested(other)) => {
-            let answer_by = one.answer_by;
-            *one == contract::card::AuthorisationRequested { answer_by, ..other.clone() }
+            (one.amount, one.is_partial_allowed) == (other.amount, other.is_partial_allowed)
         }
         (CardEvent::IncrementRequested(one), CardEvent::IncrementRequested(other)) => {
-            let answer_by = one.answer_by;
-            *one == contract::card::IncrementRequested { answer_by, ..other.clone() }
+            one.amount == other.amount
         }
-        (one, other) => one == other,
+        (CardEvent::StandInAdvised(one), CardEvent::StandInAdvised(other)) => {
+            (one.approved, one.original_message_id) == (other.approved, other.original_message_id)
+        }
+        (CardEvent::ReversalReceived(one), CardEvent::ReversalReceived(other)) => {
+            (one.amount, one.original_message_id) == (other.amount, other.original_message_id)
+        }
+        (CardEvent::CaptureReceived(one), CardEvent::CaptureReceived(other)) => {
+            (one.amount, one.is_final) == (other.amount, other.is_final)
+        }
+        (CardEvent::RefundReceived(one), CardEvent::RefundReceived(other)) => one.amount == other.amount,
+        _ => false,
     }
+}
+
+fn digest(message: &Personal<String>) -> [u8; 32] {
+    Sha256::digest(message.expose()).into()
 }
 
 fn amount_asked(said: &CardEvent) -> Option<Money> {

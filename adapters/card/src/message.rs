@@ -3,9 +3,9 @@
 //! | `mti` | what it says | answer |
 //! | --- | --- | --- |
 //! | `0100` (again: `0101`) | may this be spent? With `increment`: this too? | `0110` |
-//! | `0120` (`0121`) | the network has decided in our place: `amount` is approved in all, `0` is declined | `0130` |
+//! | `0120` (`0121`) | the network has decided in our place: `amount` is approved, `0` is declined, of what `original_message_id` has asked, if it was asked | `0130` |
 //! | `0220` (`0221`) | the merchant has collected `amount`; with `processing_code` `20`: given it back | `0230` |
-//! | `0400`, `0420` (`0401`, `0421`) | `amount` of what was approved will not be collected | `0410`, `0430` |
+//! | `0400`, `0420` (`0401`, `0421`) | `amount` of what `original_message_id` was approved for will not be collected | `0410`, `0430` |
 //!
 //! ```json
 //! {"mti": "0100", "message_id": "M1", "transaction_id": "N7F3", "card_id": "0198c1f2-…", "processing_code": "00",
@@ -13,12 +13,13 @@
 //! {"mti": "0110", "message_id": "M1", "transaction_id": "N7F3", "response_code": "00", "amount": "12500", "currency": "DKK"}
 //! ```
 //!
-//! `transaction_id` is the payment's, from its authorisation to its last capture; `message_id` the message's, and the same when it is said again
-//! (each 1 to 36 characters). `amount` is a whole number of the currency's minor unit, in the currency of the card's account. `final` (of an
+//! `transaction_id` is the payment's, from its authorisation to its last capture; `message_id` the message's, and the same when it is said again, also where
+//! an 0420 follows an 0400 that was not answered (each 1 to 36 characters). `amount` is a whole number of the currency's minor unit, of twelve digits at most, in the currency of the card's account. `final` (of an
 //! 0220, true unless it says otherwise): nothing more will be collected. Members that are not listed are ignored.
 //!
 //! `response_code` is ISO 8583's, of data element 39: `00` approved, or taken; `10` approved for `amount`, which is less; `05`, `12`, `13`, `14`, `51`,
-//! `57`, `62` declined; `91` nobody has decided in time; `94` this `message_id` belongs to another message.
+//! `57`, `62` declined; `91` nobody has decided in time; `94` this `message_id` belongs to another message, or the payment is approved already.
+//! `card_id` is the card's id here: a card's number has no place in these messages, and what looks like one is not kept.
 
 use contract::card::{
     AuthorisationRequested, CaptureReceived, CardEvent, CardPayment, IncrementRequested, Merchant,
@@ -33,6 +34,11 @@ use uuid::Uuid;
 const ID_CHARS_MAX: usize = 36;
 const NAME_CHARS_MAX: usize = 140;
 
+/// ISO/IEC 7812, but for the shortest, which an amount may have too.
+const CARD_NUMBER_DIGITS: std::ops::RangeInclusive<usize> = 13..=19;
+/// ISO 8583, data element 4: twelve digits.
+const AMOUNT_MAX: i64 = 999_999_999_999;
+
 const PURCHASE: &str = "00";
 const REFUND: &str = "20";
 
@@ -42,6 +48,9 @@ pub struct Message {
     pub mti: String,
     pub message_id: String,
     pub transaction_id: String,
+    /// Of an 0400 or 0420, and of an 0120 about something that was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub original_message_id: Option<String>,
     pub card_id: Uuid,
     #[serde(default = "purchase")]
     pub processing_code: String,
@@ -87,25 +96,29 @@ pub struct Response {
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotAMessage {
-    #[error("this is no message: {0}")]
-    Json(String),
+    /// What stood there may be a card's number: only the place is told.
+    #[error("this is no message: {what} in line {line}, column {column}")]
+    Json { what: &'static str, line: usize, column: usize },
     #[error("{0} has to have 1 to {1} characters, none of them a control character")]
     Text(&'static str, usize),
-    #[error("amount is no whole number of minor units that a {0} can have")]
-    Amount(String),
-    #[error("{0} is a message type that is not taken here: 0100, 0120, 0220, 0400, 0420, and each repeated")]
-    Type(String),
-    #[error("processing_code {0} is not taken here: 00 a purchase, 20 a refund by an 0220")]
-    ProcessingCode(String),
+    #[error("amount is no positive whole number of minor units, of twelve digits at most")]
+    Amount,
+    #[error("mti is none that is taken here: 0100, 0120, 0220, 0400, 0420, and each repeated (0101 …)")]
+    Type,
+    #[error("processing_code is none that is taken here: 00 a purchase, and by an 0220 20 a refund")]
+    ProcessingCode,
+    #[error("original_message_id is missing: which request is reversed?")]
+    Original,
 }
 
 impl Message {
     pub fn parse(bytes: &[u8]) -> Result<Self, NotAMessage> {
-        let message: Self =
-            serde_json::from_slice(bytes).map_err(|error| NotAMessage::Json(error.to_string()))?;
+        event::json::check(bytes).map_err(|error| not_json(&error))?;
+        let message: Self = serde_json::from_slice(bytes).map_err(|error| not_json(&error))?;
         let texts = [
             ("message_id", Some(&message.message_id), ID_CHARS_MAX),
             ("transaction_id", Some(&message.transaction_id), ID_CHARS_MAX),
+            ("original_message_id", message.original_message_id.as_ref(), ID_CHARS_MAX),
             ("merchant.name", Some(&message.merchant.name), NAME_CHARS_MAX),
             ("merchant.category_code", message.merchant.category_code.as_ref(), 4),
         ];
@@ -132,6 +145,9 @@ impl Message {
             },
         };
         let message_id = message_id(&self.transaction_id, &self.message_id);
+        let original = || {
+            self.original_message_id.as_ref().map(|original| self::message_id(&self.transaction_id, original))
+        };
         let amount = self.money()?;
         let kind = (self.mti.get(..3).unwrap_or_default(), self.processing_code.as_str());
         Ok(match kind {
@@ -142,13 +158,19 @@ impl Message {
                 let is_partial_allowed = self.partial_approval;
                 AuthorisationRequested { payment, message_id, amount, is_partial_allowed, answer_by }.into()
             }
-            ("012", PURCHASE) => StandInAdvised { payment, message_id, approved: amount }.into(),
+            ("012", PURCHASE) => {
+                let original_message_id = original();
+                StandInAdvised { payment, message_id, original_message_id, approved: amount }.into()
+            }
             ("022", PURCHASE) => {
                 CaptureReceived { payment, message_id, amount, is_final: self.is_final }.into()
             }
             ("022", REFUND) => RefundReceived { payment, message_id, amount }.into(),
-            ("040" | "042", PURCHASE) => ReversalReceived { payment, message_id, amount }.into(),
-            (_, code) => return Err(NotAMessage::ProcessingCode(code.to_owned())),
+            ("040" | "042", PURCHASE) => {
+                let original_message_id = original().ok_or(NotAMessage::Original)?;
+                ReversalReceived { payment, message_id, original_message_id, amount }.into()
+            }
+            _ => return Err(NotAMessage::ProcessingCode),
         })
     }
 
@@ -157,12 +179,15 @@ impl Message {
             &*self.mti,
             "0100" | "0101" | "0120" | "0121" | "0220" | "0221" | "0400" | "0401" | "0420" | "0421"
         ) {
-            return Err(NotAMessage::Type(self.mti.clone()));
+            return Err(NotAMessage::Type);
         }
-        let is_declined = self.mti.starts_with("012") && self.amount == "0";
+        // Nothing is what is asked of an account that is only verified, and what is approved of what is declined.
+        let may_be_nothing = self.mti.starts_with("010") || self.mti.starts_with("012");
         let amount = Money::parse(&self.amount, self.currency).ok();
-        let amount = amount.filter(|amount| amount.is_positive() || is_declined);
-        amount.ok_or_else(|| NotAMessage::Amount(self.currency.code().to_owned()))
+        let amount = amount.filter(|amount| {
+            (amount.is_positive() || may_be_nothing && self.amount == "0") && amount.minor() <= AMOUNT_MAX
+        });
+        amount.ok_or(NotAMessage::Amount)
     }
 
     /// Its answer, with a code alone.
@@ -179,6 +204,32 @@ impl Message {
             currency: None,
         }
     }
+}
+
+fn not_json(error: &serde_json::Error) -> NotAMessage {
+    let what = match error.classify() {
+        serde_json::error::Category::Data => {
+            "a member that is missing, of the wrong kind, or cannot be kept,"
+        }
+        serde_json::error::Category::Eof => "the end too early",
+        serde_json::error::Category::Syntax | serde_json::error::Category::Io => "a fault of JSON",
+    };
+    NotAMessage::Json { what, line: error.line(), column: error.column() }
+}
+
+/// As it is kept: a run of digits that could be a card's number is not.
+pub(crate) fn without_card_numbers(text: &str) -> String {
+    let (mut kept, mut digits) = (String::with_capacity(text.len()), String::new());
+    for character in text.chars().map(Some).chain([None]) {
+        if let Some(digit) = character.filter(char::is_ascii_digit) {
+            digits.push(digit);
+            continue;
+        }
+        kept.push_str(if CARD_NUMBER_DIGITS.contains(&digits.len()) { "…" } else { &digits });
+        digits.clear();
+        kept.extend(character);
+    }
+    kept
 }
 
 /// The payment's id here, and in core.

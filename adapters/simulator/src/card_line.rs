@@ -35,6 +35,8 @@ pub(crate) struct CardLine {
     pub(crate) card_event: CardEvent,
     pub(crate) transaction_id: String,
     pub(crate) message_id: String,
+    /// The request that it is about, where one was made.
+    original_message_id: Option<String>,
     pub(crate) card_id: Uuid,
     amount: String,
     currency: Currency,
@@ -71,7 +73,8 @@ impl CardLine {
             n: 0,
             card_event,
             transaction_id: sale.transaction_id.clone(),
-            message_id: format!("M{}", Uuid::now_v7().simple()),
+            message_id: new_message_id(),
+            original_message_id: None,
             card_id: sale.card_id,
             amount: amount.minor().to_string(),
             currency: amount.currency(),
@@ -86,6 +89,10 @@ impl CardLine {
     /// What the bank has answered to the message of this id.
     pub(crate) fn answering(self, message_id: String, response_code: String) -> Self {
         Self { message_id, response_code: Some(response_code), ..self }
+    }
+
+    pub(crate) fn about(self, request: &str) -> Self {
+        Self { original_message_id: Some(request.to_owned()), ..self }
     }
 
     pub(crate) fn followed_by_more(self) -> Self {
@@ -105,6 +112,7 @@ impl CardLine {
             "mti": format!("{mti}{}", u8::from(is_repeated)),
             "message_id": self.message_id,
             "transaction_id": self.transaction_id,
+            "original_message_id": self.original_message_id,
             "card_id": self.card_id,
             "processing_code": code,
             "amount": amount,
@@ -113,6 +121,10 @@ impl CardLine {
             "final": self.is_final,
         })
     }
+}
+
+pub(crate) fn new_message_id() -> String {
+    format!("M{}", Uuid::now_v7().simple())
 }
 
 impl CardTakenLine {

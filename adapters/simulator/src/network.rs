@@ -15,7 +15,7 @@ use tokio::sync::Semaphore;
 use url::Url;
 use uuid::Uuid;
 
-use crate::card_line::{CardEvent, CardLine, CardTakenLine, Sale};
+use crate::card_line::{CardEvent, CardLine, CardTakenLine, Sale, new_message_id};
 use crate::card_order::{CardOrder, Kind};
 use crate::error::Error;
 use crate::fault::{Effect, Occasion};
@@ -25,6 +25,8 @@ use crate::problem::Problem;
 
 /// The network's rule for a bank that is silent: up to this many minor units it approves.
 const STAND_IN_MAX: i64 = 10_000;
+/// ISO 8583, data element 39: the bank could not read it.
+const FORMAT_ERROR: &str = "30";
 /// Payments at once: a storm is not one of connections.
 const AT_ONCE_MAX: usize = 64;
 /// Before an advice that was not taken is repeated; it doubles.
@@ -79,10 +81,14 @@ impl Network {
         Ok(Self { client, token, places, untaken, bank })
     }
 
-    /// The bank's answer. None: nothing that could be understood.
+    /// The bank's answer. None: nothing that could be understood, or in time.
     async fn say(&self, url: &Url, message: &Value) -> Option<Response> {
         let request = self.token.iter().fold(self.client.post(url.clone()), RequestBuilder::bearer_auth);
         let response = request.json(message).send().await.ok()?;
+        if response.status().is_client_error() {
+            tracing::warn!(status = %response.status(), "the bank refuses a card message");
+            return Some(Response { response_code: FORMAT_ERROR.to_owned(), amount: None });
+        }
         if response.status() != StatusCode::OK {
             tracing::debug!(status = %response.status(), "the bank has not taken a card message");
             return None;
@@ -134,31 +140,32 @@ impl House {
         for line in untaken.into_values() {
             let house = Arc::clone(self);
             self.tasks.spawn(async move {
+                let Ok(_place) = house.network.places.acquire().await else { return };
                 let _ = house.tell_bank(line).await;
             });
         }
     }
 
     async fn play_one(&self, order: &CardOrder, sale: &Sale) -> Result<(), Problem> {
+        let request = new_message_id();
         let mut approved = match order.kind {
-            Kind::Purchase => self.authorise(order, sale).await?,
+            Kind::Purchase => self.authorise(order, sale, &request).await?,
             Kind::ReversedEarly => {
-                self.advise(CardLine::new(sale, CardEvent::Reversed, order.amount)).await?;
-                self.authorise(order, sale).await?
+                let reversed = CardLine::new(sale, CardEvent::Reversed, order.amount);
+                self.advise(reversed.about(&request)).await?;
+                self.authorise(order, sale, &request).await?
             }
-            Kind::StandIn => self.stand_in(sale, order.amount).await?,
+            Kind::StandIn => self.stand_in(sale, order.amount, &request).await?,
             Kind::ForcePost => Some(order.amount),
             Kind::Refund => {
                 return self.advise(CardLine::new(sale, CardEvent::Refunded, order.amount)).await;
             }
         };
-        if let (Some(sum), Some(more)) = (approved, order.increment)
-            && let Word::Approved(more) = self.ask(order, sale, more, true).await?
-        {
-            approved = sum.plus(more).ok();
+        if let (Some(sum), Some(more)) = (approved, order.increment) {
+            approved = sum.plus(self.increment(order, sale, more).await?).ok();
         }
         if let (Some(sum), Some(less)) = (approved, order.reverse) {
-            self.advise(CardLine::new(sale, CardEvent::Reversed, less)).await?;
+            self.advise(CardLine::new(sale, CardEvent::Reversed, less).about(&request)).await?;
             approved = sum.minus(less).ok().filter(|left| left.is_positive());
         }
         let Some(approved) = approved else { return Ok(()) };
@@ -185,22 +192,41 @@ impl House {
     }
 
     /// What is approved, by the bank or in its place. None: nothing, or nothing any more.
-    async fn authorise(&self, order: &CardOrder, sale: &Sale) -> Result<Option<Money>, Problem> {
-        match self.ask(order, sale, order.amount, false).await? {
+    async fn authorise(
+        &self,
+        order: &CardOrder,
+        sale: &Sale,
+        request: &str,
+    ) -> Result<Option<Money>, Problem> {
+        match self.ask(order, sale, request, order.amount, false).await? {
             Word::Approved(amount) => Ok(Some(amount)),
             Word::Declined => Ok(None),
-            Word::Silent => self.stand_in(sale, order.amount).await,
+            Word::Silent => self.stand_in(sale, order.amount, request).await,
             Word::Unheard => {
-                self.advise(CardLine::new(sale, CardEvent::Reversed, order.amount)).await?;
+                let reversed = CardLine::new(sale, CardEvent::Reversed, order.amount);
+                self.advise(reversed.about(request)).await?;
                 Ok(None)
             }
         }
     }
 
-    async fn stand_in(&self, sale: &Sale, amount: Money) -> Result<Option<Money>, Problem> {
+    /// What is approved on top. What the bank may have approved, and nobody has heard, is given up.
+    async fn increment(&self, order: &CardOrder, sale: &Sale, more: Money) -> Result<Money, Problem> {
+        let request = new_message_id();
+        match self.ask(order, sale, &request, more, true).await? {
+            Word::Approved(amount) => return Ok(amount),
+            Word::Declined => {}
+            Word::Silent | Word::Unheard => {
+                self.advise(CardLine::new(sale, CardEvent::Reversed, more).about(&request)).await?;
+            }
+        }
+        Ok(Money::zero(more.currency()))
+    }
+
+    async fn stand_in(&self, sale: &Sale, amount: Money, request: &str) -> Result<Option<Money>, Problem> {
         let is_approved = amount.minor() <= STAND_IN_MAX;
         let event = if is_approved { CardEvent::StandInApproved } else { CardEvent::StandInDeclined };
-        self.advise(CardLine::new(sale, event, amount)).await?;
+        self.advise(CardLine::new(sale, event, amount).about(request)).await?;
         Ok(is_approved.then_some(amount))
     }
 
@@ -208,10 +234,10 @@ impl House {
         &self,
         order: &CardOrder,
         sale: &Sale,
+        message_id: &str,
         amount: Money,
         is_increment: bool,
     ) -> Result<Word, Problem> {
-        let message_id = format!("M{}", Uuid::now_v7().simple());
         let message = |mti: &str| {
             json!({
                 "mti": mti, "message_id": message_id, "transaction_id": sale.transaction_id, "card_id": sale.card_id,
@@ -243,7 +269,7 @@ impl House {
             (_, _, false) => (CardEvent::Declined, amount, Word::Declined),
             (_, _, true) => (CardEvent::IncrementDeclined, amount, Word::Declined),
         };
-        let line = CardLine::new(sale, event, sum).answering(message_id.clone(), response_code);
+        let line = CardLine::new(sale, event, sum).answering(message_id.to_owned(), response_code);
         self.journal.append(Line::Card(line)).await.map_err(|_stopped| Problem::outcome_unknown())?;
         Ok(word)
     }
@@ -267,8 +293,14 @@ impl House {
                     if fault == Some(Effect::Duplicate) {
                         self.network.say(&line.deliver_to, &line.message(true)).await;
                     }
-                    answer.is_some_and(|answer| answer.response_code == "00")
-                        && fault != Some(Effect::LoseAnswer)
+                    if let Some(Response { response_code, .. }) = &answer
+                        && response_code != "00"
+                    {
+                        // To say it again would not help; at the next start it is said once more.
+                        tracing::warn!(response_code, "the bank does not take what has happened");
+                        return Ok(());
+                    }
+                    answer.is_some() && fault != Some(Effect::LoseAnswer)
                 }
             };
             if is_taken {

@@ -43,7 +43,7 @@
 //!                "debtor":{"account","name"}, "creditor":{"account","name"}, "remittance":…, "decided_at":"…"}
 //!               {"n":7, "uetr":"…", "outcome":"ACSC"|"RJCT", "outcome_reason":…, "decided_at":"…"}
 //!               {"n":9, "card_event":"approved", "transaction_id":"…", "message_id":"…", "card_id":"…", "amount":"1250", "currency":"DKK",
-//!                "response_code":…, "is_final":true, "merchant":"…", "deliver_to":"…", "decided_at":"…"}
+//!                "original_message_id":…, "response_code":…, "is_final":true, "merchant":"…", "deliver_to":"…", "decided_at":"…"}
 //!               {"n":10, "transaction_id":"…", "card_taken":"message id", "decided_at":"…"}
 //!               {"n":8, "uetr":"…", "taken_back":"return id", "amount":"1250", "currency":"DKK", "decided_at":"…"}
 //! ```
@@ -61,7 +61,8 @@
 //! shows its token. An order's `kind`: `purchase` (asks for `amount`; `partial_approval` 1 takes less; asks for `increment`; gives up `reverse` of it; collects `capture`,
 //! or all that is approved, in `parts`; gives `refund` back), `reversed_early` (the reversal overtakes the question), `force_post` (collects without having asked),
 //! `stand_in` (the network decides without asking), `refund` (of something else). A bank that has not answered after two seconds, or with `91`, is
-//! silent: the network approves up to 10,000 minor units in its place, and says so. What has happened is said until it is taken, after a restart too.
+//! silent: the network approves up to 10,000 minor units in its place, and says so. What has happened is said until it is taken, after a restart too; what the bank refuses for good is
+//! not repeated.
 //!
 //! **Faults.** One at most strikes a message: the oldest whose kind fits, whose `creditor_iban` is the payment's if it has one, and
 //! whose `percent` is rolled. `count` (to 1,000,000) counts strikes; `for_ms` (to an hour) ends by itself. A repeat is answered
@@ -80,7 +81,7 @@
 //! - Of these `reject` (`AC06`, although the bank has accepted), `lose_request`, `lose_answer`, `answer_late`, `duplicate`, `malformed`, `pending` and
 //!   `down` strike a bank's answer to an offer too; `lose_request`, `lose_answer` and `down` a return.
 //! - `lose_request`, `lose_answer` and `duplicate` strike the card network's messages too: a question that is lost is one that the bank was silent about, an answer that is
-//!   lost makes the terminal reverse; what has happened is said again. `card_id` spares other cards, as `creditor_iban` does other payees.
+//!   lost makes the terminal reverse that request; what has happened is said again. `card_id` spares other cards, as `creditor_iban` does other payees.
 //! - `settle_anyway`: settles what the bank has refused. `reject_return`: does not take a return, with `reason_code` (`AC04`).
 //! - `reject_recall`: refuses a recall with `reason_code` (`CUST`). `ignore_recall`: takes it and never answers.
 //!
@@ -138,9 +139,9 @@ use crate::tasks::Tasks;
 
 const REPLY_TO: &str = "reply-to";
 const REPLY_TO_CHARS_MAX: usize = 2_048;
-/// For answers under way, the last callback attempt and clients that read slowly.
 /// A bank that has not answered by then is silent, and the card network decides in its place.
 const CARD_ANSWER_MAX: Duration = Duration::from_secs(2);
+/// For answers under way, the last callback attempt and clients that read slowly.
 const SHUTDOWN_MAX: Duration = Duration::from_secs(5);
 
 #[derive(Debug)]

@@ -9,6 +9,8 @@ use uuid::Uuid;
 
 use crate::unasked;
 
+/// More of a reason than this is not kept.
+const REASON_CHARS_MAX: usize = 500;
 /// More of a message than this is not kept.
 const KEPT_BYTES_MAX: usize = 64 * 1_024;
 const UNMATCHED: &str = "lunaria_unmatched_messages_total";
@@ -93,7 +95,8 @@ impl Aggregate for Unmatched {
         let beginning = &keep.message[..keep.message.len().min(KEPT_BYTES_MAX)];
         let is_noise = |character: char| character.is_control() && !character.is_whitespace();
         let message = String::from_utf8_lossy(beginning).replace(is_noise, "\u{fffd}");
-        Ok(vec![MessageUnmatched { reason: keep.reason, message: message.into(), sha256 }.into()])
+        let reason = keep.reason.replace(is_noise, "\u{fffd}").chars().take(REASON_CHARS_MAX).collect();
+        Ok(vec![MessageUnmatched { reason, message: message.into(), sha256 }.into()])
     }
 }
 

@@ -65,16 +65,20 @@ pub struct StandInAdvised {
     #[serde(flatten)]
     pub payment: CardPayment,
     pub message_id: Uuid,
-    /// What is approved in all. Nothing: the payment was declined.
+    /// The request that it stands in for. None: nothing was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub original_message_id: Option<Uuid>,
+    /// What is approved of that. Nothing: it was declined.
     pub approved: Money,
 }
 
-/// So much of what was approved will not be collected. It may come before the authorisation that it is about.
+/// So much of what a request was approved for will not be collected. It may come before the request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ReversalReceived {
     #[serde(flatten)]
     pub payment: CardPayment,
     pub message_id: Uuid,
+    pub original_message_id: Uuid,
     pub amount: Money,
 }
 

@@ -170,8 +170,9 @@ fn card_keeps_its_shape() {
         .into(),
         IncrementRequested { payment: payment(), message_id, amount, answer_by }.into(),
         RequestUnanswered { payment: payment(), message_id }.into(),
-        StandInAdvised { payment: payment(), message_id, approved: amount }.into(),
-        ReversalReceived { payment: payment(), message_id, amount }.into(),
+        StandInAdvised { payment: payment(), message_id, original_message_id: Some(ID), approved: amount }
+            .into(),
+        ReversalReceived { payment: payment(), message_id, original_message_id: ID, amount }.into(),
         CaptureReceived { payment: payment(), message_id, amount, is_final: true }.into(),
         RefundReceived { payment: payment(), message_id, amount }.into(),
     ];

@@ -38,12 +38,15 @@ pub struct StreamPosition {
 
 pub struct HttpHistory {
     base_url: String,
+    /// What its owner wants to see; empty: nothing.
+    token: String,
     client: reqwest::Client,
 }
 
 impl HttpHistory {
-    pub fn new(base_url: &str) -> Self {
-        Self { base_url: base_url.trim_end_matches('/').to_owned(), client: reqwest::Client::new() }
+    pub fn new(base_url: &str, token: &str) -> Self {
+        let (base_url, token) = (base_url.trim_end_matches('/').to_owned(), token.to_owned());
+        Self { base_url, token, client: reqwest::Client::new() }
     }
 
     fn contract_url(&self, category: &str) -> Result<String, HistoryError> {
@@ -59,6 +62,7 @@ impl HttpHistory {
         query: &[(&str, String)],
     ) -> Result<T, HistoryError> {
         let request = self.client.get(&url).query(query).timeout(TIMEOUT);
+        let request = if self.token.is_empty() { request } else { request.bearer_auth(&self.token) };
         let answer = async { request.send().await?.error_for_status()?.json().await };
         answer.await.map_err(|error: reqwest::Error| unreadable(url, &error))
     }

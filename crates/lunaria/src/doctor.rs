@@ -67,7 +67,7 @@ async fn database(service: ServiceName, config: &Config, findings: &mut Vec<Find
             findings.push(Finding::new(
                 false,
                 format!("{name}: cannot connect to {}: {why}", settings.database_url),
-                "start PostgreSQL, or set `database_url` of the service; `lunaria dev` brings a server of its own",
+                &format!("start PostgreSQL, or set `database_url` of the service; a service that is new to this installation gets its database by `lunaria provision {name}`"),
             ));
         }
     }

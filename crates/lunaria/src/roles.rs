@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use adapter::behind_token;
 use anyhow::{Context, ensure};
 use axum::Router;
 use delivery::{ConsumerConfig, Engine, consume};
@@ -308,9 +309,10 @@ fn adapter_router(
     config: &Config,
     readiness: &api::Readiness,
 ) -> anyhow::Result<Router> {
-    // Beside its door an adapter shows its external streams, and whether it is well.
+    // Beside its door an adapter shows its external streams, to whoever has the same token, and whether it is well.
+    let external = behind_token(api::external_router(store.clone()), door_token(service, config)?);
     Ok(adapter_door(service, store, config)?
-        .merge(api::external_router(store.clone()))
+        .merge(external)
         .merge(api::health_router(Some(store.clone()), readiness.clone())))
 }
 

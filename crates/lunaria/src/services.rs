@@ -198,13 +198,15 @@ pub(crate) fn history_afar(own: &Store, source: &str, config: &Config) -> anyhow
     if source == own.service() {
         return Ok(Arc::new(own.clone()));
     }
-    let url = match source {
-        CORE => config.core.external_url.clone(),
-        instant::SERVICE => instant_url(config),
-        card::SERVICE => url_or(&config.card.public_url, config.card.listen),
+    let (url, token) = match source {
+        CORE => (config.core.external_url.clone(), ""),
+        instant::SERVICE => (instant_url(config), config.instant.house_token.as_str()),
+        card::SERVICE => {
+            (url_or(&config.card.public_url, config.card.listen), config.card.network_token.as_str())
+        }
         _ => bail!("{source} is not a service"),
     };
-    Ok(Arc::new(HttpHistory::new(&url)))
+    Ok(Arc::new(HttpHistory::new(&url, token)))
 }
 
 /// The adapter as the clearing house and core reach it.

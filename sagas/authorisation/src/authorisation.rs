@@ -45,15 +45,28 @@ pub struct Authorisation {
     pub refunded: Money,
     /// Why a person has to look: each reason once, the latest last.
     pub attention: Vec<String>,
-    /// What will not be collected, as far as the network has said.
-    reversed: Money,
+    /// By the request, or the advice that stands for none.
+    approvals: BTreeMap<Uuid, Approval>,
+    /// What was reversed of requests that do not stand, or not yet.
+    reversed: BTreeMap<Uuid, Money>,
+    /// Collected where nothing stood approved: an approval that comes later is that much smaller a hold.
+    ahead: Money,
     /// Nothing more will be collected.
     is_final: bool,
-    /// By request: what of it is approved, and still our word.
-    verdicts: BTreeMap<Uuid, Option<Money>>,
+    /// Requests that have our word.
+    answered: BTreeSet<Uuid>,
     /// All else that was heard.
     taken: BTreeSet<Uuid>,
     deadline: Option<Deadline>,
+}
+
+/// What is approved of one request, and how much of that is still held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Approval {
+    approved: Money,
+    held: Money,
+    /// Not the network's.
+    is_ours: bool,
 }
 
 /// The card's account at the moment of a decision.
@@ -79,8 +92,6 @@ pub enum AuthorisationCommand {
 pub enum AuthorisationRefusal {
     #[error("the network has not spoken of this payment")]
     NotOpened,
-    #[error("this is another payment under the same identifier: another card, or another currency")]
-    OtherPayment,
     #[error("the amount cannot be reckoned with")]
     OutOfRange,
 }
@@ -142,9 +153,11 @@ impl Authorisation {
             captured: zero,
             refunded: zero,
             attention: Vec::new(),
-            reversed: zero,
+            approvals: BTreeMap::new(),
+            reversed: BTreeMap::new(),
+            ahead: zero,
             is_final: false,
-            verdicts: BTreeMap::new(),
+            answered: BTreeSet::new(),
             taken: BTreeSet::new(),
             deadline: None,
         }

@@ -42,6 +42,13 @@ pub struct Declined {
     pub response_code: String,
 }
 
+/// What was approved before stays so.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IncrementDeclined {
+    pub message_id: Uuid,
+    pub response_code: String,
+}
+
 /// The network has not heard our approval in time, so it does not stand.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VerdictWithdrawn {
@@ -51,10 +58,11 @@ pub struct VerdictWithdrawn {
     pub held: Money,
 }
 
-/// The network has decided in our place: so much is approved in all.
+/// The network has decided in our place: so much is approved of the request that it stands in for, whatever we have said to that.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StandInApplied {
     pub message_id: Uuid,
+    pub original_message_id: Option<Uuid>,
     pub account_id: Uuid,
     pub approved: Money,
     pub held: Money,
@@ -65,6 +73,7 @@ pub struct StandInApplied {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StandInDeclined {
     pub message_id: Uuid,
+    pub original_message_id: Option<Uuid>,
     pub account_id: Option<Uuid>,
     pub held: Money,
 }
@@ -76,10 +85,11 @@ pub struct StandInNotHeld {
     pub approved: Money,
 }
 
-/// So much will not be collected.
+/// So much of a request will not be collected.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reversed {
     pub message_id: Uuid,
+    pub original_message_id: Uuid,
     /// None: nothing was ever held.
     pub account_id: Option<Uuid>,
     pub amount: Money,
@@ -144,6 +154,7 @@ events! {
         Approved = 1,
         Incremented = 1,
         Declined = 1,
+        IncrementDeclined = 1,
         VerdictWithdrawn = 1,
         StandInApplied = 1,
         StandInDeclined = 1,

@@ -17,6 +17,8 @@ pub async fn apply(
     authorisation_id: Uuid,
     command: AuthorisationCommand,
 ) -> Result<Vec<AuthorisationEvent>, ApplyError> {
+    let before =
+        unit.state::<Authorisation>(authorisation_id).await?.map_or_else(Vec::new, |it| it.attention);
     let events =
         unit.execute::<Authorisation>(authorisation_id, command).await.map_err(ApplyError::of_saga)?;
     for event in &events {
@@ -24,12 +26,14 @@ pub async fn apply(
             unit.execute::<Account>(account_id, command).await.map_err(ApplyError::of_account)?;
         }
     }
-    let at_stake = events.iter().find_map(at_stake);
-    if let (Some(amount), Some(authorisation)) =
-        (at_stake, unit.state::<Authorisation>(authorisation_id).await?)
+    let needs_somebody =
+        |event: &AuthorisationEvent| matches!(event, AuthorisationEvent::OperatorAttentionRequired(_));
+    if events.iter().any(needs_somebody)
+        && let Some(authorisation) = unit.state::<Authorisation>(authorisation_id).await?
     {
+        let amount = events.iter().find_map(at_stake).unwrap_or(authorisation.approved);
         let subject = Subject { stream: Authorisation::stream(authorisation_id), amount };
-        cases::follow(unit, &subject, &[], &authorisation.attention).await?;
+        cases::follow(unit, &subject, &before, &authorisation.attention).await?;
     }
     Ok(events)
 }
@@ -78,6 +82,7 @@ pub fn on_account(authorisation_id: Uuid, event: &AuthorisationEvent) -> Option<
         }
         AuthorisationEvent::Opened(_)
         | AuthorisationEvent::Declined(_)
+        | AuthorisationEvent::IncrementDeclined(_)
         | AuthorisationEvent::StandInNotHeld(_)
         | AuthorisationEvent::BookedToSuspense(_)
         | AuthorisationEvent::OperatorAttentionRequired(_) => None,

@@ -3,6 +3,7 @@
 //! ```text
 //! (card.v1) ─► Opened ─┬─ asked ─► Approved (all of it, or a part) ─┬─ Incremented …
 //!                      │           │ Declined                       ├─ Captured … Captured, the last ► the rest is free
+//!                      │           │ IncrementDeclined              │
 //!                      │           └ VerdictWithdrawn: too late     ├─ Reversed: so much is free
 //!                      │                                            └─ Expired: all is free ─► Captured all the same
 //!                      ├─ the network decides in our place ─► StandInApplied │ StandInDeclined
@@ -14,16 +15,17 @@
 //! ```
 //!
 //! What the network asks is decided by what there is, and never makes negative what can be spent. What it says has happened is taken as it
-//! is, whether or not there is money: it has moved. Messages come in any order, and each counts once. The saga names no network.
+//! is, whether or not there is money: it has moved. Messages may come twice and overtake each other: each counts once, and what is
+//! collected or reversed before it is approved is not held afterwards. The saga names no network.
 
 mod card;
 pub use card::{Card, CardBlocked, CardCommand, CardEvent, CardIssued, CardRefusal, CardUnblocked};
 
 mod authorisation_event;
 pub use authorisation_event::{
-    Approved, AuthorisationEvent, BookedToSuspense, Captured, Declined, Expired, ForcePosted, Incremented,
-    Opened, OperatorAttentionRequired, Refunded, Reversed, StandInApplied, StandInDeclined, StandInNotHeld,
-    VerdictWithdrawn, postings_of,
+    Approved, AuthorisationEvent, BookedToSuspense, Captured, Declined, Expired, ForcePosted,
+    IncrementDeclined, Incremented, Opened, OperatorAttentionRequired, Refunded, Reversed, StandInApplied,
+    StandInDeclined, StandInNotHeld, VerdictWithdrawn, postings_of,
 };
 
 mod authorisation;

@@ -25,12 +25,15 @@ impl Derivation for VerdictStream {
 /// What the network's adapter is told of an event; None: nothing.
 pub fn verdict_of(authorisation_id: Uuid, event: &AuthorisationEvent) -> Option<VerdictEvent> {
     let approved = |message_id: Uuid, amount| RequestApproved { authorisation_id, message_id, amount }.into();
+    let declined = |message_id: Uuid, code: &str| {
+        RequestDeclined { authorisation_id, message_id, response_code: code.to_owned() }.into()
+    };
     match event {
         AuthorisationEvent::Approved(event) => Some(approved(event.message_id, event.amount)),
         AuthorisationEvent::Incremented(event) => Some(approved(event.message_id, event.amount)),
-        AuthorisationEvent::Declined(event) => {
-            let (message_id, response_code) = (event.message_id, event.response_code.clone());
-            Some(RequestDeclined { authorisation_id, message_id, response_code }.into())
+        AuthorisationEvent::Declined(event) => Some(declined(event.message_id, &event.response_code)),
+        AuthorisationEvent::IncrementDeclined(event) => {
+            Some(declined(event.message_id, &event.response_code))
         }
         _ => None,
     }

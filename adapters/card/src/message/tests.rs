@@ -24,14 +24,15 @@ fn each_type_is_what_it_says_also_when_it_is_repeated() {
     use event::DomainEvent;
     for (changes, expected) in [
         (json!({ "mti": "0100" }), "AuthorisationRequested"),
+        (json!({ "mti": "0100", "amount": "0" }), "AuthorisationRequested"),
         (json!({ "mti": "0101" }), "AuthorisationRequested"),
         (json!({ "mti": "0100", "increment": true }), "IncrementRequested"),
         (json!({ "mti": "0120" }), "StandInAdvised"),
         (json!({ "mti": "0121", "amount": "0" }), "StandInAdvised"),
         (json!({ "mti": "0220" }), "CaptureReceived"),
         (json!({ "mti": "0221", "processing_code": "20" }), "RefundReceived"),
-        (json!({ "mti": "0400" }), "ReversalReceived"),
-        (json!({ "mti": "0421", "unknown": "is ignored" }), "ReversalReceived"),
+        (json!({ "mti": "0400", "original_message_id": "M0" }), "ReversalReceived"),
+        (json!({ "mti": "0421", "original_message_id": "M0", "unknown": "is ignored" }), "ReversalReceived"),
     ] {
         assert_eq!(parse(&changes).unwrap().event_type(), expected, "{changes}");
     }
@@ -46,17 +47,19 @@ fn each_type_is_what_it_says_also_when_it_is_repeated() {
 #[test]
 fn what_is_no_message_is_refused_with_its_reason() {
     for (changes, expected) in [
-        (json!({ "mti": "0800" }), "message type"),
-        (json!({ "mti": "0102" }), "message type"),
-        (json!({ "mti": "é100" }), "message type"),
-        (json!({ "processing_code": "01" }), "processing_code 01"),
-        (json!({ "mti": "0400", "processing_code": "20" }), "processing_code 20"),
-        (json!({ "amount": "0" }), "amount"),
+        (json!({ "mti": "0800" }), "mti"),
+        (json!({ "mti": "0102" }), "mti"),
+        (json!({ "mti": "é100" }), "mti"),
+        (json!({ "mti": "0400" }), "original_message_id"),
+        (json!({ "mti": "\u{0}" }), "cannot be kept"),
+        (json!({ "processing_code": "01" }), "processing_code"),
+        (json!({ "mti": "0400", "processing_code": "20" }), "processing_code"),
+        (json!({ "amount": "1000000000000" }), "amount"),
         (json!({ "amount": "-1" }), "amount"),
         (json!({ "amount": "1.5" }), "amount"),
         (json!({ "amount": "9223372036854775808" }), "amount"),
         (json!({ "mti": "0220", "amount": "0" }), "amount"),
-        (json!({ "currency": "ABC" }), "currency"),
+        (json!({ "currency": "ABC" }), "wrong kind"),
         (json!({ "message_id": "" }), "message_id"),
         (json!({ "transaction_id": "x".repeat(37) }), "transaction_id"),
         (json!({ "merchant": { "name": "a\nb" } }), "merchant.name"),
@@ -65,7 +68,19 @@ fn what_is_no_message_is_refused_with_its_reason() {
         let error = parse(&changes).unwrap_err().to_string();
         assert!(error.contains(expected), "{changes}: {error}");
     }
-    assert!(matches!(Message::parse(b"{"), Err(NotAMessage::Json(_))));
+    assert!(matches!(Message::parse(b"{"), Err(NotAMessage::Json { .. })));
+    let twice = text().to_string().replacen("\"mti\":", "\"mti\":\"0220\",\"mti\":", 1);
+    assert!(matches!(Message::parse(twice.as_bytes()), Err(NotAMessage::Json { .. })));
+}
+
+#[test]
+fn a_card_number_is_neither_told_nor_kept() {
+    let error = parse(&json!({ "card_id": 4_111_111_111_111_111_u64 })).unwrap_err().to_string();
+    assert!(!error.contains("4111"), "{error}");
+    let kept =
+        without_card_numbers(r#"{"pan":"4111111111111111","amount":"123456789012","id":"0198c1f2-0000"}"#);
+    assert_eq!(kept, r#"{"pan":"…","amount":"123456789012","id":"0198c1f2-0000"}"#);
+    assert_eq!(without_card_numbers("4111111111111111"), "…");
 }
 
 #[test]

@@ -7,9 +7,7 @@ use replication::SlotName;
 use serde::Deserialize;
 
 use super::PostgresUrl;
-
-/// Names of services, whose topics a capture's would be taken for.
-const TAKEN: [&str; 2] = ["core", instant::SERVICE];
+use crate::cli::ServiceName;
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -61,7 +59,9 @@ impl Capture {
             !name.is_empty() && name.bytes().all(allowed),
             "the capture {name:?} has to be called by lower-case letters, digits, `_` and `-`"
         );
-        ensure!(!TAKEN.contains(&name.as_str()), "the capture {name} has the name of a service");
+        // Its topics would be taken for the service's.
+        let is_taken = ServiceName::ALL.iter().any(|service| service.as_str() == name);
+        ensure!(!is_taken, "the capture {name} has the name of a service");
         self.relay_url.replication().with_context(|| format!("capture {name}: relay_url"))?;
         self.slot().map(drop)
     }

@@ -5,16 +5,16 @@ use contract::card::{
     RequestUnanswered, ReversalReceived, StandInAdvised,
 };
 use event::{Context, Deadline};
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use ledger::{LedgerAccount, Posting};
 use money::Money;
 use uuid::Uuid;
 
-use super::{Authorisation, AuthorisationRefusal, Decision, Standing, Status, difference};
+use super::{Approval, Authorisation, AuthorisationRefusal, Decision, Standing, Status, difference};
 use crate::authorisation_event::{
-    Approved, AuthorisationEvent, BookedToSuspense, Captured, Declined, Expired, ForcePosted, Incremented,
-    Opened, OperatorAttentionRequired, Refunded, Reversed, StandInApplied, StandInDeclined, StandInNotHeld,
-    VerdictWithdrawn,
+    Approved, AuthorisationEvent, BookedToSuspense, Captured, Declined, Expired, ForcePosted,
+    IncrementDeclined, Incremented, Opened, OperatorAttentionRequired, Refunded, Reversed, StandInApplied,
+    StandInDeclined, StandInNotHeld, VerdictWithdrawn,
 };
 
 // ISO 8583, data element 39.
@@ -27,8 +27,19 @@ const NOT_PERMITTED: &str = "57";
 const RESTRICTED_CARD: &str = "62";
 const DUPLICATE: &str = "94";
 
-const NOWHERE_TO_BOOK: &str = "the card network has moved money that no account here can take";
-const NOTHING_TO_HOLD: &str = "the card network has approved what no account here can hold";
+const NOBODY_DECIDES: &str = "91";
+
+/// The network's clock and ours may differ by as much, or a request may be as long under way.
+const LATE_BY: SignedDuration = SignedDuration::from_secs(1);
+
+const OTHER_PAYMENT: &str =
+    "the card network reverses what belongs to another account, or is in another currency";
+
+/// What there is to approve of a request, and whether all of it is reversed already.
+struct Before {
+    left: Money,
+    is_all: bool,
+}
 
 /// How a payment begins, whatever is said first.
 pub(super) fn opened(said: &CardEvent) -> Result<Opened, AuthorisationRefusal> {
@@ -56,26 +67,32 @@ impl Authorisation {
         hold_for: SignedDuration,
         context: &Context,
     ) -> Decision {
-        let is_same_currency =
-            amount_of(&said).is_none_or(|amount| amount.currency() == self.held.currency());
-        if said.payment().card_id != self.payment.card_id || !is_same_currency {
-            return Err(AuthorisationRefusal::OtherPayment);
-        }
         let is_void = matches!(said, CardEvent::RequestUnanswered(_));
         let id = said.message_id();
-        if !is_void && (self.verdicts.contains_key(&id) || self.taken.contains(&id)) {
+        if !is_void && (self.answered.contains(&id) || self.taken.contains(&id)) {
             return Ok(vec![]);
         }
+        // Of another account, or in another currency, under the same identifier.
+        let is_ours = amount_of(&said).is_none_or(|amount| amount.currency() == self.held.currency())
+            && self.account_id.zip(standing).is_none_or(|(known, standing)| known == standing.account_id);
         match said {
-            CardEvent::AuthorisationRequested(request) => {
+            CardEvent::AuthorisationRequested(request) if is_ours => {
                 Ok(self.asked(&request, standing, hold_for, context))
             }
-            CardEvent::IncrementRequested(request) => self.asked_for_more(&request, standing),
+            CardEvent::AuthorisationRequested(request) => {
+                Ok(vec![declined(request.message_id, INVALID_TRANSACTION)])
+            }
+            CardEvent::IncrementRequested(request) => {
+                self.asked_for_more(&request, standing.filter(|_| is_ours), context)
+            }
             CardEvent::RequestUnanswered(request) => Ok(self.unanswered(&request)),
-            CardEvent::StandInAdvised(advice) => self.stood_in(&advice, standing, hold_for, context),
-            CardEvent::ReversalReceived(reversal) => self.reversed(&reversal),
-            CardEvent::CaptureReceived(capture) => self.captured(&capture, standing),
-            CardEvent::RefundReceived(refund) => self.refunded(&refund, standing),
+            CardEvent::StandInAdvised(advice) => {
+                self.stood_in(&advice, standing.filter(|_| is_ours), hold_for, context)
+            }
+            CardEvent::ReversalReceived(reversal) if is_ours => self.reversed(&reversal),
+            CardEvent::ReversalReceived(_) => Ok(vec![attention(OTHER_PAYMENT.to_owned())]),
+            CardEvent::CaptureReceived(capture) => self.captured(&capture, standing.filter(|_| is_ours)),
+            CardEvent::RefundReceived(refund) => self.refunded(&refund, standing.filter(|_| is_ours)),
         }
     }
 
@@ -86,44 +103,64 @@ impl Authorisation {
         hold_for: SignedDuration,
         context: &Context,
     ) -> Vec<AuthorisationEvent> {
-        let message_id = request.message_id;
+        let (message_id, asked) = (request.message_id, request.amount);
+        let before = self.before(message_id, asked);
         let verdict = match self.status {
-            // The terminal has given up, or the network has decided, before we were asked.
-            Status::Opened if self.taken.is_empty() => {
-                approvable(request.amount, request.is_partial_allowed, standing)
-            }
-            Status::Opened => Err(DO_NOT_HONOUR),
-            _ => Err(DUPLICATE),
+            _ if is_too_late(request.answer_by, context) => Err(NOBODY_DECIDES),
+            Status::Approved | Status::Expired | Status::Captured => Err(DUPLICATE),
+            // The terminal has given up, or the merchant has collected all that there will be.
+            _ if self.is_final || before.is_all => Err(DO_NOT_HONOUR),
+            _ => approvable(before.left, request.is_partial_allowed && before.left == asked, standing),
         };
         match verdict {
-            Ok((account_id, amount)) => {
-                let (is_partial, held) = (amount != request.amount, amount);
-                let deadline = Deadline::after(hold_for, context);
+            Ok((account_id, held)) => {
+                let amount = if held == before.left { asked } else { held };
+                let (is_partial, deadline) = (amount != asked, Deadline::after(hold_for, context));
                 vec![Approved { message_id, account_id, amount, is_partial, held, deadline }.into()]
             }
             Err(code) => vec![declined(message_id, code)],
         }
     }
 
-    fn asked_for_more(&self, request: &IncrementRequested, standing: Option<Standing>) -> Decision {
+    fn asked_for_more(
+        &self,
+        request: &IncrementRequested,
+        standing: Option<Standing>,
+        context: &Context,
+    ) -> Decision {
         let (message_id, amount) = (request.message_id, request.amount);
-        if self.status != Status::Approved {
-            return Ok(vec![declined(message_id, INVALID_TRANSACTION)]);
-        }
-        Ok(match approvable(amount, false, standing) {
-            Ok((account_id, amount)) => {
+        let before = self.before(message_id, amount);
+        let verdict = match self.status {
+            _ if is_too_late(request.answer_by, context) => Err(NOBODY_DECIDES),
+            Status::Approved if before.is_all => Err(DO_NOT_HONOUR),
+            Status::Approved => approvable(before.left, false, standing),
+            _ => Err(INVALID_TRANSACTION),
+        };
+        Ok(match verdict {
+            Ok((account_id, more)) => {
                 self.approved.plus(amount)?;
-                let held = self.held.plus(amount)?;
+                let held = self.held.plus(more)?;
                 vec![Incremented { message_id, account_id, amount, held }.into()]
             }
-            Err(code) => vec![declined(message_id, code)],
+            Err(code) => {
+                vec![IncrementDeclined { message_id, response_code: code.to_owned() }.into()]
+            }
         })
+    }
+
+    /// What is left to hold of a request, after what was reversed of it, and what was collected, before it came.
+    fn before(&self, message_id: Uuid, amount: Money) -> Before {
+        let zero = Money::zero(amount.currency());
+        let reversed = self.reversed.get(&message_id).copied().unwrap_or(zero);
+        let left = difference(amount, reversed);
+        let is_all = amount.is_positive() && !left.is_positive();
+        Before { left: if amount.is_positive() { difference(left, self.ahead) } else { amount }, is_all }
     }
 
     fn unanswered(&self, request: &RequestUnanswered) -> Vec<AuthorisationEvent> {
         let message_id = request.message_id;
-        match (self.verdicts.get(&message_id), self.account_id) {
-            (Some(Some(amount)), Some(account_id)) => {
+        match (self.approvals.get(&message_id), self.account_id) {
+            (Some(Approval { held: amount, is_ours: true, .. }), Some(account_id)) => {
                 let (amount, held) = (*amount, difference(self.held, *amount));
                 vec![VerdictWithdrawn { message_id, account_id, amount, held }.into()]
             }
@@ -138,36 +175,56 @@ impl Authorisation {
         hold_for: SignedDuration,
         context: &Context,
     ) -> Decision {
-        let (message_id, approved) = (advice.message_id, advice.approved);
-        if !approved.is_positive() {
-            let held = Money::zero(approved.currency());
-            return Ok(vec![StandInDeclined { message_id, account_id: self.account_id, held }.into()]);
-        }
-        let expected = difference(difference(approved, self.captured), self.reversed);
-        let held = if self.is_final { Money::zero(approved.currency()) } else { expected };
-        let can_hold = |standing: &Standing| {
-            let more = held.minus(self.held).ok();
-            let reserved = more.and_then(|more| standing.balances.reserved.plus(more).ok());
-            reserved.is_some_and(|reserved| standing.balances.posted.minus(reserved).is_ok())
+        let StandInAdvised { message_id, original_message_id, approved, .. } = *advice;
+        let request = original_message_id.unwrap_or(message_id);
+        let others = match self.approvals.get(&request) {
+            Some(ours) => difference(self.held, ours.held),
+            None => self.held,
         };
-        match standing.filter(can_hold) {
-            Some(Standing { account_id, .. }) => {
+        if !approved.is_positive() {
+            let (account_id, held) = (self.account_id, others);
+            return Ok(vec![StandInDeclined { message_id, original_message_id, account_id, held }.into()]);
+        }
+        let can_hold = |standing: &Standing| {
+            let left = if self.is_final {
+                Money::zero(approved.currency())
+            } else {
+                self.before(request, approved).left
+            };
+            let held = others.plus(left).ok()?;
+            let reserved = standing.balances.reserved.plus(held.minus(self.held).ok()?).ok()?;
+            standing.balances.posted.minus(reserved).ok()?;
+            Some((standing.account_id, held))
+        };
+        match standing.as_ref().and_then(can_hold) {
+            Some((account_id, held)) => {
                 let deadline = Deadline::after(hold_for, context);
-                Ok(vec![StandInApplied { message_id, account_id, approved, held, deadline }.into()])
+                let applied =
+                    StandInApplied { message_id, original_message_id, account_id, approved, held, deadline };
+                Ok(vec![applied.into()])
             }
-            None => Ok(vec![StandInNotHeld { message_id, approved }.into(), attention(NOTHING_TO_HOLD)]),
+            None => {
+                let why = format!(
+                    "the card network has approved {approved} that no account here can hold: {message_id}"
+                );
+                Ok(vec![StandInNotHeld { message_id, approved }.into(), attention(why)])
+            }
         }
     }
 
-    /// More than is held cannot be given back; what is captured comes back by a refund.
+    /// No more than is held for that request; what is captured comes back by a refund.
     fn reversed(&self, reversal: &ReversalReceived) -> Decision {
-        let (message_id, amount) = (reversal.message_id, reversal.amount);
+        let ReversalReceived { message_id, original_message_id, amount, .. } = *reversal;
         if !amount.is_positive() {
             return Err(AuthorisationRefusal::OutOfRange);
         }
-        self.reversed.plus(amount)?;
-        let (account_id, held) = (self.account_id, difference(self.held, amount));
-        Ok(vec![Reversed { message_id, account_id, amount, held }.into()])
+        let freed = match self.approvals.get(&original_message_id) {
+            Some(approval) if approval.held.minor() < amount.minor() => approval.held,
+            Some(_) => amount,
+            None => Money::zero(amount.currency()),
+        };
+        let (account_id, held) = (self.account_id, difference(self.held, freed));
+        Ok(vec![Reversed { message_id, original_message_id, account_id, amount, held }.into()])
     }
 
     fn captured(&self, capture: &CaptureReceived, standing: Option<Standing>) -> Decision {
@@ -175,8 +232,8 @@ impl Authorisation {
         if !amount.is_positive() {
             return Err(AuthorisationRefusal::OutOfRange);
         }
-        self.captured.plus(amount)?;
-        let held = if is_final { Money::zero(amount.currency()) } else { difference(self.held, amount) };
+        let is_last = is_final || self.is_final;
+        let held = if is_last { Money::zero(amount.currency()) } else { difference(self.held, amount) };
         let can_pay = |standing: &Standing| {
             let posted = standing.balances.posted.minus(amount);
             let freed = self.held.minus(held);
@@ -204,7 +261,6 @@ impl Authorisation {
         if !amount.is_positive() {
             return Err(AuthorisationRefusal::OutOfRange);
         }
-        self.refunded.plus(amount)?;
         match standing.filter(|standing| standing.balances.posted.plus(amount).is_ok()) {
             Some(Standing { account_id, .. }) => Ok(vec![Refunded { message_id, account_id, amount }.into()]),
             None => suspense(message_id, amount, true),
@@ -258,9 +314,16 @@ fn suspense(message_id: Uuid, amount: Money, is_refund: bool) -> Decision {
     };
     let postings = Posting::pair(amount, from, to)?;
     let booked = BookedToSuspense { message_id, amount, is_refund, postings };
-    Ok(vec![booked.into(), attention(NOWHERE_TO_BOOK)])
+    let what = if is_refund { "given back" } else { "collected" };
+    let why = format!("the card network has {what} {amount} that no account here can take: {message_id}");
+    Ok(vec![booked.into(), attention(why)])
 }
 
-fn attention(reason: &str) -> AuthorisationEvent {
-    OperatorAttentionRequired { reason: reason.to_owned() }.into()
+fn attention(reason: String) -> AuthorisationEvent {
+    OperatorAttentionRequired { reason }.into()
+}
+
+/// The network was told by then that nobody decides.
+fn is_too_late(answer_by: Timestamp, context: &Context) -> bool {
+    context.now.duration_since(answer_by) > LATE_BY
 }

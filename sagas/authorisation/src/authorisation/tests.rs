@@ -13,7 +13,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::authorisation_event::{
-    Approved, BookedToSuspense, Captured, Declined, Expired, ForcePosted, Incremented,
+    Approved, BookedToSuspense, Captured, Declined, Expired, ForcePosted, IncrementDeclined, Incremented,
     OperatorAttentionRequired, Refunded, Reversed, StandInApplied, StandInDeclined, StandInNotHeld,
     VerdictWithdrawn,
 };
@@ -52,12 +52,16 @@ fn unanswered(n: u128) -> CardEvent {
     RequestUnanswered { payment: payment(), message_id: message(n) }.into()
 }
 
-fn stand_in(n: u128, minor: i64) -> CardEvent {
-    StandInAdvised { payment: payment(), message_id: message(n), approved: dkk(minor) }.into()
+/// For request `of`; 0: for none.
+fn stand_in(n: u128, of: u128, minor: i64) -> CardEvent {
+    let original_message_id = Some(message(of)).filter(|_| of > 0);
+    let approved = dkk(minor);
+    StandInAdvised { payment: payment(), message_id: message(n), original_message_id, approved }.into()
 }
 
-fn reversal(n: u128, minor: i64) -> CardEvent {
-    ReversalReceived { payment: payment(), message_id: message(n), amount: dkk(minor) }.into()
+fn reversal(n: u128, of: u128, minor: i64) -> CardEvent {
+    let (message_id, original_message_id, amount) = (message(n), message(of), dkk(minor));
+    ReversalReceived { payment: payment(), message_id, original_message_id, amount }.into()
 }
 
 fn capture(n: u128, minor: i64, is_final: bool) -> CardEvent {
@@ -120,11 +124,11 @@ fn states() -> [Vec<AuthorisationEvent>; 10] {
     };
     [
         vec![],
-        history([reversal(1, 100)]),
+        history([reversal(2, 1, 100)]),
         approved(),
         declined,
         history([asked(1, 100, false), unanswered(1)]),
-        history([asked(1, 100, false), reversal(2, 100)]),
+        history([asked(1, 100, false), reversal(2, 1, 100)]),
         expired(approved()),
         history([asked(1, 100, false), capture(2, 100, true)]),
         history([capture(1, 100, true)]),
@@ -146,14 +150,15 @@ fn each_state_is_the_one_that_it_is_called() {
 fn each_message_in_each_state() {
     let there = Some(standing(1_000, 0));
     let fire = AuthorisationCommand::FireDeadline(DEADLINE);
-    let rows: [(&str, AuthorisationCommand, [&str; 10]); 11] = [
-        ("asked",      take(asked(7, 50, false), there),  ["Opened Approved", "Declined", "Declined", "Declined", "Declined", "Declined", "Declined", "Declined", "Declined", "Declined"]),
+    let rows: [(&str, AuthorisationCommand, [&str; 10]); 12] = [
+        ("asked",      take(asked(7, 50, false), there),  ["Opened Approved", "Approved", "Declined", "Approved", "Approved", "Approved", "Declined", "Declined", "Declined", "Approved"]),
         ("too much",   take(asked(7, 2_000, false), there), ["Opened Declined", "Declined", "Declined", "Declined", "Declined", "Declined", "Declined", "Declined", "Declined", "Declined"]),
-        ("more",       take(more(7, 50), there),          ["Opened Declined", "Declined", "Incremented", "Declined", "Declined", "Declined", "Declined", "Declined", "Declined", "Declined"]),
+        ("given up",   take(asked(1, 100, false), there), ["Opened Approved", "Declined", "-", "-", "-", "-", "-", "-", "-", "-"]),
+        ("more",       take(more(7, 50), there),          ["Opened IncrementDeclined", "IncrementDeclined", "Incremented", "IncrementDeclined", "IncrementDeclined", "IncrementDeclined", "IncrementDeclined", "IncrementDeclined", "IncrementDeclined", "IncrementDeclined"]),
         ("unanswered", take(unanswered(1), there),        ["!", "-", "VerdictWithdrawn", "-", "-", "VerdictWithdrawn", "VerdictWithdrawn", "VerdictWithdrawn", "-", "-"]),
-        ("stand-in",   take(stand_in(7, 50), there),      ["Opened StandInApplied", "StandInApplied", "StandInApplied", "StandInApplied", "StandInApplied", "StandInApplied", "StandInApplied", "StandInApplied", "StandInApplied", "StandInApplied"]),
-        ("stand-in 0", take(stand_in(7, 0), there),       ["Opened StandInDeclined", "StandInDeclined", "StandInDeclined", "StandInDeclined", "StandInDeclined", "StandInDeclined", "StandInDeclined", "StandInDeclined", "StandInDeclined", "StandInDeclined"]),
-        ("reversal",   take(reversal(7, 50), there),      ["Opened Reversed", "Reversed", "Reversed", "Reversed", "Reversed", "Reversed", "Reversed", "Reversed", "Reversed", "Reversed"]),
+        ("stand-in",   take(stand_in(7, 1, 50), there),   ["Opened StandInApplied", "StandInApplied", "StandInApplied", "StandInApplied", "StandInApplied", "StandInApplied", "StandInApplied", "StandInApplied", "StandInApplied", "StandInApplied"]),
+        ("stand-in 0", take(stand_in(7, 1, 0), there),    ["Opened StandInDeclined", "StandInDeclined", "StandInDeclined", "StandInDeclined", "StandInDeclined", "StandInDeclined", "StandInDeclined", "StandInDeclined", "StandInDeclined", "StandInDeclined"]),
+        ("reversal",   take(reversal(7, 1, 50), there),   ["Opened Reversed", "Reversed", "Reversed", "Reversed", "Reversed", "Reversed", "Reversed", "Reversed", "Reversed", "Reversed"]),
         ("capture",    take(capture(7, 50, false), there), ["Opened ForcePosted", "ForcePosted", "Captured", "ForcePosted", "ForcePosted", "ForcePosted", "Captured", "Captured", "ForcePosted", "ForcePosted"]),
         ("refund",     take(refund(7, 50), there),        ["Opened Refunded", "Refunded", "Refunded", "Refunded", "Refunded", "Refunded", "Refunded", "Refunded", "Refunded", "Refunded"]),
         ("no card",    take(capture(7, 50, true), None),  ["Opened BookedToSuspense OperatorAttentionRequired", "BookedToSuspense OperatorAttentionRequired", "BookedToSuspense OperatorAttentionRequired", "BookedToSuspense OperatorAttentionRequired", "BookedToSuspense OperatorAttentionRequired", "BookedToSuspense OperatorAttentionRequired", "BookedToSuspense OperatorAttentionRequired", "BookedToSuspense OperatorAttentionRequired", "BookedToSuspense OperatorAttentionRequired", "BookedToSuspense OperatorAttentionRequired"]),
@@ -220,21 +225,74 @@ fn a_part_is_approved_where_that_is_allowed() {
 fn what_the_network_decides_stands_in_place_of_our_word() {
     let state = |said: Vec<CardEvent>| Authorisation::fold(None, &history(said)).unwrap();
     // Our verdict comes too late, the network has approved more, or less, before or after it says so.
-    let late = state(vec![asked(1, 100, false), unanswered(1), stand_in(2, 80)]);
+    let late = state(vec![asked(1, 100, false), unanswered(1), stand_in(2, 1, 80)]);
     assert_eq!((late.status.name(), late.held), ("approved", dkk(80)));
-    let overtaken = state(vec![asked(1, 100, false), stand_in(2, 80), unanswered(1)]);
+    let overtaken = state(vec![asked(1, 100, false), stand_in(2, 1, 80), unanswered(1)]);
     assert_eq!((overtaken.status.name(), overtaken.held), ("approved", dkk(80)));
-    let declined = state(vec![asked(1, 100, false), stand_in(2, 0)]);
+    let declined = state(vec![asked(1, 100, false), stand_in(2, 1, 0)]);
     assert_eq!((declined.status.name(), declined.held), ("declined", dkk(0)));
+    // What was approved since stays so.
+    let both = state(vec![asked(1, 100, false), more(3, 50), stand_in(2, 1, 100)]);
+    assert_eq!((both.held, both.approved), (dkk(150), dkk(150)));
+    let increment = state(vec![asked(1, 100, false), self::more(3, 50), stand_in(2, 3, 0)]);
+    assert_eq!(increment.held, dkk(100));
     // What was collected or reversed before we hear of it is not held once more.
-    assert_eq!(state(vec![capture(1, 50, false), stand_in(2, 80)]).held, dkk(30));
-    assert_eq!(state(vec![capture(1, 50, true), stand_in(2, 80)]).held, dkk(0));
-    assert_eq!(state(vec![reversal(1, 80), stand_in(2, 80)]).status.name(), "reversed");
+    assert_eq!(state(vec![capture(1, 50, false), stand_in(2, 0, 80)]).held, dkk(30));
+    assert_eq!(state(vec![capture(1, 50, true), stand_in(2, 0, 80)]).held, dkk(0));
+    assert_eq!(state(vec![reversal(1, 3, 80), stand_in(2, 3, 80)]).status.name(), "reversed");
+    assert_eq!(state(vec![capture(1, 30, false), asked(2, 100, false)]).held, dkk(70));
     // There need not be money.
-    let forced = given::<Authorisation>([]).when(take(stand_in(1, 80), Some(standing(10, 0))));
+    let forced = given::<Authorisation>([]).when(take(stand_in(1, 0, 80), Some(standing(10, 0))));
     assert_eq!(forced.state().unwrap().held, dkk(80));
-    let nowhere = given::<Authorisation>([]).when(take(stand_in(1, 80), None));
+    let nowhere = given::<Authorisation>([]).when(take(stand_in(1, 0, 80), None));
     nowhere.then_types(&["Opened", "StandInNotHeld", "OperatorAttentionRequired"]);
+}
+
+#[test]
+fn a_reversal_frees_what_is_held_for_its_own_request_and_no_more() {
+    let state = |said: Vec<CardEvent>| Authorisation::fold(None, &history(said)).unwrap();
+    // Of an increment that nobody has answered, or that was declined.
+    let withdrawn = state(vec![asked(1, 100, false), more(2, 50), unanswered(2), reversal(3, 2, 50)]);
+    assert_eq!(withdrawn.held, dkk(100));
+    assert_eq!(state(vec![asked(1, 100, false), reversal(3, 2, 50)]).held, dkk(100));
+    assert_eq!(state(vec![asked(1, 100, false), more(2, 50), reversal(3, 2, 90)]).held, dkk(100));
+    // Before its request: all of it, or a part.
+    let declined = state(vec![reversal(3, 1, 100), asked(1, 100, false)]);
+    assert_eq!(declined.status.name(), "declined");
+    let part = state(vec![reversal(3, 1, 30), asked(1, 100, false)]);
+    assert_eq!((part.held, part.approved), (dkk(70), dkk(70)));
+    assert_eq!(state(vec![asked(1, 100, false), reversal(3, 1, 30)]).held, dkk(70));
+}
+
+#[test]
+fn what_the_network_was_told_nobody_decides_is_not_approved_afterwards() {
+    let at = |seconds| Timestamp::UNIX_EPOCH + SignedDuration::from_secs(seconds);
+    let ask = |seconds| {
+        given::<Authorisation>([]).at(at(seconds)).when(take(asked(1, 50, false), Some(standing(100, 0))))
+    };
+    assert_eq!(ask(1).state().unwrap().status.name(), "approved");
+    let late = ask(2).state().unwrap();
+    assert_eq!(late.status, Status::Declined { response_code: "91".to_owned() });
+    let increment =
+        given::<Authorisation>(approved()).at(at(2)).when(take(more(2, 50), Some(standing(1_000, 100))));
+    increment.then_types(&["IncrementDeclined"]);
+}
+
+#[test]
+fn what_belongs_to_another_account_or_currency_is_apart() {
+    let other = Standing { account_id: ID, ..standing(1_000, 0) };
+    let amount = Money::new(5, Currency::EUR);
+    let euro: CardEvent =
+        CaptureReceived { payment: payment(), message_id: message(9), amount, is_final: true }.into();
+    for command in [take(capture(9, 5, true), Some(other)), take(euro, Some(standing(1_000, 100)))] {
+        let decided = given::<Authorisation>(approved()).when(command);
+        let state = decided.then_types(&["BookedToSuspense", "OperatorAttentionRequired"]).state().unwrap();
+        assert_eq!((state.held, state.captured), (dkk(100), dkk(0)));
+    }
+    let refused = given::<Authorisation>(approved()).when(take(asked(9, 5, false), Some(other)));
+    refused.then_types(&["Declined"]);
+    let reversed = given::<Authorisation>(approved()).when(take(reversal(9, 1, 5), Some(other)));
+    assert_eq!(reversed.then_types(&["OperatorAttentionRequired"]).state().unwrap().held, dkk(100));
 }
 
 #[test]
@@ -252,29 +310,18 @@ fn it_is_collected_in_parts_beyond_what_was_approved_and_after_it_has_expired() 
     assert!(late.deadline().is_none());
 }
 
-#[test]
-fn another_card_or_currency_under_the_same_identifier_is_refused() {
-    let mut other = payment();
-    other.card_id = ACCOUNT;
-    let said = CaptureReceived { payment: other, message_id: message(9), amount: dkk(5), is_final: true };
-    let command = take(said.into(), Some(standing(100, 0)));
-    given::<Authorisation>(approved()).when(command).then_refused(&AuthorisationRefusal::OtherPayment);
-    let amount = Money::new(5, Currency::EUR);
-    let said = CaptureReceived { payment: payment(), message_id: message(9), amount, is_final: true };
-    let command = take(said.into(), Some(standing(100, 0)));
-    given::<Authorisation>(approved()).when(command).then_refused(&AuthorisationRefusal::OtherPayment);
-}
-
 fn any_message() -> impl Strategy<Value = CardEvent> {
     (0_u128..12, 1_i64..120, 0..7, any::<bool>()).prop_map(|(n, minor, kind, flag)| {
         // One message id is one message: what it says follows from it.
         let minor = minor.rem_euclid(40) + i64::try_from(n).unwrap() * 10;
+        // A request that the network may mean, or one that it never made.
+        let of = [100, 101, 200, 201, 300, 0][usize::try_from(n % 6).unwrap()];
         match kind {
             0 => asked(100 + n % 2, 60 + i64::try_from(n % 2).unwrap(), n % 2 == 0),
             1 => more(200 + n, minor),
-            2 => unanswered(100 + n % 2),
-            3 => stand_in(300 + n, if flag { minor } else { 0 }),
-            4 => reversal(400 + n, minor),
+            2 => unanswered(of),
+            3 => stand_in(300 + n, of, if flag { minor } else { 0 }),
+            4 => reversal(400 + n, of, minor),
             5 => capture(500 + n, 10 + i64::try_from(n).unwrap(), n % 3 == 0),
             _ => refund(600 + n, 10 + i64::try_from(n).unwrap()),
         }
@@ -320,6 +367,8 @@ proptest! {
             state = Authorisation::fold(state, &events);
             let state = state.as_ref().unwrap();
             prop_assert_eq!(state.held, account.balances.reserved);
+            let held: i64 = state.approvals.values().map(|approval| approval.held.minor()).sum();
+            prop_assert_eq!(state.held.minor(), held);
             prop_assert_eq!(state.held.is_positive(), state.deadline().is_some());
             let expected: i64 = funds + moved.values().sum::<i64>();
             prop_assert_eq!(account.balances.posted.minor(), expected);
@@ -336,7 +385,7 @@ fn the_adapter_is_told_the_verdict_and_nothing_else() {
         told(&Declined { message_id: ID, response_code: "51".to_owned() }.into()),
         Some("RequestDeclined")
     );
-    for event in history([capture(1, 5, true), stand_in(2, 7), reversal(3, 1), refund(4, 1)]) {
+    for event in history([capture(1, 5, true), stand_in(2, 0, 7), reversal(3, 2, 1), refund(4, 1)]) {
         assert_eq!(told(&event), None, "{event:?}");
     }
 }
@@ -349,17 +398,27 @@ fn the_contract_holds_what_is_relied_on() {
 #[test]
 fn events_keep_their_shape() {
     let (message_id, account_id, held, amount) = (ID, ACCOUNT, dkk(40), dkk(60));
+    let original_message_id = Some(ID);
     let postings = Posting::pair(dkk(60), LedgerAccount::Suspense, LedgerAccount::Settlement).unwrap();
-    let examples: [AuthorisationEvent; 15] = [
+    let examples: [AuthorisationEvent; 16] = [
         Opened { payment: payment(), currency: Currency::DKK }.into(),
         Approved { message_id, account_id, amount, is_partial: false, held, deadline: DEADLINE }.into(),
         Incremented { message_id, account_id, amount, held }.into(),
         Declined { message_id, response_code: "51".to_owned() }.into(),
+        IncrementDeclined { message_id, response_code: "51".to_owned() }.into(),
         VerdictWithdrawn { message_id, account_id, amount, held }.into(),
-        StandInApplied { message_id, account_id, approved: amount, held, deadline: DEADLINE }.into(),
-        StandInDeclined { message_id, account_id: Some(account_id), held }.into(),
+        StandInApplied {
+            message_id,
+            original_message_id,
+            account_id,
+            approved: amount,
+            held,
+            deadline: DEADLINE,
+        }
+        .into(),
+        StandInDeclined { message_id, original_message_id, account_id: Some(account_id), held }.into(),
         StandInNotHeld { message_id, approved: amount }.into(),
-        Reversed { message_id, account_id: Some(account_id), amount, held }.into(),
+        Reversed { message_id, original_message_id: ID, account_id: Some(account_id), amount, held }.into(),
         Captured { message_id, account_id, amount, is_final: true, held }.into(),
         ForcePosted { message_id, account_id, amount, is_final: true, held }.into(),
         Refunded { message_id, account_id, amount }.into(),
