@@ -34,7 +34,7 @@ use uuid::Uuid;
 const ID_CHARS_MAX: usize = 36;
 const NAME_CHARS_MAX: usize = 140;
 
-/// ISO/IEC 7812, but for the shortest, which an amount may have too.
+/// But for the shortest, which an amount may have too.
 const CARD_NUMBER_DIGITS: std::ops::RangeInclusive<usize> = 13..=19;
 /// ISO 8583, data element 4: twelve digits.
 const AMOUNT_MAX: i64 = 999_999_999_999;
@@ -217,19 +217,30 @@ fn not_json(error: &serde_json::Error) -> NotAMessage {
     NotAMessage::Json { what, line: error.line(), column: error.column() }
 }
 
-/// As it is kept: a run of digits that could be a card's number is not.
+/// As it is kept: what is a card's number by its length and its check digit is not.
 pub(crate) fn without_card_numbers(text: &str) -> String {
-    let (mut kept, mut digits) = (String::with_capacity(text.len()), String::new());
-    for character in text.chars().map(Some).chain([None]) {
-        if let Some(digit) = character.filter(char::is_ascii_digit) {
-            digits.push(digit);
-            continue;
-        }
-        kept.push_str(if CARD_NUMBER_DIGITS.contains(&digits.len()) { "…" } else { &digits });
-        digits.clear();
-        kept.extend(character);
+    let (mut kept, mut rest) = (String::with_capacity(text.len()), text);
+    while let Some(start) = rest.find(char::is_alphanumeric) {
+        let (between, from) = rest.split_at(start);
+        let (word, after) = from.split_at(from.find(|c: char| !c.is_alphanumeric()).unwrap_or(from.len()));
+        kept.push_str(between);
+        kept.push_str(if is_card_number(word) { "…" } else { word });
+        rest = after;
     }
-    kept
+    kept + rest
+}
+
+/// ISO/IEC 7812: its last digit follows from the others (Luhn).
+fn is_card_number(word: &str) -> bool {
+    let digits: Option<Vec<u32>> = word.chars().rev().map(|c| c.to_digit(10)).collect();
+    digits.is_some_and(|digits| {
+        let doubled = |(n, digit): (usize, &u32)| match (n % 2, digit * 2) {
+            (0, _) => *digit,
+            (_, twice) => twice / 10 + twice % 10,
+        };
+        CARD_NUMBER_DIGITS.contains(&digits.len())
+            && digits.iter().enumerate().map(doubled).sum::<u32>() % 10 == 0
+    })
 }
 
 /// The payment's id here, and in core.
