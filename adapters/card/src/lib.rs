@@ -9,14 +9,15 @@
 //!             └─ 0400, 0420 ══► ReversalHeard ═► 0410, 0430 ┘
 //! ```
 //!
-//! A message is an event, with the bytes as they came, before it is answered; what is said again is answered alike. What the network asks waits
-//! for core on its connection, for `card.answer_limit_ms` at most. Nothing here touches money, and nothing here knows a card's number.
+//! A message is an event, with its text as it came, before it is answered; what is said again is answered alike. What the network asks waits
+//! for core on its connection, until its deadline has fired (`card.answer_limit_ms`). Nothing here touches money. A card is its id: what is a card's number by its check
+//! digit is not kept.
 
 /// The service's name: of its database, its topics and its handlers' source.
 pub const SERVICE: &str = "adapter-card";
 
 mod message;
-pub use message::{Message, NotAMessage, Response, exchange_id, message_id};
+pub use message::{Message, MessageMerchant, NotAMessage, Response, exchange_id, message_id};
 
 mod exchange_event;
 pub use exchange_event::{

@@ -79,13 +79,13 @@ impl World {
                 self.inbound(id, command);
             }
             Move::IncomingDeadline { id, deadline } => {
-                let early = deadline.due_at.duration_since(self.now);
+                let early = deadline.due_at.duration_since(self.agenda.now);
                 if self.incoming(id, IncomingCommand::FireDeadline(deadline)) {
                     self.note_early(id, early);
                 }
             }
             Move::InboundDeadline { id, deadline } => {
-                let early = deadline.due_at.duration_since(self.now);
+                let early = deadline.due_at.duration_since(self.agenda.now);
                 let proceed = InboundCommand::Proceed { deadline, rail: Arc::clone(&self.rail) };
                 if self.inbound(id, proceed) {
                     self.note_early(id, early);
@@ -97,15 +97,15 @@ impl World {
                 _ => self.answer_our_question(uetr),
             },
             Move::GiveUp { uetr } => {
-                if self.offers.decide(uetr, false, self.now) {
+                if self.offers.decide(uetr, false, self.agenda.now) {
                     self.tell_until_taken(uetr);
                 }
             }
             Move::Tell { uetr } => self.tell_outcome(uetr),
             Move::Contradict { uetr } => {
-                if let Some(answer) = self.offers.contradict(uetr, self.now) {
+                if let Some(answer) = self.offers.contradict(uetr, self.agenda.now) {
                     let command = status(Some(answer), false);
-                    self.after(SignedDuration::ZERO, Step::Incoming(Move::Hear { uetr, command }));
+                    self.agenda.after(SignedDuration::ZERO, Step::Incoming(Move::Hear { uetr, command }));
                 }
             }
             Move::Hear { uetr, command } => {
@@ -115,10 +115,10 @@ impl World {
     }
 
     fn order(&mut self) {
-        let uetr = self.new_id();
-        let is_ours = !self.chance(25);
+        let uetr = self.agenda.new_id();
+        let is_ours = !self.agenda.chance(25);
         let account = self.an_account();
-        let amount = dkk(i64::from(1 + self.random_below(300)));
+        let amount = dkk(i64::from(1 + self.agenda.random_below(300)));
         self.offers.book.insert(uetr, Offered::new(amount, is_ours.then_some(account)));
         let party = |account: String| Party { name: "Ada Lund".to_owned(), account, agent: None };
         let transfer = CreditTransfer {
@@ -126,23 +126,23 @@ impl World {
             transaction_id: uetr.simple().to_string(),
             uetr,
             amount,
-            settlement_date: self.now.to_zoned(jiff::tz::TimeZone::UTC).date(),
-            accepted_at: self.now,
+            settlement_date: self.agenda.now.to_zoned(jiff::tz::TimeZone::UTC).date(),
+            accepted_at: self.agenda.now,
             debtor: party("DE89370400440532013000".to_owned()),
             creditor: party(account.to_string()),
             remittance: None,
         };
         let offer = Box::new(Offer { message_id: uetr.simple().to_string(), transfer });
         let command = InboundCommand::Offer { offer, message: None, decide_within: DECIDE_WITHIN };
-        self.deliver(2_000, &Step::Incoming(Move::Hear { uetr, command }));
-        self.after(ACCEPT_WITHIN, Step::Incoming(Move::GiveUp { uetr }));
+        self.agenda.deliver(2_000, &Step::Incoming(Move::Hear { uetr, command }));
+        self.agenda.after(ACCEPT_WITHIN, Step::Incoming(Move::GiveUp { uetr }));
     }
 
     fn arrive_in_core(&mut self, event: External) {
         match incoming::heard_of(event, LIMITS) {
             Heard::News(id, IncomingCommand::RecordSettled { uetr, settled_at, return_within, .. }) => {
                 let (context, account_id) =
-                    (self.context(), self.incomings.state(id).and_then(|it| it.account_id));
+                    (self.agenda.context(), self.incomings.state(id).and_then(|it| it.account_id));
                 let account = account_id.and_then(|account_id| self.accounts.state(account_id));
                 let refusal = account.and_then(|account| incoming::refusal_of(&account, id, &context));
                 self.incoming(
@@ -169,7 +169,7 @@ impl World {
     }
 
     fn expect(&mut self, account: Uuid, payment_id: Uuid, amount: Money) -> Result<Uuid, String> {
-        let (context, expect) = (self.context(), AccountCommand::ExpectCredit { payment_id, amount });
+        let (context, expect) = (self.agenda.context(), AccountCommand::ExpectCredit { payment_id, amount });
         let expected = self.accounts.execute(account, expect, &context);
         expected
             .map(|_| account)
@@ -178,7 +178,7 @@ impl World {
 
     /// Returns whether anything came of the command.
     fn incoming(&mut self, id: Uuid, command: IncomingCommand) -> bool {
-        let context = self.context();
+        let context = self.agenda.context();
         let before = self.incomings.state(id).and_then(|incoming| incoming.deadline());
         let Ok(events) = self.incomings.execute(id, command, &context) else { return false };
         let Some(state) = self.incomings.state(id) else { return false };
@@ -190,7 +190,7 @@ impl World {
             if let Some(event) = incoming::acceptance_of(&state, event) {
                 // The two directions do not wait for each other.
                 let stream = Uuid::from_u128(!id.as_u128());
-                self.deliver_in_order(stream, &Step::Incoming(Move::Decide(event)));
+                self.agenda.deliver_in_order(stream, &Step::Incoming(Move::Decide(event)));
             }
         }
         if let Some(deadline) = state.deadline().filter(|_| state.deadline() != before) {
@@ -218,26 +218,26 @@ impl World {
 
     /// Returns whether anything came of the command.
     fn inbound(&mut self, id: Uuid, command: InboundCommand) -> bool {
-        let context = self.context();
+        let context = self.agenda.context();
         let before = self.inbounds.state(id).and_then(|inbound| inbound.deadline());
         let Ok(events) = self.inbounds.execute(id, command, &context) else { return false };
         let Some(state) = self.inbounds.state(id) else { return false };
         let uetr = state.payment.uetr;
         for event in &events {
             if let InboundEvent::MessageStarted(started) = event
-                && !self.chance(20)
+                && !self.agenda.chance(20)
             {
                 let (is_yes, return_id) = read(&started.message, &self.rail);
                 let (errand, attempt) = (started.errand, started.attempt);
-                let limit = if self.chance(10) { 20_000 } else { 1_000 };
-                let later = self.millis(0..limit);
+                let limit = if self.agenda.chance(10) { 20_000 } else { 1_000 };
+                let later = self.agenda.millis(0..limit);
                 let reach = Move::Reach { uetr, errand, attempt, is_yes, return_id };
-                self.after(later, Step::Incoming(reach));
+                self.agenda.after(later, Step::Incoming(reach));
             }
             if let Some(event) = instant::incoming_of(&state, event.clone())
                 && !self.is_lost_news(&event)
             {
-                self.deliver_in_order(id, &Step::Incoming(Move::Arrive(event)));
+                self.agenda.deliver_in_order(id, &Step::Incoming(Move::Arrive(event)));
             }
         }
         if let Some(deadline) = state.deadline().filter(|_| state.deadline() != before) {
@@ -249,23 +249,23 @@ impl World {
     /// The first word decides; the house may go against it all the same.
     fn hear_our_word(&mut self, uetr: Uuid, attempt: u32, is_yes: bool) {
         let (errand, policy) = (Errand::Answer, RETRIES);
-        if self.chance(5) {
+        if self.agenda.chance(5) {
             let reason = "the house is closed".to_owned();
             self.answer(uetr, InboundCommand::RecordNotSent { errand, attempt, reason, policy });
             return;
         }
-        if self.chance(3) {
+        if self.agenda.chance(3) {
             let reason = "the house does not read it".to_owned();
             self.answer(uetr, InboundCommand::RecordMessageRefused { errand, attempt, reason, policy });
             return;
         }
-        let is_settled = if self.chance(8) { !is_yes } else { is_yes };
-        self.offers.decide(uetr, is_settled, self.now);
-        if self.chance(2) {
-            let later = self.millis(0..60_000);
-            self.after(later, Step::Incoming(Move::Contradict { uetr }));
+        let is_settled = if self.agenda.chance(8) { !is_yes } else { is_yes };
+        self.offers.decide(uetr, is_settled, self.agenda.now);
+        if self.agenda.chance(2) {
+            let later = self.agenda.millis(0..60_000);
+            self.agenda.after(later, Step::Incoming(Move::Contradict { uetr }));
         }
-        match self.random_below(10) {
+        match self.agenda.random_below(10) {
             0 => self.answer(uetr, status(Some(Answer::Pending { status: "ACSP".to_owned() }), false)),
             1 => self.answer(uetr, InboundCommand::RecordTaken { errand, attempt, policy }),
             _ => {
@@ -273,27 +273,27 @@ impl World {
                 return;
             }
         }
-        let later = self.millis(0..20_000);
-        self.after(later, Step::Incoming(Move::Tell { uetr }));
+        let later = self.agenda.millis(0..20_000);
+        self.agenda.after(later, Step::Incoming(Move::Tell { uetr }));
     }
 
     fn answer_our_question(&mut self, uetr: Uuid) {
         // A house that says that it knows nothing may have it all the same.
-        let answer = if self.chance(5) { None } else { self.offers.says(uetr) };
+        let answer = if self.agenda.chance(5) { None } else { self.offers.says(uetr) };
         self.answer(uetr, status(answer, false));
     }
 
     fn take_back(&mut self, uetr: Uuid, return_id: Uuid, attempt: u32) {
-        if self.chance(3) {
+        if self.agenda.chance(3) {
             let (errand, policy) = (Errand::Return, RETRIES);
             let reason = "the house does not read it".to_owned();
             self.answer(uetr, InboundCommand::RecordMessageRefused { errand, attempt, reason, policy });
             return;
         }
-        let is_willing = !self.chance(15);
+        let is_willing = !self.agenda.chance(15);
         let is_taken = self.offers.take_back(uetr, return_id, is_willing);
         let answer = if is_taken {
-            Answer::Settled { settled_at: self.now }
+            Answer::Settled { settled_at: self.agenda.now }
         } else {
             Answer::Rejected { reason_code: "AC04".to_owned() }
         };
@@ -307,19 +307,19 @@ impl World {
 
     fn tell_until_taken(&mut self, uetr: Uuid) {
         let command = status(self.offers.says(uetr), false);
-        self.deliver(1_500, &Step::Incoming(Move::Hear { uetr, command }));
+        self.agenda.deliver(1_500, &Step::Incoming(Move::Hear { uetr, command }));
     }
 
     /// The adapter is down, the connection is gone, the answer sits in a queue: all of it looks alike from here.
     fn answer(&mut self, uetr: Uuid, command: InboundCommand) {
-        if self.chance(25) {
+        if self.agenda.chance(25) {
             return;
         }
-        let limit = if self.chance(20) { 40_000 } else { 1_500 };
-        let later = self.millis(0..limit);
-        self.after(later, Step::Incoming(Move::Hear { uetr, command: command.clone() }));
-        if self.chance(10) {
-            self.after(later + later, Step::Incoming(Move::Hear { uetr, command }));
+        let limit = if self.agenda.chance(20) { 40_000 } else { 1_500 };
+        let later = self.agenda.millis(0..limit);
+        self.agenda.after(later, Step::Incoming(Move::Hear { uetr, command: command.clone() }));
+        if self.agenda.chance(10) {
+            self.agenda.after(later + later, Step::Incoming(Move::Hear { uetr, command }));
         }
     }
 

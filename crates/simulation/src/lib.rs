@@ -6,6 +6,7 @@
 //!                                     ▲                              │                               │
 //!                                     └──────── clearing.v2 ◄────────┴───────────────────────────────┘
 //!       other banks ─► offer ══► inbound ─► incoming.v1 ─► incoming, account ─► acceptance.v1 ─► inbound ══► house
+//!     card network ─► sale ══► exchange ─► card.v1 ─► authorisation, account ─► verdict.v1 ─► exchange ══► card network
 //!                  │
 //!                  └─► the story of what happened ─► auditor: invariants, from the raw events, the house's book and what was sent
 //! ```
@@ -14,6 +15,7 @@
 //! [`transfer::command_of`], [`instant::submission_command_of`], [`instant::clearing_of`]); the world stands in for what delivers and commits. A run that breaks an
 //! invariant names its seed, and the same seed is the same run.
 
+mod agenda;
 mod streams;
 
 mod house;
@@ -22,6 +24,12 @@ mod offers;
 mod incoming;
 mod rail;
 
+mod network;
+pub use network::{Request, Sale};
+
+mod cards;
+pub use cards::{CardDefect, CardStory, run_cards};
+
 mod defect;
 pub use defect::Defect;
 
@@ -29,8 +37,10 @@ mod world;
 pub use world::{Story, run};
 
 mod auditor;
+mod card_auditor;
 mod incoming_auditor;
 pub use auditor::audit;
+pub use card_auditor::audit_cards;
 
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use event::DomainEvent;
 
-use super::{Defect, audit, run};
+use super::{CardDefect, Defect, audit, audit_cards, run, run_cards};
 
 const SEEDS: u64 = 10_000;
 const SEEDS_OF_A_DEFECT: u64 = 50;
@@ -23,6 +23,55 @@ fn no_seed_breaks_an_invariant() {
     for seed in seeds() {
         let violations = audit(&run(seed, None));
         assert!(violations.is_empty(), "LUNARIA_SEED={seed}: {violations:#?}");
+    }
+}
+
+#[test]
+fn no_seed_breaks_an_invariant_of_payments_by_card() {
+    for seed in seeds() {
+        let violations = audit_cards(&run_cards(seed, None));
+        assert!(violations.is_empty(), "LUNARIA_SEED={seed}: {violations:#?}");
+    }
+}
+
+#[test]
+fn the_seeds_together_reach_every_event_of_payments_by_card() {
+    let (mut authorisations, mut exchanges) = (BTreeSet::new(), BTreeSet::new());
+    for seed in 0..300 {
+        let story = run_cards(seed, None);
+        authorisations.extend(story.authorisations.values().flatten().map(DomainEvent::event_type));
+        exchanges.extend(story.exchanges.values().flatten().map(DomainEvent::event_type));
+    }
+    let missing = |types: &[(&'static str, i16)], seen: &BTreeSet<&str>| {
+        types.iter().map(|(name, _)| *name).filter(|name| !seen.contains(name)).collect::<Vec<_>>()
+    };
+    // No card is unknown here, and nobody says something else under a known id.
+    let apart = ["StandInNotHeld", "BookedToSuspense", "OperatorAttentionRequired"];
+    assert_eq!(missing(authorisation::AuthorisationEvent::TYPES, &authorisations), apart);
+    assert_eq!(missing(card::ExchangeEvent::TYPES, &exchanges), ["MessageContradicted"]);
+}
+
+#[test]
+fn each_defect_of_payments_by_card_is_seen() {
+    let expected = [
+        (CardDefect::CaptureTwice, "what was collected is not booked exactly once"),
+        (CardDefect::SkipCapture, "what was collected is not booked exactly once"),
+        (CardDefect::SkipRefund, "what was given back is not booked exactly once"),
+        (CardDefect::SkipReversal, "a hold is left open"),
+        (CardDefect::LoseStandIn, "what is held is not what can still be collected"),
+        (CardDefect::LoseTimeOut, "what is held is not what can still be collected"),
+        (CardDefect::Overdraw, "more was approved than there is"),
+        (CardDefect::SkipExpiry, "a hold is left open"),
+    ];
+    for defect in CardDefect::ALL {
+        assert!(expected.iter().any(|(expected, _)| *expected == defect), "{defect:?}");
+    }
+    for (defect, violation) in expected {
+        let seen: BTreeSet<String> = (0..SEEDS_OF_A_DEFECT)
+            .flat_map(|seed| audit_cards(&run_cards(seed, Some(defect))))
+            .map(|violation| violation.split(": ").next().unwrap_or_default().to_owned())
+            .collect();
+        assert!(seen.contains(violation), "{defect:?}: {seen:#?}");
     }
 }
 

@@ -5,21 +5,21 @@ use std::sync::Arc;
 
 use contract::clearing::ClearingEvent;
 use contract::payment::{Party, PaymentEvent};
-use event::{Aggregate, Context, Deadline};
+use event::{Aggregate, Deadline};
 use incoming::{Incoming, IncomingEvent};
 use instant::{Inbound, InboundEvent, Rail, RetryPolicy, Submission, SubmissionCommand, SubmissionEvent};
 use iso20022::Profile;
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use ledger::{Account, AccountCommand, AccountEvent};
 use money::{Currency, Money};
-use rand::rngs::StdRng;
-use rand::{Rng, SeedableRng};
+use rand::Rng;
 use transfer::{
     Beneficiary, FailureReason, HoldPolicy, Requested, SubmissionPolicy, TimeoutPolicy, Transfer,
     TransferCommand, TransferEvent,
 };
 use uuid::Uuid;
 
+use crate::agenda::Agenda;
 use crate::defect::Defect;
 use crate::house::{Entry, House};
 use crate::incoming::{DECIDE_WITHIN, Move, OFFERS};
@@ -47,9 +47,6 @@ pub(crate) const RETRIES: RetryPolicy = RetryPolicy {
     pending_pause: SignedDuration::from_secs(10),
     pending_enquiries_max: 6,
 };
-/// Nothing repeats for ever: a run that goes on beyond this does not come to rest.
-const STEPS_MAX: usize = 100_000;
-
 /// All that happened, as the auditor gets it.
 pub struct Story {
     pub accounts: BTreeMap<Uuid, Vec<AccountEvent>>,
@@ -95,14 +92,9 @@ pub(crate) enum Step {
 }
 
 pub(crate) struct World {
-    random: StdRng,
-    pub(crate) now: Timestamp,
+    pub(crate) agenda: Agenda<Step>,
     pub(crate) rail: Arc<Rail>,
     pub(crate) defect: Option<Defect>,
-    agenda: BTreeMap<(Timestamp, u64), Step>,
-    scheduled: u64,
-    ids: u64,
-    seed: u64,
     pub(crate) accounts: Streams<Account>,
     pub(crate) transfers: Streams<Transfer>,
     pub(crate) submissions: Streams<Submission>,
@@ -110,8 +102,6 @@ pub(crate) struct World {
     pub(crate) inbounds: Streams<Inbound>,
     pub(crate) house: House,
     pub(crate) offers: Offers,
-    /// When the latest event of a payment's external stream arrives: none overtakes another.
-    arrivals: BTreeMap<Uuid, Timestamp>,
     pub(crate) attempts: BTreeMap<Uuid, Vec<(Uuid, String)>>,
     pub(crate) refused: Vec<Uuid>,
     pub(crate) fired_early: Vec<(Uuid, SignedDuration)>,
@@ -121,14 +111,9 @@ pub(crate) struct World {
 /// One run: the same seed and defect, the same story.
 pub fn run(seed: u64, defect: Option<Defect>) -> Story {
     let mut world = World {
-        random: StdRng::seed_from_u64(seed),
-        now: Timestamp::UNIX_EPOCH,
+        agenda: Agenda::new(seed),
         rail: Arc::new(rail()),
         defect,
-        agenda: BTreeMap::new(),
-        scheduled: 0,
-        ids: 0,
-        seed,
         accounts: Streams::default(),
         transfers: Streams::default(),
         submissions: Streams::default(),
@@ -136,7 +121,6 @@ pub fn run(seed: u64, defect: Option<Defect>) -> Story {
         inbounds: Streams::default(),
         house: House::default(),
         offers: Offers::default(),
-        arrivals: BTreeMap::new(),
         attempts: BTreeMap::new(),
         refused: Vec::new(),
         fired_early: Vec::new(),
@@ -144,16 +128,11 @@ pub fn run(seed: u64, defect: Option<Defect>) -> Story {
     };
     world.open_accounts();
     world.plan();
-    let mut steps = 0;
-    while steps < STEPS_MAX
-        && let Some(((at, _), step)) = world.agenda.pop_first()
-    {
-        world.now = at;
+    while let Some(step) = world.agenda.next() {
         world.perform(step);
-        steps += 1;
     }
     Story {
-        came_to_rest: world.agenda.is_empty(),
+        came_to_rest: world.agenda.is_at_rest(),
         accounts: world.accounts.events,
         transfers: world.transfers.events,
         submissions: world.submissions.events,
@@ -170,13 +149,13 @@ pub fn run(seed: u64, defect: Option<Defect>) -> Story {
 impl World {
     fn open_accounts(&mut self) {
         for _ in 0..ACCOUNTS {
-            let id = self.new_id();
+            let id = self.agenda.new_id();
             let open = AccountCommand::Open {
                 id,
                 owner_name: "Ada Lund".to_owned().into(),
                 currency: Currency::DKK,
             };
-            let deposit = AccountCommand::Deposit { deposit_id: self.new_id(), amount: dkk(FUNDS) };
+            let deposit = AccountCommand::Deposit { deposit_id: self.agenda.new_id(), amount: dkk(FUNDS) };
             self.account(id, open);
             self.account(id, deposit);
             self.account_ids.push(id);
@@ -186,21 +165,21 @@ impl World {
     /// Customers ask within half a minute, and some of them change their minds or spend what they have.
     fn plan(&mut self) {
         for _ in 0..TRANSFERS {
-            let transfer = self.new_id();
-            let at = self.millis(0..30_000);
-            self.after(at, Step::Request { transfer });
-            if self.chance(10) {
-                let later = self.millis(0..10_000);
-                self.after(at + later, Step::Cancel { transfer });
+            let transfer = self.agenda.new_id();
+            let at = self.agenda.millis(0..30_000);
+            self.agenda.after(at, Step::Request { transfer });
+            if self.agenda.chance(10) {
+                let later = self.agenda.millis(0..10_000);
+                self.agenda.after(at + later, Step::Cancel { transfer });
             }
             let account = self.an_account();
-            let amount = dkk(self.random.random_range(1..FUNDS / 2));
-            let at = self.millis(0..60_000);
-            self.after(at, Step::Spend { account, amount });
+            let amount = dkk(self.agenda.random.random_range(1..FUNDS / 2));
+            let at = self.agenda.millis(0..60_000);
+            self.agenda.after(at, Step::Spend { account, amount });
         }
         for _ in 0..OFFERS {
-            let at = self.millis(0..30_000);
-            self.after(at, Step::Incoming(Move::Order));
+            let at = self.agenda.millis(0..30_000);
+            self.agenda.after(at, Step::Incoming(Move::Order));
         }
     }
 
@@ -217,7 +196,7 @@ impl World {
             }
             Step::Cancel { transfer } => self.transfer(transfer, TransferCommand::Cancel),
             Step::Spend { account, amount } => {
-                let transfer_id = self.new_id();
+                let transfer_id = self.agenda.new_id();
                 self.account(account, AccountCommand::Debit { transfer_id, amount });
                 if self.defect == Some(Defect::Overdraw) {
                     self.overdraw(account, transfer_id, amount);
@@ -241,7 +220,7 @@ impl World {
             }
             Step::TransferDeadline { transfer, deadline } => self.fire_transfer(transfer, deadline),
             Step::SubmissionDeadline { submission, deadline } => {
-                let early = deadline.due_at.duration_since(self.now);
+                let early = deadline.due_at.duration_since(self.agenda.now);
                 let proceed = SubmissionCommand::Proceed { deadline, rail: Arc::clone(&self.rail) };
                 if self.submission(submission, proceed) && early > SignedDuration::ZERO {
                     self.fired_early.push((submission, early));
@@ -266,8 +245,8 @@ impl World {
 
     fn request(&mut self, transfer: Uuid) {
         let from = self.an_account();
-        let amount = dkk(self.random.random_range(1..FUNDS));
-        let context = self.context();
+        let amount = dkk(self.agenda.random.random_range(1..FUNDS));
+        let context = self.agenda.context();
         let deadline = Some(Deadline::after(RESERVE_WITHIN, &context));
         let request = Requested {
             transfer_id: transfer,
@@ -276,7 +255,7 @@ impl World {
             amount,
             remittance: None,
             debtor: party(),
-            uetr: self.new_id(),
+            uetr: self.agenda.new_id(),
             end_to_end_id: transfer.simple().to_string(),
             deadline,
         };
@@ -290,8 +269,8 @@ impl World {
         }
         self.transfer(transfer, TransferCommand::Request(request));
         // Now and then the saga hears of its reservation too late.
-        let limit = if self.chance(5) { 8_000 } else { 1_000 };
-        self.deliver(limit, &Step::Confirm { transfer });
+        let limit = if self.agenda.chance(5) { 8_000 } else { 1_000 };
+        self.agenda.deliver(limit, &Step::Confirm { transfer });
     }
 
     fn confirm(&mut self, transfer: Uuid) {
@@ -303,13 +282,13 @@ impl World {
             TransferCommand::ConfirmReservation { reservation_id: transfer, approve_within, submission };
         self.transfer(transfer, confirm);
         if needs_approval {
-            let step = match self.random.random_range(0..10) {
+            let step = match self.agenda.random.random_range(0..10) {
                 0 => None,
                 1 | 2 => Some(Step::Deny { transfer }),
                 _ => Some(Step::Approve { transfer }),
             };
             if let Some(step) = step {
-                self.deliver(10_000, &step);
+                self.agenda.deliver(10_000, &step);
             }
         }
     }
@@ -323,7 +302,7 @@ impl World {
     }
 
     fn fire_transfer(&mut self, transfer: Uuid, deadline: Deadline) {
-        let early = deadline.due_at.duration_since(self.now);
+        let early = deadline.due_at.duration_since(self.agenda.now);
         let before = self.transfers.events.get(&transfer).map_or(0, Vec::len);
         self.transfer(transfer, TransferCommand::FireDeadline(deadline));
         let decided = self.transfers.events[&transfer][before..].to_vec();
@@ -339,7 +318,7 @@ impl World {
 
     /// Decides, commits, and plans what follows. A refusal is for whoever asked.
     fn transfer(&mut self, id: Uuid, command: TransferCommand) {
-        let context = self.context();
+        let context = self.agenda.context();
         let before = self.transfers.state(id).and_then(|transfer| transfer.deadline());
         let Ok(mut events) = self.transfers.execute(id, command, &context) else { return };
         let Some(state) = self.transfers.state(id) else { return };
@@ -359,11 +338,11 @@ impl World {
         }
         for event in &events {
             if let Some(event) = transfer::payment_of(&state.request, event) {
-                self.deliver(1_000, &Step::Submit(event));
+                self.agenda.deliver(1_000, &Step::Submit(event));
             }
-            if matches!(event, TransferEvent::Succeeded(_)) && self.chance(20) {
-                let later = self.millis(0..20_000);
-                self.after(later, Step::Recall { transfer: id });
+            if matches!(event, TransferEvent::Succeeded(_)) && self.agenda.chance(20) {
+                let later = self.agenda.millis(0..20_000);
+                self.agenda.after(later, Step::Recall { transfer: id });
             }
         }
         let after = self.transfers.state(id).and_then(|transfer| transfer.deadline());
@@ -373,36 +352,36 @@ impl World {
     }
 
     pub(crate) fn account(&mut self, id: Uuid, command: AccountCommand) -> Vec<AccountEvent> {
-        let context = self.context();
+        let context = self.agenda.context();
         self.accounts.execute(id, command, &context).unwrap_or_default()
     }
 
     /// Returns whether anything came of the command.
     fn submission(&mut self, id: Uuid, command: SubmissionCommand) -> bool {
-        let context = self.context();
+        let context = self.agenda.context();
         let before = self.submissions.state(id).and_then(|submission| submission.deadline());
         let Ok(events) = self.submissions.execute(id, command, &context) else { return false };
         let Some(state) = self.submissions.state(id) else { return false };
         for event in &events {
             match event {
                 SubmissionEvent::AttemptStarted(started) => self.send(&state.payment, started.attempt),
-                SubmissionEvent::EnquiryStarted(started) if !self.chance(25) => {
+                SubmissionEvent::EnquiryStarted(started) if !self.agenda.chance(25) => {
                     let (submission, uetr) = (id, state.payment.uetr);
-                    let later = self.millis(0..1_000);
+                    let later = self.agenda.millis(0..1_000);
                     let (attempt, enquiry) = (started.attempt, started.enquiry);
-                    self.after(later, Step::Enquire { submission, uetr, attempt, enquiry });
+                    self.agenda.after(later, Step::Enquire { submission, uetr, attempt, enquiry });
                 }
-                SubmissionEvent::RecallStarted(started) if !self.chance(40) => {
+                SubmissionEvent::RecallStarted(started) if !self.agenda.chance(40) => {
                     let (submission, uetr, recall_id) = (id, state.payment.uetr, started.recall_id);
-                    let (attempt, later) = (started.attempt, self.millis(0..1_000));
-                    self.after(later, Step::RecallArrives { submission, uetr, recall_id, attempt });
+                    let (attempt, later) = (started.attempt, self.agenda.millis(0..1_000));
+                    self.agenda.after(later, Step::RecallArrives { submission, uetr, recall_id, attempt });
                 }
                 _ => {}
             }
             if let Some(event) = instant::clearing_of(&state.payment, event.clone())
                 && !self.is_lost(&event)
             {
-                self.deliver_in_order(id, &Step::Clear(event));
+                self.agenda.deliver_in_order(id, &Step::Clear(event));
             }
         }
         let after = state.deadline();
@@ -412,76 +391,18 @@ impl World {
         !events.is_empty()
     }
 
-    /// At least once, and a repetition comes later.
-    pub(crate) fn deliver(&mut self, limit_ms: i64, step: &Step) {
-        let at = self.millis(0..limit_ms);
-        self.after(at, step.clone());
-        if self.chance(10) {
-            let later = self.millis(0..5_000);
-            self.after(at + later, step.clone());
-        }
-    }
-
-    /// The events of one stream do not overtake each other; a repetition comes later.
-    pub(crate) fn deliver_in_order(&mut self, stream: Uuid, step: &Step) {
-        let earliest = self.now + self.millis(0..1_000);
-        let at = self.arrivals.get(&stream).map_or(earliest, |last| earliest.max(*last));
-        self.arrivals.insert(stream, at);
-        let wait = at.duration_since(self.now);
-        self.after(wait, step.clone());
-        if self.chance(10) {
-            let later = self.millis(0..5_000);
-            self.after(wait + later, step.clone());
-        }
-    }
-
     /// The scheduler fires a deadline a little late, and now and then twice.
     pub(crate) fn keep(&mut self, deadline: Deadline, step: &Step) {
         match self.defect {
             Some(Defect::LoseDeadlines) if matches!(step, Step::TransferDeadline { .. }) => return,
-            Some(Defect::FireEarly) => return self.after(SignedDuration::ZERO, step.clone()),
+            Some(Defect::FireEarly) => return self.agenda.after(SignedDuration::ZERO, step.clone()),
             _ => {}
         }
-        // Now and then no scheduler runs for a while.
-        let limit = if self.chance(3) { 20_000 } else { 200 };
-        let wait = deadline.due_at.duration_since(self.now) + self.millis(0..limit);
-        self.after(wait, step.clone());
-        if self.chance(10) {
-            let later = self.millis(0..5_000);
-            self.after(wait + later, step.clone());
-        }
-    }
-
-    pub(crate) fn after(&mut self, wait: SignedDuration, step: Step) {
-        self.scheduled += 1;
-        self.agenda.insert((self.now + wait, self.scheduled), step);
-    }
-
-    /// Its ids follow from the seed.
-    pub(crate) fn context(&mut self) -> Context {
-        let cause = Deadline { id: self.new_id(), due_at: self.now };
-        Context::at_deadline(&cause, cause.id, "simulation", self.now)
-    }
-
-    pub(crate) fn new_id(&mut self) -> Uuid {
-        self.ids += 1;
-        event::derived_id(Uuid::from_u64_pair(self.seed, self.ids), "simulation", 0)
+        self.agenda.keep(deadline, step);
     }
 
     pub(crate) fn an_account(&mut self) -> Uuid {
-        self.account_ids[self.random.random_range(0..ACCOUNTS)]
-    }
-
-    pub(crate) fn chance(&mut self, percent: u32) -> bool {
-        self.random.random_range(0..100) < percent
-    }
-
-    pub(crate) fn random_below(&mut self, limit: u32) -> u32 {
-        self.random.random_range(0..limit)
-    }
-
-    pub(crate) fn millis(&mut self, range: std::ops::Range<i64>) -> SignedDuration {
-        SignedDuration::from_millis(self.random.random_range(range))
+        self.account_ids[self.agenda.random.random_range(0..ACCOUNTS)]
     }
 }
 

@@ -47,10 +47,10 @@ pub struct Authorisation {
     pub attention: Vec<String>,
     /// By the request, or the advice that stands for none.
     approvals: BTreeMap<Uuid, Approval>,
-    /// What was reversed of requests that do not stand, or not yet.
+    /// By request, whether or not it was approved, or came.
     reversed: BTreeMap<Uuid, Money>,
-    /// Collected where nothing stood approved: an approval that comes later is that much smaller a hold.
-    ahead: Money,
+    /// What was held until it expired, and is not collected.
+    lapsed: Money,
     /// Nothing more will be collected.
     is_final: bool,
     /// Requests that have our word.
@@ -60,11 +60,10 @@ pub struct Authorisation {
     deadline: Option<Deadline>,
 }
 
-/// What is approved of one request, and how much of that is still held.
+/// What is approved of one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Approval {
-    approved: Money,
-    held: Money,
+    amount: Money,
     /// Not the network's.
     is_ours: bool,
 }
@@ -155,7 +154,7 @@ impl Authorisation {
             attention: Vec::new(),
             approvals: BTreeMap::new(),
             reversed: BTreeMap::new(),
-            ahead: zero,
+            lapsed: zero,
             is_final: false,
             answered: BTreeSet::new(),
             taken: BTreeSet::new(),

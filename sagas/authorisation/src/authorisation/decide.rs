@@ -35,12 +35,6 @@ const LATE_BY: SignedDuration = SignedDuration::from_secs(1);
 const OTHER_PAYMENT: &str =
     "the card network reverses what belongs to another account, or is in another currency";
 
-/// What there is to approve of a request, and whether all of it is reversed already.
-struct Before {
-    left: Money,
-    is_all: bool,
-}
-
 /// How a payment begins, whatever is said first.
 pub(super) fn opened(said: &CardEvent) -> Result<Opened, AuthorisationRefusal> {
     let currency = amount_of(said).ok_or(AuthorisationRefusal::NotOpened)?.currency();
@@ -83,7 +77,7 @@ impl Authorisation {
                 Ok(vec![declined(request.message_id, INVALID_TRANSACTION)])
             }
             CardEvent::IncrementRequested(request) => {
-                self.asked_for_more(&request, standing.filter(|_| is_ours), context)
+                Ok(self.asked_for_more(&request, standing.filter(|_| is_ours), context))
             }
             CardEvent::RequestUnanswered(request) => Ok(self.unanswered(&request)),
             CardEvent::StandInAdvised(advice) => {
@@ -104,17 +98,17 @@ impl Authorisation {
         context: &Context,
     ) -> Vec<AuthorisationEvent> {
         let (message_id, asked) = (request.message_id, request.amount);
-        let before = self.before(message_id, asked);
+        let more = self.more_to_hold(message_id, asked);
         let verdict = match self.status {
             _ if is_too_late(request.answer_by, context) => Err(NOBODY_DECIDES),
             Status::Approved | Status::Expired | Status::Captured => Err(DUPLICATE),
             // The terminal has given up, or the merchant has collected all that there will be.
-            _ if self.is_final || before.is_all => Err(DO_NOT_HONOUR),
-            _ => approvable(before.left, request.is_partial_allowed && before.left == asked, standing),
+            _ if self.is_final || self.is_given_up(message_id, asked) => Err(DO_NOT_HONOUR),
+            _ => approvable(more, request.is_partial_allowed && more == asked, standing),
         };
         match verdict {
             Ok((account_id, held)) => {
-                let amount = if held == before.left { asked } else { held };
+                let amount = if held == more { asked } else { held };
                 let (is_partial, deadline) = (amount != asked, Deadline::after(hold_for, context));
                 vec![Approved { message_id, account_id, amount, is_partial, held, deadline }.into()]
             }
@@ -127,41 +121,50 @@ impl Authorisation {
         request: &IncrementRequested,
         standing: Option<Standing>,
         context: &Context,
-    ) -> Decision {
+    ) -> Vec<AuthorisationEvent> {
         let (message_id, amount) = (request.message_id, request.amount);
-        let before = self.before(message_id, amount);
+        let more = self.more_to_hold(message_id, amount);
         let verdict = match self.status {
             _ if is_too_late(request.answer_by, context) => Err(NOBODY_DECIDES),
-            Status::Approved if before.is_all => Err(DO_NOT_HONOUR),
-            Status::Approved => approvable(before.left, false, standing),
+            Status::Approved if self.is_given_up(message_id, amount) => Err(DO_NOT_HONOUR),
+            Status::Approved => approvable(more, false, standing),
             _ => Err(INVALID_TRANSACTION),
         };
-        Ok(match verdict {
-            Ok((account_id, more)) => {
-                self.approved.plus(amount)?;
-                let held = self.held.plus(more)?;
-                vec![Incremented { message_id, account_id, amount, held }.into()]
+        vec![match verdict {
+            Ok((account_id, _)) => {
+                let held = self.after(|it| it.approve(message_id, amount, true));
+                Incremented { message_id, account_id, amount, held }.into()
             }
-            Err(code) => {
-                vec![IncrementDeclined { message_id, response_code: code.to_owned() }.into()]
-            }
-        })
+            Err(code) => IncrementDeclined { message_id, response_code: code.to_owned() }.into(),
+        }]
     }
 
-    /// What is left to hold of a request, after what was reversed of it, and what was collected, before it came.
-    fn before(&self, message_id: Uuid, amount: Money) -> Before {
-        let zero = Money::zero(amount.currency());
-        let reversed = self.reversed.get(&message_id).copied().unwrap_or(zero);
-        let left = difference(amount, reversed);
-        let is_all = amount.is_positive() && !left.is_positive();
-        Before { left: if amount.is_positive() { difference(left, self.ahead) } else { amount }, is_all }
+    /// What would be held after that.
+    fn after(&self, what: impl FnOnce(&mut Self)) -> Money {
+        let mut after = self.clone();
+        what(&mut after);
+        after.outstanding()
+    }
+
+    /// What a request would hold on top. What was collected or reversed before it came is not held.
+    fn more_to_hold(&self, request: Uuid, amount: Money) -> Money {
+        if !amount.is_positive() {
+            return amount;
+        }
+        difference(self.after(|it| it.approve(request, amount, true)), self.held)
+    }
+
+    /// All of it was reversed before it came.
+    fn is_given_up(&self, request: Uuid, amount: Money) -> bool {
+        let covers = |reversed: &Money| amount.is_positive() && reversed.minor() >= amount.minor();
+        self.reversed.get(&request).is_some_and(covers)
     }
 
     fn unanswered(&self, request: &RequestUnanswered) -> Vec<AuthorisationEvent> {
         let message_id = request.message_id;
         match (self.approvals.get(&message_id), self.account_id) {
-            (Some(Approval { held: amount, is_ours: true, .. }), Some(account_id)) => {
-                let (amount, held) = (*amount, difference(self.held, *amount));
+            (Some(Approval { amount, is_ours: true }), Some(account_id)) => {
+                let (amount, held) = (*amount, self.after(|it| it.withdraw(message_id)));
                 vec![VerdictWithdrawn { message_id, account_id, amount, held }.into()]
             }
             _ => vec![],
@@ -177,21 +180,12 @@ impl Authorisation {
     ) -> Decision {
         let StandInAdvised { message_id, original_message_id, approved, .. } = *advice;
         let request = original_message_id.unwrap_or(message_id);
-        let others = match self.approvals.get(&request) {
-            Some(ours) => difference(self.held, ours.held),
-            None => self.held,
-        };
         if !approved.is_positive() {
-            let (account_id, held) = (self.account_id, others);
+            let (account_id, held) = (self.account_id, self.after(|it| it.withdraw(request)));
             return Ok(vec![StandInDeclined { message_id, original_message_id, account_id, held }.into()]);
         }
         let can_hold = |standing: &Standing| {
-            let left = if self.is_final {
-                Money::zero(approved.currency())
-            } else {
-                self.before(request, approved).left
-            };
-            let held = others.plus(left).ok()?;
+            let held = self.after(|it| it.approve(request, approved, false));
             let reserved = standing.balances.reserved.plus(held.minus(self.held).ok()?).ok()?;
             standing.balances.posted.minus(reserved).ok()?;
             Some((standing.account_id, held))
@@ -212,18 +206,13 @@ impl Authorisation {
         }
     }
 
-    /// No more than is held for that request; what is captured comes back by a refund.
+    /// What is captured already comes back by a refund.
     fn reversed(&self, reversal: &ReversalReceived) -> Decision {
         let ReversalReceived { message_id, original_message_id, amount, .. } = *reversal;
         if !amount.is_positive() {
             return Err(AuthorisationRefusal::OutOfRange);
         }
-        let freed = match self.approvals.get(&original_message_id) {
-            Some(approval) if approval.held.minor() < amount.minor() => approval.held,
-            Some(_) => amount,
-            None => Money::zero(amount.currency()),
-        };
-        let (account_id, held) = (self.account_id, difference(self.held, freed));
+        let (account_id, held) = (self.account_id, self.after(|it| it.reverse(original_message_id, amount)));
         Ok(vec![Reversed { message_id, original_message_id, account_id, amount, held }.into()])
     }
 
@@ -232,8 +221,7 @@ impl Authorisation {
         if !amount.is_positive() {
             return Err(AuthorisationRefusal::OutOfRange);
         }
-        let is_last = is_final || self.is_final;
-        let held = if is_last { Money::zero(amount.currency()) } else { difference(self.held, amount) };
+        let held = self.after(|it| it.collect(amount, is_final));
         let can_pay = |standing: &Standing| {
             let posted = standing.balances.posted.minus(amount);
             let freed = self.held.minus(held);

@@ -8,16 +8,56 @@ use super::decide::DO_NOT_HONOUR;
 use super::{Approval, Authorisation, Status, difference};
 use crate::authorisation_event::{AuthorisationEvent, Reversed, StandInApplied, StandInDeclined};
 
+/// What the events do to what is approved and collected. Decisions do the same to a copy, to see what would be held.
 impl Authorisation {
+    /// What can still be collected: what is approved and not reversed, less what is collected, in whatever order that came.
+    pub(super) fn outstanding(&self) -> Money {
+        if self.is_final {
+            return Money::zero(self.held.currency());
+        }
+        difference(difference(self.standing(), self.captured), self.lapsed)
+    }
+
+    /// All that is approved and not reversed.
+    pub(super) fn standing(&self) -> Money {
+        let zero = Money::zero(self.held.currency());
+        let left = |(request, approval): (&Uuid, &Approval)| match self.reversed.get(request) {
+            Some(reversed) => difference(approval.amount, *reversed),
+            None => approval.amount,
+        };
+        self.approvals.iter().map(left).fold(zero, sum)
+    }
+
+    pub(super) fn approve(&mut self, request: Uuid, amount: Money, is_ours: bool) {
+        self.approvals.insert(request, Approval { amount, is_ours });
+    }
+
+    pub(super) fn withdraw(&mut self, request: Uuid) {
+        self.approvals.remove(&request);
+    }
+
+    pub(super) fn reverse(&mut self, request: Uuid, amount: Money) {
+        let reversed = self.reversed.entry(request).or_insert(Money::zero(amount.currency()));
+        *reversed = sum(*reversed, amount);
+    }
+
+    pub(super) fn collect(&mut self, amount: Money, is_final: bool) {
+        self.lapsed = difference(self.lapsed, difference(amount, self.held));
+        self.captured = sum(self.captured, amount);
+        self.is_final |= is_final;
+    }
+
     pub(super) fn follow(&mut self, event: &AuthorisationEvent) {
         match event {
             AuthorisationEvent::Approved(event) => {
-                self.approve(event.message_id, event.amount, event.held, true);
+                self.answered.insert(event.message_id);
+                self.approve(event.message_id, event.amount, true);
                 self.hold(event.account_id, event.held, Some(event.deadline));
                 self.status = Status::Approved;
             }
             AuthorisationEvent::Incremented(event) => {
-                self.approve(event.message_id, event.amount, event.held, true);
+                self.answered.insert(event.message_id);
+                self.approve(event.message_id, event.amount, true);
                 self.hold(event.account_id, event.held, self.deadline);
             }
             AuthorisationEvent::Declined(event) => {
@@ -30,12 +70,11 @@ impl Authorisation {
                 self.answered.insert(event.message_id);
             }
             AuthorisationEvent::VerdictWithdrawn(event) => {
-                self.approvals.remove(&event.message_id);
+                self.withdraw(event.message_id);
                 self.hold(event.account_id, event.held, self.deadline);
             }
             AuthorisationEvent::Expired(event) => {
-                let zero = event.held;
-                self.approvals.values_mut().for_each(|approval| approval.held = zero);
+                self.lapsed = sum(self.lapsed, event.amount);
                 self.hold(event.account_id, event.held, None);
             }
             AuthorisationEvent::OperatorAttentionRequired(event) => {
@@ -44,8 +83,7 @@ impl Authorisation {
             }
             happened => self.happened(happened),
         }
-        let zero = Money::zero(self.held.currency());
-        self.approved = self.approvals.values().fold(zero, |all, approval| sum(all, approval.approved));
+        self.approved = self.standing();
         if self.status == Status::Approved && !self.held.is_positive() {
             self.status = match event {
                 // What was collected in part was collected.
@@ -67,14 +105,16 @@ impl Authorisation {
             AuthorisationEvent::StandInDeclined(event) => self.stand_in_declined(event),
             AuthorisationEvent::Reversed(event) => self.is_reversed(event),
             AuthorisationEvent::Captured(event) => {
-                self.collected(event.message_id, event.amount, event.is_final, event.held);
+                self.taken.insert(event.message_id);
+                self.collect(event.amount, event.is_final);
                 self.hold(event.account_id, event.held, self.deadline);
                 if self.status == Status::Expired {
                     self.status = Status::Captured;
                 }
             }
             AuthorisationEvent::ForcePosted(event) => {
-                self.collected(event.message_id, event.amount, event.is_final, event.held);
+                self.taken.insert(event.message_id);
+                self.collect(event.amount, event.is_final);
                 self.hold(event.account_id, event.held, self.deadline);
                 self.status = Status::ForcePosted;
             }
@@ -101,10 +141,7 @@ impl Authorisation {
         let request = event.original_message_id.unwrap_or(event.message_id);
         // The network has its answer: should it still ask, nobody decides here.
         self.answered.insert(request);
-        if let Some(ours) = self.approvals.remove(&request) {
-            self.held = difference(self.held, ours.held);
-        }
-        self.approve(request, event.approved, event.held, false);
+        self.approve(request, event.approved, false);
         self.hold(event.account_id, event.held, Some(event.deadline));
         let has_ended = matches!(self.status, Status::Captured | Status::ForcePosted | Status::Expired);
         if event.held.is_positive() || !has_ended {
@@ -115,7 +152,7 @@ impl Authorisation {
     fn stand_in_declined(&mut self, event: &StandInDeclined) {
         self.taken.insert(event.message_id);
         if let Some(request) = event.original_message_id {
-            self.approvals.remove(&request);
+            self.withdraw(request);
             self.answered.insert(request);
         }
         self.account_id = event.account_id.or(self.account_id);
@@ -128,57 +165,16 @@ impl Authorisation {
 
     fn is_reversed(&mut self, event: &Reversed) {
         self.taken.insert(event.message_id);
-        let freed = difference(self.held, event.held);
-        match self.approvals.get_mut(&event.original_message_id) {
-            Some(approval) => {
-                approval.held = difference(approval.held, freed);
-                approval.approved = difference(approval.approved, freed);
-            }
-            None => {
-                let zero = Money::zero(event.amount.currency());
-                let reversed = self.reversed.entry(event.original_message_id).or_insert(zero);
-                *reversed = sum(*reversed, event.amount);
-            }
-        }
+        self.reverse(event.original_message_id, event.amount);
         self.account_id = event.account_id.or(self.account_id);
         self.held = event.held;
         self.deadline = self.deadline.filter(|_| event.held.is_positive());
-    }
-
-    /// So much is held from now on, and what is more than before is for this request. What was collected or reversed before
-    /// it was approved is not held.
-    fn approve(&mut self, request: Uuid, approved: Money, held: Money, is_ours: bool) {
-        let zero = Money::zero(approved.currency());
-        let reversed = self.reversed.remove(&request).unwrap_or(zero);
-        let more = difference(held, self.held);
-        let (left, is_late) = (difference(approved, reversed), !self.is_final);
-        if is_late {
-            self.ahead = difference(self.ahead, difference(left, more));
-        }
-        self.approvals.insert(request, Approval { approved: left, held: more, is_ours });
-        if is_ours {
-            self.answered.insert(request);
-        }
     }
 
     /// What is not held waits for nothing.
     fn hold(&mut self, account_id: Uuid, held: Money, until: Option<Deadline>) {
         (self.account_id, self.held) = (Some(account_id), held);
         self.deadline = until.filter(|_| held.is_positive());
-    }
-
-    /// Out of what is held, whichever request it is for; the rest came before, or without, an approval.
-    fn collected(&mut self, message_id: Uuid, amount: Money, is_final: bool, held: Money) {
-        self.taken.insert(message_id);
-        self.captured = sum(self.captured, amount);
-        self.is_final |= is_final;
-        let mut freed = difference(self.held, held);
-        self.ahead = sum(self.ahead, difference(amount, freed));
-        for approval in self.approvals.values_mut() {
-            let left = difference(approval.held, freed);
-            freed = difference(freed, approval.held);
-            approval.held = left;
-        }
     }
 }
 

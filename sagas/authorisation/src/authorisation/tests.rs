@@ -367,8 +367,7 @@ proptest! {
             state = Authorisation::fold(state, &events);
             let state = state.as_ref().unwrap();
             prop_assert_eq!(state.held, account.balances.reserved);
-            let held: i64 = state.approvals.values().map(|approval| approval.held.minor()).sum();
-            prop_assert_eq!(state.held.minor(), held);
+            prop_assert_eq!(state.held, state.outstanding());
             prop_assert_eq!(state.held.is_positive(), state.deadline().is_some());
             let expected: i64 = funds + moved.values().sum::<i64>();
             prop_assert_eq!(account.balances.posted.minor(), expected);
