@@ -388,3 +388,17 @@ async fn what_no_account_can_take_is_in_suspense_and_a_case() {
     assert_eq!(suspense, -700);
     platform.stop().await;
 }
+
+/// Where there is no card network, its service needs neither a database nor a relay.
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_card_network_everything_else_works() {
+    let settings =
+        &["card.enabled=false", "card.database.database_url=postgres://nobody@127.0.0.1:1/nowhere"];
+    let platform = Platform::with(Transport::Embedded, LUNARIA, "", settings).await;
+    let client = platform.client();
+    let account = client.account(1_000).await;
+    client.until(client.pay(account, 100).await, "succeeded").await;
+    let (code, text) = platform.lunaria(&["--set", "transport=kafka", "adapter", "card"]);
+    assert!(code != 0 && text.contains("card.enabled"), "{text}");
+    platform.stop().await;
+}

@@ -143,12 +143,15 @@ impl Platform {
             arguments.extend(self.settings.iter().flat_map(|setting| ["--set", setting]));
             let log = self.directory.path().join(format!("{name}.log"));
             let environment = [("LUNARIA_MUTANT", self.mutant.as_str())];
-            let (process, urls) = Process::start(&self.program, &arguments, &environment, &log, *announces);
+            let has_cards = !self.settings.contains(&"card.enabled=false");
+            let announces = announces - usize::from(!has_cards);
+            let (process, urls) = Process::start(&self.program, &arguments, &environment, &log, announces);
             match *name {
                 "adapter" => self.adapter_url.clone_from(&urls[0]),
                 "adapter-card" => self.card_url.clone_from(&urls[0]),
                 "serve" if self.transport == Transport::Embedded => {
                     self.adapter_url.clone_from(&urls[1]);
+                    // Or, where there is no card network, that of something else.
                     self.card_url.clone_from(&urls[2]);
                 }
                 _ => {}

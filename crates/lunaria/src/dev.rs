@@ -93,11 +93,16 @@ async fn run_platform(
             complain(&format!("the demo did not go through: {error:#}"));
         }
     };
-    let serve = roles::serve_all(config, Doors { api, instant, card, ops }, shutdown.clone(), move || {
-        // Nobody listens any more when the demo was stopped.
-        let _ = ready.send(());
-        Ok(())
-    });
+    let serve = roles::serve_all(
+        config,
+        Doors { api, instant, card: Some(card), ops },
+        shutdown.clone(),
+        move || {
+            // Nobody listens any more when the demo was stopped.
+            let _ = ready.send(());
+            Ok(())
+        },
+    );
     let stdin = house.stdin.take();
     let watch = async {
         tokio::select! {
@@ -159,7 +164,7 @@ async fn provision_services(
 ) -> anyhow::Result<()> {
     let superuser: PgConnectOptions = servers.postgres.superuser_url("postgres").parse()?;
     let port = servers.postgres.port();
-    for service in ServiceName::ALL {
+    for service in ServiceName::enabled(config) {
         let database = format!("lunaria_{}", service.as_str().replace('-', "_"));
         provision(&superuser, &database, service.as_str(), passwords)
             .await

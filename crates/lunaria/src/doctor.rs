@@ -30,7 +30,7 @@ impl Finding {
 /// Exit code 0 when all is well, 1 when something has to be mended.
 pub(crate) async fn run(config: Config) -> anyhow::Result<ExitCode> {
     let mut findings = Vec::new();
-    for service in ServiceName::ALL {
+    for service in ServiceName::enabled(&config) {
         database(service, &config, &mut findings).await;
     }
     if config.transport == Transport::Kafka {
@@ -67,7 +67,7 @@ async fn database(service: ServiceName, config: &Config, findings: &mut Vec<Find
             findings.push(Finding::new(
                 false,
                 format!("{name}: cannot connect to {}: {why}", settings.database_url),
-                &format!("start PostgreSQL, or set `database_url` of the service; a service that is new to this installation gets its database by `lunaria provision {name}`"),
+                &format!("start PostgreSQL, or set `database_url` of the service; a service that is new to this installation gets its database by `lunaria provision {name}`, and one that is not wanted has a setting (`card.enabled = false`)"),
             ));
         }
     }

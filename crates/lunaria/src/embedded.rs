@@ -25,7 +25,7 @@ pub(crate) async fn start(
 ) -> anyhow::Result<Vec<relay::Config>> {
     let handlers_shutdown = CancellationToken::new();
     let mut feeds = Vec::new();
-    for (service, store) in ServiceName::ALL.into_iter().zip(stores) {
+    for (service, store) in ServiceName::enabled(config).into_iter().zip(stores) {
         for handler in service.handlers(config) {
             let history = history_nearby(store, handler.subscription().source, stores)?;
             let engine = Engine::new(handler, store.clone(), history, handlers_shutdown.clone());
@@ -40,7 +40,7 @@ pub(crate) async fn start(
     }
     let mut relays = Vec::new();
     let mut running = Vec::new();
-    for service in ServiceName::ALL {
+    for service in ServiceName::enabled(config) {
         let outlets: Vec<Box<dyn Outlet>> = feeds
             .iter()
             .map(|feed| {

@@ -33,7 +33,8 @@ pub(crate) struct Doors {
     pub(crate) api: TcpListener,
     /// The adapters', where the outside world speaks to them.
     pub(crate) instant: TcpListener,
-    pub(crate) card: TcpListener,
+    /// None: there is no card network.
+    pub(crate) card: Option<TcpListener>,
     pub(crate) ops: Ops,
 }
 
@@ -58,13 +59,15 @@ pub(crate) async fn serve(config: Config, shutdown: CancellationToken) -> anyhow
         }
         Transport::Embedded => {
             let instant = bind(config.instant.listen, "instant.listen").await?;
-            let card = bind(config.card.listen, "card.listen").await?;
-            let addresses = [
-                ("api", api.local_addr()?),
-                (instant::SERVICE, instant.local_addr()?),
-                (card::SERVICE, card.local_addr()?),
-                ("ops", ops.address()?),
-            ];
+            let card = match config.card.enabled {
+                true => Some(bind(config.card.listen, "card.listen").await?),
+                false => None,
+            };
+            let mut addresses = vec![("api", api.local_addr()?), (instant::SERVICE, instant.local_addr()?)];
+            if let Some(card) = &card {
+                addresses.push((card::SERVICE, card.local_addr()?));
+            }
+            addresses.push(("ops", ops.address()?));
             let doors = Doors { api, instant, card, ops };
             serve_all(config, doors, shutdown, move || announce(&addresses)).await
         }
@@ -78,19 +81,20 @@ pub(crate) async fn serve_all(
     shutdown: CancellationToken,
     ready: impl FnOnce() -> anyhow::Result<()> + Send + 'static,
 ) -> anyhow::Result<()> {
-    for service in ServiceName::ALL {
-        door_token(service, &config)?;
+    let services = ServiceName::enabled(&config);
+    for service in &services {
+        door_token(*service, &config)?;
     }
     let Doors { api, instant, card, ops } = doors;
     if config.instant.public_url.is_empty() {
         config.instant.listen = instant.local_addr()?;
     }
-    if config.card.public_url.is_empty() {
+    if let (Some(card), "") = (&card, config.card.public_url.as_str()) {
         config.card.listen = card.local_addr()?;
     }
     let mut stores = Vec::new();
-    for service in ServiceName::ALL {
-        stores.push(connect(service, &config).await?);
+    for service in &services {
+        stores.push(connect(*service, &config).await?);
     }
     let core = stores[0].clone();
     let readiness = api::Readiness::default();
@@ -102,7 +106,7 @@ pub(crate) async fn serve_all(
                 return Ok(());
             }
             let mut relays = Vec::new();
-            for (service, store) in ServiceName::ALL.into_iter().zip(&stores) {
+            for (service, store) in services.into_iter().zip(&stores) {
                 relays.push(start_relay(&mut parts, service, &config, &shutdown)?);
                 start_handlers(&mut parts, service, store, &config, &shutdown)?;
             }
@@ -121,11 +125,19 @@ pub(crate) async fn serve_all(
             adapter_router(service, store, &config, &api::Readiness::default())
         };
         let instant_router = beside(ServiceName::AdapterInstant, &stores[1])?;
-        let card_router = beside(ServiceName::AdapterCard, &stores[2])?;
+        let card = match card.zip(stores.get(2)) {
+            Some((listener, store)) => Some((listener, beside(ServiceName::AdapterCard, store)?)),
+            None => None,
+        };
+        let serve_cards = async {
+            if let Some((listener, router)) = card {
+                api::serve(listener, router, token.clone()).await;
+            }
+        };
         tokio::join!(
             api::serve(api, core_router(&core, &config, &readiness), token.clone()),
             api::serve(instant, instant_router, token.clone()),
-            api::serve(card, card_router, token.clone()),
+            serve_cards,
             async {
                 token.cancelled().await;
                 stopping.stop();
@@ -196,6 +208,11 @@ pub(crate) async fn adapter(
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     several_processes(&config)?;
+    ensure!(
+        ServiceName::enabled(&config).contains(&service),
+        "{} is switched off: set card.enabled = true",
+        service.as_str()
+    );
     door_token(service, &config)?;
     let (address, setting) = adapter_address(service, &config).context("core is no adapter")?;
     let listener = bind(address, setting).await?;

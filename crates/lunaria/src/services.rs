@@ -36,6 +36,11 @@ const TOPICS_POLL: Duration = Duration::from_secs(2);
 impl ServiceName {
     pub(crate) const ALL: [Self; 3] = [Self::Core, Self::AdapterInstant, Self::AdapterCard];
 
+    /// Those that there are, core first.
+    pub(crate) fn enabled(config: &Config) -> Vec<Self> {
+        Self::ALL.into_iter().filter(|service| *service != Self::AdapterCard || config.card.enabled).collect()
+    }
+
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Core => CORE,
@@ -104,7 +109,6 @@ impl ServiceName {
                 Arc::new(Arrivals { adapter: instant::SERVICE, limits: config.incoming_limits() }),
                 Arc::new(Deriving::<AcceptanceStream>::new()),
                 Arc::new(IncomingView),
-                Arc::new(CardMessages { adapter: card::SERVICE, hold_for: config.card_hold() }),
                 Arc::new(Deriving::<VerdictStream>::new()),
                 Arc::new(AuthorisationView),
                 Arc::new(OrderView),
@@ -118,6 +122,9 @@ impl ServiceName {
             ],
             Self::AdapterCard => vec![Arc::new(Verdicts), Arc::new(Deriving::<CardStream>::new())],
         };
+        if self == Self::Core && config.card.enabled {
+            handlers.push(Arc::new(CardMessages { adapter: card::SERVICE, hold_for: config.card_hold() }));
+        }
         match self {
             Self::Core if config.contracts.publishes(contract::payment::v1::CATEGORY) => {
                 handlers.push(Arc::new(Deriving::<PaymentStreamV1>::new()));
@@ -389,7 +396,7 @@ pub(crate) async fn ensure_topics(config: &Config, shutdown: &CancellationToken)
 }
 
 async fn make_topics(config: &Config) -> anyhow::Result<()> {
-    for service in ServiceName::ALL {
+    for service in ServiceName::enabled(config) {
         let kafka = kafka_config(service, config)?;
         relay::ensure_topics(&kafka, service.categories())
             .await

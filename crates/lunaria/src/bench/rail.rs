@@ -23,7 +23,7 @@ use uuid::Uuid;
 
 use super::append::{self, rate};
 use super::figure::Figure;
-use super::platform::{ACCOUNTS, Platform, open_accounts};
+use super::platform::{ACCOUNTS, Platform, WITHOUT_CARDS, open_accounts};
 use super::transfers::until_at_rest;
 use super::{Bed, age_log};
 use crate::cli::BenchOptions;
@@ -75,7 +75,7 @@ pub(super) async fn measure(bed: &Bed, options: &BenchOptions) -> anyhow::Result
     let mut connection = PgConnection::connect_with(&superuser).await?;
     age_log(&mut connection).await?;
     let application = superuser.clone().username(APPLICATION_ROLE).password(&passwords.application);
-    let platform = Platform::start(bed, &superuser, &passwords, &[]).await?;
+    let platform = Platform::start(bed, &superuser, &passwords, &[WITHOUT_CARDS]).await?;
     let accounts = open_accounts(&append::store(&application, &passwords).await?).await?;
     until_at_rest(&mut connection).await?;
     let requests = HALF_LOAD_PER_SECOND * options.seconds;
@@ -107,8 +107,12 @@ pub(super) async fn measure(bed: &Bed, options: &BenchOptions) -> anyhow::Result
     platform.stop().await?;
 
     // The adapter asks in vain until the answer comes by itself.
-    let settings =
-        ["core.on_timeout=release_at_deadline", "core.submission_limit_ms=2000", "instant.enquiries_max=60"];
+    let settings = [
+        WITHOUT_CARDS,
+        "core.on_timeout=release_at_deadline",
+        "core.submission_limit_ms=2000",
+        "instant.enquiries_max=60",
+    ];
     let platform = Platform::start(bed, &superuser, &passwords, &settings).await?;
     // What has been started has to have joined: else its first seconds fall due in one moment.
     platform.customer.pay(accounts[0]).await?;

@@ -20,7 +20,7 @@ use uuid::Uuid;
 use super::append::{self, counted, rate};
 use super::figure::Figure;
 use super::pgbench::pgbench;
-use super::platform::{ACCOUNTS, Platform, open_accounts};
+use super::platform::{ACCOUNTS, Platform, WITHOUT_CARDS, open_accounts};
 use super::{Bed, age_log};
 use crate::cli::BenchOptions;
 
@@ -57,7 +57,7 @@ pub(super) async fn measure(bed: &Bed, options: &BenchOptions) -> anyhow::Result
     let floor =
         pgbench(bed, &application, &passwords.application, &floor_script(), FEW, options.seconds).await?;
 
-    let platform = Platform::start(bed, &superuser, &passwords, &[]).await?;
+    let platform = Platform::start(bed, &superuser, &passwords, &[WITHOUT_CARDS]).await?;
     let accounts = open_accounts(&append::store(&application, &passwords).await?).await?;
     let (hot, turn) = (accounts[0], AtomicUsize::new(0));
     let cold = || {

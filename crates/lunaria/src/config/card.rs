@@ -10,6 +10,8 @@ use super::{Database, agreed_token, positive, strong_enough};
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Card {
+    /// Whether there is such a service.
+    pub enabled: bool,
     pub database: Database,
     pub listen: SocketAddr,
     /// This adapter as core reaches it, for its gap refill. Empty: what it listens on.
