@@ -43,7 +43,7 @@ async fn a_call_before_its_attempt_is_an_event_is_caught() {
 }
 
 /// Two payments, one of them refused, each request sent several times at once, one from another bank that is
-/// cancelled, and one by card that is reversed: what no kill
+/// cancelled, one by card that is reversed, and an order that is cancelled: what no kill
 /// is needed to see.
 async fn violations(mutant: &str) -> Violations {
     let platform = Platform::with(Transport::Embedded, &program(), mutant, &[]).await;
@@ -73,6 +73,16 @@ async fn violations(mutant: &str) -> Violations {
     });
     client.pay_by_card(reversed).await;
     client.until_card(card, "reversed", 1).await;
+    let shop = client.account(1).await;
+    let (_, line) = client
+        .post("/v1/credit-lines", json!({ "limit": { "amount": "1000000000", "currency": "DKK" } }))
+        .await;
+    let order = json!({
+        "credit_id": line["credit_id"], "from_account": account, "to_account": shop,
+        "amount": { "amount": "900000000", "currency": "DKK" },
+    });
+    let (_, order) = client.post("/v1/orders", order).await;
+    client.post(&format!("/v1/orders/{}/cancel", order["order_id"].as_str().unwrap()), json!({})).await;
     at_rest(&platform, &accepted).await
 }
 
@@ -85,9 +95,12 @@ async fn a_request_that_leaves_no_trace_is_caught() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_compensation_that_is_skipped_is_caught() {
     let seen = violations("skip_compensation").await;
-    for what in
-        ["holds are left open", "what will not come is expected", "a card payment and its account differ"]
-    {
+    for what in [
+        "holds are left open",
+        "what will not come is expected",
+        "a card payment and its account differ",
+        "an order and its credit line differ",
+    ] {
         assert!(seen.iter().any(|violation| violation.contains(what)), "{what}: {seen:?}");
     }
 }

@@ -1,4 +1,4 @@
--- The list of orders, as customers and shops ask for it. A projection of the `order` streams.
+-- The list of orders, as customers ask for it. A projection of the `order` streams.
 
 create table order_view (
     id           uuid        not null constraint order_view_id primary key,

@@ -49,6 +49,8 @@ pub(crate) async fn check(platform: &Platform, accepted: &[Uuid]) -> Violations 
         ("balances differ from postings", BALANCES_DIFFER),
         ("holds are left open", OPEN_HOLDS),
         ("we have spent more than there is", OVERDRAWN),
+        ("an order and its credit line differ", CREDIT_DIFFERS),
+        ("an order is not paid exactly once", ORDERS_NOT_PAID_ONCE),
         ("account.v1 has missed events", ACCOUNT_EVENTS_NOT_DERIVED),
         ("submissions were not derived", PAYMENTS_NOT_DERIVED),
         ("payment.v2 differs from what it is derived from", PAYMENTS_DIFFER),
@@ -125,6 +127,22 @@ const OVERDRAWN: &str = "select stream || '@' || seq from event
             select from jsonb_array_elements(data->'postings') as posting
             where posting->>'account' like 'available:%' and (posting->'amount'->>'amount')::numeric < 0))
       and (data->'balances'->'posted'->>'amount')::numeric < (data->'balances'->'reserved'->>'amount')::numeric";
+/// Each reservation ends once, as its order does.
+const CREDIT_DIFFERS: &str = "select reserved.stream from event reserved
+    where reserved.type = 'CreditReserved' and reserved.stream like 'credit-%' and (
+        select count(*) from event ended join event done on done.stream = 'order-' || (ended.data->>'order_id')
+        where ended.stream = reserved.stream and ended.data->>'order_id' = reserved.data->>'order_id'
+            and (ended.type, done.type) in (('CreditConfirmed', 'Confirmed'), ('CreditReleased', 'Cancelled'))) <> 1";
+/// The payer is debited, and the shop credited, once and with the whole amount, if the order is confirmed, and only then.
+const ORDERS_NOT_PAID_ONCE: &str = "select placed.stream from event placed
+    where placed.type = 'Placed' and placed.stream like 'order-%' and (
+        select array_agg(moved.type || ' ' || moved.stream || ' ' || (moved.data->'amount'->>'amount') order by moved.type)
+        from event moved where moved.type in ('Debited', 'Credited')
+            and moved.data->>'transfer_id' = placed.data->>'order_id'
+    ) is distinct from (
+        select array['Credited account-' || (placed.data->>'to_account') || ' ' || (placed.data->'amount'->>'amount'),
+                     'Debited account-' || (placed.data->>'from_account') || ' ' || (placed.data->'amount'->>'amount')]
+        from event confirmed where confirmed.stream = placed.stream and confirmed.type = 'Confirmed')";
 /// What is held for a payment by card stays until it is collected, or has expired.
 const OPEN_HOLDS: &str = "with last as (
         select distinct on (stream) stream, (data->'balances'->'reserved'->>'amount')::numeric as reserved

@@ -4,7 +4,7 @@ use contract::card::{self, CardEvent, RequestUnanswered};
 use delivery::{Derivation, Derived};
 use uuid::Uuid;
 
-use crate::{Exchange, ExchangeEvent, SERVICE};
+use crate::{Exchange, ExchangeEvent, RequestTimedOut, SERVICE};
 
 pub struct CardStream;
 
@@ -16,10 +16,7 @@ impl Derivation for CardStream {
 
     fn derive(_: Uuid, event: ExchangeEvent) -> Result<Derived<Exchange, CardEvent>, String> {
         if let ExchangeEvent::RequestTimedOut(event) = event {
-            let message_id = event.message_id;
-            return Ok(Derived::With(Box::new(move |exchange| {
-                Ok(RequestUnanswered { payment: exchange.payment.clone(), message_id }.into())
-            })));
+            return Ok(Derived::With(Box::new(move |exchange| Ok(unanswered(exchange, &event)))));
         }
         Ok(said_by(event).map_or(Derived::Nothing, Derived::Event))
     }
@@ -28,12 +25,13 @@ impl Derivation for CardStream {
 /// What core is told of an event; None: nothing.
 pub fn card_event_of(exchange: &Exchange, event: ExchangeEvent) -> Option<CardEvent> {
     match event {
-        ExchangeEvent::RequestTimedOut(event) => {
-            let (payment, message_id) = (exchange.payment.clone(), event.message_id);
-            Some(RequestUnanswered { payment, message_id }.into())
-        }
+        ExchangeEvent::RequestTimedOut(event) => Some(unanswered(exchange, &event)),
         event => said_by(event),
     }
+}
+
+fn unanswered(exchange: &Exchange, event: &RequestTimedOut) -> CardEvent {
+    RequestUnanswered { payment: exchange.payment.clone(), message_id: event.message_id }.into()
 }
 
 fn said_by(event: ExchangeEvent) -> Option<CardEvent> {

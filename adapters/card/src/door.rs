@@ -23,7 +23,7 @@ use crate::message::{exchange_id, without_card_numbers};
 use crate::{Exchange, ExchangeCommand, Message, Response, SERVICE};
 
 const ACTOR: &str = "network:card";
-/// Far above what a message has, so that one that is too large is kept as well.
+/// Far above what a message may have, so that one that is too large is kept as well.
 const BODY_BYTES_MAX: usize = 1_024 * 1_024;
 /// How often it is looked whether core has decided: soon at first, and less often the longer it takes. The answer is in the
 /// database as soon as it is anywhere.
@@ -73,7 +73,11 @@ impl Door {
         let said = match message.said(Timestamp::now()) {
             Ok(said) => said,
             // A question gets an answer.
-            Err(error) if message.mti.starts_with("010") => return Ok(Answer::not_permitted(&error)),
+            Err(error) if message.mti.starts_with("010") => {
+                let (status, reason) = self.keep(error.to_string(), bytes).await;
+                let is_kept = status == StatusCode::BAD_REQUEST;
+                return if is_kept { Ok(Answer::not_permitted(&error)) } else { Err((status, reason)) };
+            }
             Err(error) => return Err(self.keep(error.to_string(), bytes).await),
         };
         let busy = || (StatusCode::SERVICE_UNAVAILABLE, "too much waits already: say it again\n".to_owned());
@@ -82,7 +86,7 @@ impl Door {
             false => None,
         };
         let id = exchange_id(&message.transaction_id);
-        let raw = Personal(without_card_numbers(&String::from_utf8_lossy(bytes)));
+        let raw = Personal(message.kept(&String::from_utf8_lossy(bytes)));
         let hear = ExchangeCommand::Hear {
             message: Box::new(message.clone()),
             raw,
@@ -127,7 +131,7 @@ impl Door {
 
     /// What is no message is kept for a person.
     async fn keep(&self, reason: String, bytes: &[u8]) -> Refused {
-        let kept = without_card_numbers(&String::from_utf8_lossy(bytes));
+        let kept = without_card_numbers(&String::from_utf8_lossy(bytes), &[]);
         match keep_unmatched(&self.store, SERVICE, ACTOR, reason.clone(), kept.as_bytes()).await {
             Ok(()) => (StatusCode::BAD_REQUEST, reason + "\n"),
             Err(error) => not_recorded(&error),

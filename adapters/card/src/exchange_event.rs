@@ -1,4 +1,4 @@
-//! What is said between the network and us about one payment by card. `message` is what came, as it came.
+//! What is said between the network and us about one payment by card. `message` is what came, as it came, but for cards' numbers.
 
 use contract::card::{
     AuthorisationRequested, CaptureReceived, IncrementRequested, RefundReceived, ReversalReceived,

@@ -19,7 +19,8 @@
 //!
 //! `response_code` is ISO 8583's, of data element 39: `00` approved, or taken; `10` approved for `amount`, which is less; `05`, `12`, `13`, `14`, `51`,
 //! `57`, `62` declined; `91` nobody has decided in time; `94` this `message_id` belongs to another message, or the payment is approved already.
-//! `card_id` is the card's id here: a card's number has no place in these messages, and what looks like one is not kept.
+//! `card_id` is the card's id here: a card's number has no place in these messages. What is one by its check digit, written without separators, is not kept,
+//! but where it stands for an identifier.
 
 use contract::card::{
     AuthorisationRequested, CaptureReceived, CardEvent, CardPayment, IncrementRequested, Merchant,
@@ -31,6 +32,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
+/// Many times what a message has.
+const MESSAGE_BYTES_MAX: usize = 16 * 1_024;
 const ID_CHARS_MAX: usize = 36;
 const NAME_CHARS_MAX: usize = 140;
 
@@ -107,12 +110,17 @@ pub enum NotAMessage {
     Type,
     #[error("processing_code is none that is taken here: 00 a purchase, and by an 0220 20 a refund")]
     ProcessingCode,
+    #[error("it has more than {MESSAGE_BYTES_MAX} bytes")]
+    TooLarge,
     #[error("original_message_id is missing: which request is reversed?")]
     Original,
 }
 
 impl Message {
     pub fn parse(bytes: &[u8]) -> Result<Self, NotAMessage> {
+        if bytes.len() > MESSAGE_BYTES_MAX {
+            return Err(NotAMessage::TooLarge);
+        }
         event::json::check(bytes).map_err(|error| not_json(&error))?;
         let message: Self = serde_json::from_slice(bytes).map_err(|error| not_json(&error))?;
         let texts = [
@@ -140,7 +148,7 @@ impl Message {
             network_id: self.transaction_id.clone(),
             card_id: self.card_id,
             merchant: Merchant {
-                name: self.merchant.name.clone(),
+                name: without_card_numbers(&self.merchant.name, &[]),
                 category_code: self.merchant.category_code.clone(),
             },
         };
@@ -172,6 +180,12 @@ impl Message {
             }
             _ => return Err(NotAMessage::ProcessingCode),
         })
+    }
+
+    /// As it is kept.
+    pub(crate) fn kept(&self, text: &str) -> String {
+        let original = self.original_message_id.as_deref().unwrap_or_default();
+        without_card_numbers(text, &[&self.message_id, &self.transaction_id, original])
     }
 
     fn money(&self) -> Result<Money, NotAMessage> {
@@ -217,14 +231,15 @@ fn not_json(error: &serde_json::Error) -> NotAMessage {
     NotAMessage::Json { what, line: error.line(), column: error.column() }
 }
 
-/// As it is kept: what is a card's number by its length and its check digit is not.
-pub(crate) fn without_card_numbers(text: &str) -> String {
+/// As it is kept: what is a card's number by its length and its check digit is not, unless it is an identifier.
+pub(crate) fn without_card_numbers(text: &str, identifiers: &[&str]) -> String {
     let (mut kept, mut rest) = (String::with_capacity(text.len()), text);
     while let Some(start) = rest.find(char::is_alphanumeric) {
         let (between, from) = rest.split_at(start);
         let (word, after) = from.split_at(from.find(|c: char| !c.is_alphanumeric()).unwrap_or(from.len()));
         kept.push_str(between);
-        kept.push_str(if is_card_number(word) { "…" } else { word });
+        let is_kept = identifiers.contains(&word) || !is_card_number(word);
+        kept.push_str(if is_kept { word } else { "…" });
         rest = after;
     }
     kept + rest

@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use event::{Aggregate, Deadline};
+use event::{Aggregate, Deadline, Personal};
 use event_store::UnitOfWork;
 use jiff::Timestamp;
 use ledger::{Account, ApplyError};
@@ -60,7 +60,7 @@ struct OrderDocument {
     to_account: Uuid,
     amount: Money,
     #[serde(skip_serializing_if = "Option::is_none")]
-    reference: Option<String>,
+    reference: Option<Personal<String>>,
     /// How often payment was refused, and why the last time.
     payment_refusals: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -103,7 +103,7 @@ async fn place_in(
         from_account: fields.from_account,
         to_account: fields.to_account,
         amount: fields.amount,
-        reference: fields.reference,
+        reference: fields.reference.map(Personal),
         pay_by: Deadline::after(policy.within, unit.context()).due_at,
     };
     match order::place(unit, placed).await {

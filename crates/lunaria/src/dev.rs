@@ -47,6 +47,8 @@ async fn run_platform(
     servers: &Servers,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
+    // All that there is.
+    config.card.enabled = true;
     let passwords = state::passwords(directory)?;
     provision_services(&mut config, servers, &passwords).await?;
     config.transport = options.transport;

@@ -60,6 +60,8 @@ async fn database(service: ServiceName, config: &Config, findings: &mut Vec<Find
             }
         }
         outcome => {
+            let is_optional = service == ServiceName::AdapterCard;
+            let unwanted = if is_optional { "; without a card network: card.enabled = false" } else { "" };
             let why = outcome.map_or_else(
                 |_| "no answer".to_owned(),
                 |error| error.err().map_or_else(String::new, |error| format!("{error:#}")),
@@ -67,7 +69,7 @@ async fn database(service: ServiceName, config: &Config, findings: &mut Vec<Find
             findings.push(Finding::new(
                 false,
                 format!("{name}: cannot connect to {}: {why}", settings.database_url),
-                &format!("start PostgreSQL, or set `database_url` of the service; a service that is new to this installation gets its database by `lunaria provision {name}`, and one that is not wanted has a setting (`card.enabled = false`)"),
+                &format!("start PostgreSQL, or set `database_url` of the service; a service that is new to this installation gets its database by `lunaria provision {name}`{unwanted}"),
             ));
         }
     }

@@ -124,8 +124,10 @@ pub(crate) async fn serve_all(
         let beside = |service: ServiceName, store: &Store| {
             adapter_router(service, store, &config, &api::Readiness::default())
         };
-        let instant_router = beside(ServiceName::AdapterInstant, &stores[1])?;
-        let card = match card.zip(stores.get(2)) {
+        let store_of = |service: &str| stores.iter().find(|store| store.service() == service);
+        let instant_store = store_of(instant::SERVICE).context("the instant rail has no database")?;
+        let instant_router = beside(ServiceName::AdapterInstant, instant_store)?;
+        let card = match card.zip(store_of(card::SERVICE)) {
             Some((listener, store)) => Some((listener, beside(ServiceName::AdapterCard, store)?)),
             None => None,
         };
@@ -154,6 +156,7 @@ pub(crate) async fn relay(
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     several_processes(&config)?;
+    is_enabled(service, &config)?;
     let ops = bind_ops(&config).await?;
     announce(&[("ops", ops.address()?)])?;
     let mut parts = Parts::new(&shutdown);
@@ -189,6 +192,7 @@ pub(crate) async fn handlers(
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     several_processes(&config)?;
+    is_enabled(service, &config)?;
     let ops = bind_ops(&config).await?;
     let store = connect(service, &config).await?;
     announce(&[("ops", ops.address()?)])?;
@@ -208,11 +212,7 @@ pub(crate) async fn adapter(
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     several_processes(&config)?;
-    ensure!(
-        ServiceName::enabled(&config).contains(&service),
-        "{} is switched off: set card.enabled = true",
-        service.as_str()
-    );
+    is_enabled(service, &config)?;
     door_token(service, &config)?;
     let (address, setting) = adapter_address(service, &config).context("core is no adapter")?;
     let listener = bind(address, setting).await?;
@@ -384,6 +384,12 @@ fn announce(listening: &[(&str, SocketAddr)]) -> anyhow::Result<()> {
         writeln!(out, "listening {name} http://{address}")?;
     }
     Ok(out.flush()?)
+}
+
+fn is_enabled(service: ServiceName, config: &Config) -> anyhow::Result<()> {
+    let is_enabled = ServiceName::enabled(config).contains(&service);
+    ensure!(is_enabled, "{} is switched off: set card.enabled = true", service.as_str());
+    Ok(())
 }
 
 fn several_processes(config: &Config) -> anyhow::Result<()> {

@@ -40,10 +40,11 @@ impl Audit<'_> {
         }
     }
 
-    /// Balances are the sums of balanced postings, and what we have approved was there.
+    /// Balances are the sums of balanced postings, what is reserved is held for something, and what we have approved was there.
     fn ledger(&mut self) {
         for (id, events) in &self.story.accounts {
             let (mut available, mut reserved) = (0, 0);
+            let mut holds: BTreeMap<Uuid, i64> = BTreeMap::new();
             for event in events {
                 let before = available;
                 let sum: i64 = event.postings().iter().map(|posting| posting.amount.minor()).sum();
@@ -59,6 +60,20 @@ impl Audit<'_> {
                 let is_so =
                     balances.posted.minor() == available + reserved && balances.reserved.minor() == reserved;
                 self.expect(is_so, "balances are not the sums of postings", id);
+                match event {
+                    AccountEvent::ReservationAdjusted(event) => {
+                        holds.insert(event.reservation_id, event.held.minor());
+                    }
+                    AccountEvent::CapturePosted(event) => {
+                        holds.insert(event.reservation_id, event.held.minor());
+                    }
+                    _ => {}
+                }
+                self.expect(
+                    holds.values().sum::<i64>() == reserved,
+                    "what is reserved is not what is held",
+                    id,
+                );
                 let is_decided_here = matches!(event, AccountEvent::Debited(_))
                     || matches!(event, AccountEvent::ReservationAdjusted(event) if self.is_our_approval(event.reservation_id, event.held.minor()));
                 let is_within = available >= 0 || available >= before;

@@ -14,7 +14,7 @@ use contract::card::CardEvent;
 use contract::verdict::VerdictEvent;
 use event::{Aggregate, Deadline};
 use jiff::SignedDuration;
-use ledger::{Account, AccountCommand, AccountEvent};
+use ledger::{Account, AccountCommand, AccountEvent, LedgerAccount, Posting};
 use money::{Currency, Money};
 use uuid::Uuid;
 
@@ -53,10 +53,12 @@ pub enum CardDefect {
     Overdraw,
     /// A hold ends, and the account goes on holding it.
     SkipExpiry,
+    /// What is collected is taken from what can be spent, and what was held for it stays apart for ever.
+    StrandHold,
 }
 
 impl CardDefect {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::CaptureTwice,
         Self::SkipCapture,
         Self::SkipRefund,
@@ -65,6 +67,7 @@ impl CardDefect {
         Self::LoseTimeOut,
         Self::Overdraw,
         Self::SkipExpiry,
+        Self::StrandHold,
     ];
 }
 
@@ -77,7 +80,7 @@ pub struct CardStory {
     pub sales: BTreeMap<String, Sale>,
     /// Whose money a card spends.
     pub owners: BTreeMap<Uuid, Uuid>,
-    /// What an account has refused although the saga had decided it.
+    /// Whose account, saga or exchange has refused what the others had decided, or heard.
     pub refused: Vec<Uuid>,
     pub came_to_rest: bool,
 }
@@ -365,7 +368,10 @@ impl World {
     fn exchange(&mut self, id: Uuid, command: ExchangeCommand) {
         let context = self.agenda.context();
         let before = self.exchanges.state(id).and_then(|exchange| exchange.deadline());
-        let Ok(events) = self.exchanges.execute(id, command, &context) else { return };
+        let Ok(events) = self.exchanges.execute(id, command, &context) else {
+            self.refused.push(id);
+            return;
+        };
         let Some(state) = self.exchanges.state(id) else { return };
         for event in events {
             self.answer(&state, &event);
@@ -459,9 +465,20 @@ impl World {
             (_, command) => command,
         };
         let context = self.agenda.context();
+        let reserved_before =
+            self.accounts.state(account).map_or(dkk(0), |account| account.balances.reserved);
         match self.accounts.execute(account, command.clone(), &context) {
             Ok(_) => {}
             Err(_) => self.refused.push(id),
+        }
+        if self.defect == Some(CardDefect::StrandHold)
+            && let Some(AccountEvent::CapturePosted(event)) =
+                self.accounts.events.get_mut(&account).and_then(|events| events.last_mut())
+        {
+            event.postings =
+                Posting::pair(event.amount, LedgerAccount::Available(account), LedgerAccount::Settlement)
+                    .unwrap_or_default();
+            event.balances.reserved = reserved_before;
         }
         if self.defect == Some(CardDefect::CaptureTwice)
             && matches!(command, AccountCommand::PostCapture { .. })

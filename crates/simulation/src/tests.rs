@@ -62,6 +62,7 @@ fn each_defect_of_payments_by_card_is_seen() {
         (CardDefect::LoseTimeOut, "what is held is not what can still be collected"),
         (CardDefect::Overdraw, "more was approved than there is"),
         (CardDefect::SkipExpiry, "a hold is left open"),
+        (CardDefect::StrandHold, "what is reserved is not what is held"),
     ];
     for defect in CardDefect::ALL {
         assert!(expected.iter().any(|(expected, _)| *expected == defect), "{defect:?}");

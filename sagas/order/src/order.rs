@@ -8,6 +8,13 @@ use crate::order_event::{
     PaymentRefused, PaymentScheduled, PaymentTaken, Placed,
 };
 
+/// The pause between two tries doubles up to this, so that the story of an order stays short.
+const PAUSE_MAX: SignedDuration = SignedDuration::from_hours(1);
+const DOUBLINGS_MAX: u32 = 16;
+/// A payment that falls due at the end of its time may be taken so much later.
+const LATE_BY: SignedDuration = SignedDuration::from_mins(1);
+const TOO_LATE: &str = "the time to pay it is over";
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {
     /// The credit line covers it; payment is being tried.
@@ -134,16 +141,22 @@ impl Order {
         if self.deadline.is_none_or(|deadline| deadline.id != fired.id) {
             return vec![];
         }
-        let (attempt, deadline_id) = (self.refusals + 1, fired.id);
+        let (attempt, deadline_id, pay_by) = (self.refusals + 1, fired.id, self.placed.pay_by);
+        // Nobody expects to be debited days later, when what fires deadlines was away.
+        let is_too_late = context.now.duration_since(pay_by) > LATE_BY;
+        let payable = if is_too_late { Err(TOO_LATE.to_owned()) } else { payable };
         let Err(reason) = payable else {
             return vec![PaymentTaken { attempt, deadline_id }.into(), Confirmed {}.into()];
         };
         let refused = PaymentRefused { attempt, deadline_id, reason }.into();
-        if context.now >= self.placed.pay_by {
+        // By either clock: the database says when a deadline is due, and this one what time it is.
+        if context.now >= pay_by || fired.due_at >= pay_by {
             return [vec![refused], cancelled(CancelReason::NotPaidInTime)].concat();
         }
-        let left = self.placed.pay_by.duration_since(context.now);
-        let deadline = Deadline::after(retry_pause.min(left), context);
+        let left = pay_by.duration_since(context.now);
+        let pause =
+            retry_pause.saturating_mul(1 << self.refusals.min(DOUBLINGS_MAX)).min(PAUSE_MAX.max(retry_pause));
+        let deadline = Deadline::after(pause.min(left), context);
         vec![refused, PaymentScheduled { attempt: attempt + 1, deadline }.into()]
     }
 }

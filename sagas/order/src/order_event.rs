@@ -1,6 +1,6 @@
 //! What can happen to an order.
 
-use event::{Deadline, events};
+use event::{Deadline, Personal, events};
 use jiff::Timestamp;
 use money::Money;
 use serde::{Deserialize, Serialize};
@@ -16,8 +16,8 @@ pub struct Placed {
     pub to_account: Uuid,
     pub amount: Money,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reference: Option<String>,
-    /// Until when payment is tried.
+    pub reference: Option<Personal<String>>,
+    /// When payment is tried for the last time.
     pub pay_by: Timestamp,
 }
 

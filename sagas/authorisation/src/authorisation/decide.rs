@@ -33,7 +33,7 @@ const NOBODY_DECIDES: &str = "91";
 const LATE_BY: SignedDuration = SignedDuration::from_secs(1);
 
 const OTHER_PAYMENT: &str =
-    "the card network reverses what belongs to another account, or is in another currency";
+    "the card network takes back what belongs to another account, or is in another currency";
 
 /// How a payment begins, whatever is said first.
 pub(super) fn opened(said: &CardEvent) -> Result<Opened, AuthorisationRefusal> {
@@ -80,6 +80,9 @@ impl Authorisation {
                 Ok(self.asked_for_more(&request, standing.filter(|_| is_ours), context))
             }
             CardEvent::RequestUnanswered(request) => Ok(self.unanswered(&request)),
+            CardEvent::StandInAdvised(advice) if !is_ours && !advice.approved.is_positive() => {
+                Ok(vec![attention(OTHER_PAYMENT.to_owned())])
+            }
             CardEvent::StandInAdvised(advice) => {
                 self.stood_in(&advice, standing.filter(|_| is_ours), hold_for, context)
             }
@@ -104,7 +107,7 @@ impl Authorisation {
             Status::Approved | Status::Expired | Status::Captured => Err(DUPLICATE),
             // The terminal has given up, or the merchant has collected all that there will be.
             _ if self.is_final || self.is_given_up(message_id, asked) => Err(DO_NOT_HONOUR),
-            _ => approvable(more, request.is_partial_allowed && more == asked, standing),
+            _ => approvable(asked, more, request.is_partial_allowed && more == asked, standing),
         };
         match verdict {
             Ok((account_id, held)) => {
@@ -127,7 +130,7 @@ impl Authorisation {
         let verdict = match self.status {
             _ if is_too_late(request.answer_by, context) => Err(NOBODY_DECIDES),
             Status::Approved if self.is_given_up(message_id, amount) => Err(DO_NOT_HONOUR),
-            Status::Approved => approvable(more, false, standing),
+            Status::Approved => approvable(amount, more, false, standing),
             _ => Err(INVALID_TRANSACTION),
         };
         vec![match verdict {
@@ -268,9 +271,10 @@ impl Authorisation {
     }
 }
 
-/// Whose money, and how much of it; or the code to decline with.
+/// Whose money, and how much of it is to be held; or the code to decline with. `more` is what the request would hold on top.
 fn approvable(
-    amount: Money,
+    asked: Money,
+    more: Money,
     is_partial_allowed: bool,
     standing: Option<Standing>,
 ) -> Result<(Uuid, Money), &'static str> {
@@ -278,15 +282,15 @@ fn approvable(
     if is_blocked {
         return Err(RESTRICTED_CARD);
     }
-    if !amount.is_positive() {
+    if !asked.is_positive() {
         return Err(INVALID_AMOUNT);
     }
-    if amount.currency() != balances.posted.currency() {
+    if asked.currency() != balances.posted.currency() {
         return Err(NOT_PERMITTED);
     }
     let available = balances.available().map_err(|_| NOT_ENOUGH)?;
-    if available.minor() >= amount.minor() {
-        return Ok((account_id, amount));
+    if available.minor() >= more.minor() || !more.is_positive() {
+        return Ok((account_id, more));
     }
     if is_partial_allowed && available.is_positive() { Ok((account_id, available)) } else { Err(NOT_ENOUGH) }
 }

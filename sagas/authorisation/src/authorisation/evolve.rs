@@ -30,15 +30,26 @@ impl Authorisation {
 
     pub(super) fn approve(&mut self, request: Uuid, amount: Money, is_ours: bool) {
         self.approvals.insert(request, Approval { amount, is_ours });
+        self.forget_lapsed();
     }
 
     pub(super) fn withdraw(&mut self, request: Uuid) {
         self.approvals.remove(&request);
+        self.forget_lapsed();
     }
 
     pub(super) fn reverse(&mut self, request: Uuid, amount: Money) {
         let reversed = self.reversed.entry(request).or_insert(Money::zero(amount.currency()));
         *reversed = sum(*reversed, amount);
+        self.forget_lapsed();
+    }
+
+    /// What does not stand any more has not lapsed either: it is not taken off what is approved later.
+    fn forget_lapsed(&mut self) {
+        let left = difference(self.standing(), self.captured);
+        if self.lapsed.minor() > left.minor() {
+            self.lapsed = left;
+        }
     }
 
     pub(super) fn collect(&mut self, amount: Money, is_final: bool) {
@@ -178,7 +189,7 @@ impl Authorisation {
     }
 }
 
-/// The decision has reckoned it before.
+/// No message can carry so much that this ends at the limit.
 fn sum(one: Money, other: Money) -> Money {
     one.plus(other).unwrap_or(one)
 }

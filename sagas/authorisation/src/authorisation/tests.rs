@@ -265,6 +265,33 @@ fn a_reversal_frees_what_is_held_for_its_own_request_and_no_more() {
 }
 
 #[test]
+fn what_has_expired_is_not_taken_off_what_is_approved_later() {
+    let next = |events: Vec<AuthorisationEvent>, said: CardEvent| {
+        let state = Authorisation::fold(None, &events);
+        let held = state.as_ref().unwrap().held.minor();
+        let decided =
+            Authorisation::decide(state.as_ref(), take(said, Some(standing(1_000, held))), &context());
+        [events, decided.unwrap()].concat()
+    };
+    let held = |events: &[AuthorisationEvent]| Authorisation::fold(None, events).unwrap().held;
+    for after in [reversal(3, 1, 100), unanswered(1), stand_in(3, 1, 0)] {
+        let over = next(expired(approved()), after);
+        assert_eq!(held(&next(over, stand_in(4, 2, 50))), dkk(50));
+    }
+    let both = expired(history([asked(1, 100, false), more(2, 50)]));
+    assert_eq!(held(&next(next(both, reversal(3, 2, 50)), stand_in(4, 5, 80))), dkk(80));
+    // What has lapsed, and is collected all the same, is collected once.
+    let collected = next(expired(approved()), capture(3, 60, false));
+    assert_eq!(held(&next(collected, stand_in(4, 2, 50))), dkk(50));
+}
+
+#[test]
+fn a_request_whose_capture_overtook_it_is_approved_and_holds_nothing() {
+    let late = Authorisation::fold(None, &history([capture(1, 100, false), asked(2, 100, false)])).unwrap();
+    assert_eq!((late.status.name(), late.held, late.captured), ("captured", dkk(0), dkk(100)));
+}
+
+#[test]
 fn what_the_network_was_told_nobody_decides_is_not_approved_afterwards() {
     let at = |seconds| Timestamp::UNIX_EPOCH + SignedDuration::from_secs(seconds);
     let ask = |seconds| {
@@ -291,8 +318,10 @@ fn what_belongs_to_another_account_or_currency_is_apart() {
     }
     let refused = given::<Authorisation>(approved()).when(take(asked(9, 5, false), Some(other)));
     refused.then_types(&["Declined"]);
-    let reversed = given::<Authorisation>(approved()).when(take(reversal(9, 1, 5), Some(other)));
-    assert_eq!(reversed.then_types(&["OperatorAttentionRequired"]).state().unwrap().held, dkk(100));
+    for back in [reversal(9, 1, 5), stand_in(9, 1, 0)] {
+        let apart = given::<Authorisation>(approved()).when(take(back, Some(other)));
+        assert_eq!(apart.then_types(&["OperatorAttentionRequired"]).state().unwrap().held, dkk(100));
+    }
 }
 
 #[test]
@@ -332,7 +361,7 @@ proptest! {
     /// Whatever the network says, in any order and as often as it likes: the account holds what the saga says is held, each
     /// capture and refund is booked once, and nothing that we decide makes negative what can be spent.
     #[test]
-    fn the_account_follows_the_saga(said in proptest::collection::vec(any_message(), 1..25), funds in 0_i64..300) {
+    fn the_account_follows_the_saga(said in proptest::collection::vec(proptest::option::weighted(0.95, any_message()), 1..25), funds in 0_i64..300) {
         let card = Card { id: CARD, account_id: ACCOUNT, is_blocked: false };
         let open = AccountCommand::Open { id: ACCOUNT, owner_name: "Ada Lund".to_owned().into(), currency: Currency::DKK };
         let mut account = Account::fold(None, &Account::decide(None, open, &context()).unwrap()).unwrap();
@@ -344,11 +373,16 @@ proptest! {
         let mut moved = BTreeMap::new();
         for said in said {
             match &said {
-                CardEvent::CaptureReceived(event) => { moved.insert(event.message_id, -event.amount.minor()); }
-                CardEvent::RefundReceived(event) => { moved.insert(event.message_id, event.amount.minor()); }
+                Some(CardEvent::CaptureReceived(event)) => { moved.insert(event.message_id, -event.amount.minor()); }
+                Some(CardEvent::RefundReceived(event)) => { moved.insert(event.message_id, event.amount.minor()); }
                 _ => {}
             }
-            let command = take(said, Some(standing_of(&card, &account)));
+            // None: the hold expires, if there is one.
+            let command = match (said, state.as_ref().and_then(Authorisation::deadline)) {
+                (Some(said), _) => take(said, Some(standing_of(&card, &account))),
+                (None, Some(deadline)) => AuthorisationCommand::FireDeadline(deadline),
+                (None, None) => continue,
+            };
             let Ok(events) = Authorisation::decide(state.as_ref(), command, &context()) else { continue };
             for event in &events {
                 let Some((id, command)) = on_account(ID, event) else { continue };

@@ -22,7 +22,7 @@ fn placed() -> Placed {
         from_account: ID,
         to_account: OTHER,
         amount: Money::new(12_500, Currency::DKK),
-        reference: Some("basket 7".to_owned()),
+        reference: Some("basket 7".to_owned().into()),
         pay_by: Timestamp::UNIX_EPOCH + DAY,
     }
 }
@@ -123,6 +123,40 @@ fn payment_is_tried_until_its_day_and_then_given_up() {
         Order::fold(None, &not_paid()).unwrap().status,
         Status::Cancelled(CancelReason::NotPaidInTime)
     );
+}
+
+#[test]
+fn the_pause_between_tries_doubles() {
+    let mut events = waiting();
+    let mut dues = Vec::new();
+    for _ in 0..9 {
+        events = decided(&events, pay(&events, Err("no money")));
+        dues.push(Order::fold(None, &events).unwrap().deadline().unwrap().due_at.as_second() / 60);
+    }
+    assert_eq!(dues, [1, 2, 4, 8, 16, 32, 60, 60, 60]);
+}
+
+#[test]
+fn an_order_is_given_up_by_whichever_clock_is_ahead_and_never_paid_days_later() {
+    let at_the_end = Deadline { id: ID, due_at: placed().pay_by };
+    let last = vec![
+        placed().into(),
+        CreditReserved {}.into(),
+        PaymentScheduled { attempt: 2, deadline: at_the_end }.into(),
+    ];
+    let ended = |now, payable| {
+        let mut then = context();
+        then.now = now;
+        let state = Order::fold(None, &last);
+        let decided = Order::decide(state.as_ref(), pay(&last, payable), &then).unwrap();
+        Order::fold(state, &decided).unwrap().status
+    };
+    let (before, after) = (placed().pay_by - SignedDuration::from_secs(2), placed().pay_by + DAY);
+    let given_up = Status::Cancelled(CancelReason::NotPaidInTime);
+    assert_eq!(ended(before, Err("no money")), given_up);
+    assert_eq!(ended(before, Ok(())), Status::Confirmed);
+    assert_eq!(ended(placed().pay_by, Ok(())), Status::Confirmed);
+    assert_eq!(ended(after, Ok(())), given_up);
 }
 
 #[test]
