@@ -81,6 +81,12 @@ impl Network {
         Ok(Self { client, token, places, untaken, bank })
     }
 
+    /// Where the bank is now, or was when this was decided.
+    fn bank_of(&self, line: &CardLine) -> Url {
+        let bank = self.bank.lock().unwrap_or_else(PoisonError::into_inner);
+        bank.clone().unwrap_or_else(|| line.deliver_to.clone())
+    }
+
     /// The bank's answer. None: nothing that could be understood, or in time.
     async fn say(&self, url: &Url, message: &Value) -> Option<Response> {
         let request = self.token.iter().fold(self.client.post(url.clone()), RequestBuilder::bearer_auth);
@@ -289,9 +295,10 @@ impl House {
                 Some(Effect::LoseRequest) => false,
                 _ => {
                     let message = line.message(attempt > 0);
-                    let answer = self.network.say(&line.deliver_to, &message).await;
+                    let bank = self.network.bank_of(&line);
+                    let answer = self.network.say(&bank, &message).await;
                     if fault == Some(Effect::Duplicate) {
-                        self.network.say(&line.deliver_to, &line.message(true)).await;
+                        self.network.say(&bank, &line.message(true)).await;
                     }
                     if let Some(Response { response_code, .. }) = &answer
                         && response_code != "00"

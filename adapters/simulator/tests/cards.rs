@@ -211,3 +211,15 @@ async fn an_order_that_cannot_be_is_refused_with_its_field() {
     let order = json!({ "card_id": CARD, "amount": "1", "currency": "DKK" });
     assert_eq!(house.post("/card-payments", order).await.1["code"], "no-address");
 }
+
+#[tokio::test]
+async fn what_is_not_taken_follows_the_bank_to_where_it_is_now() {
+    let (_folder, path) = journal();
+    let house = House::open(&path).await;
+    let gone = Bank::open([None]).await;
+    play(&house, &gone, json!({ "kind": "force_post" })).await;
+    let bank = Bank::open([taken()]).await;
+    play(&house, &bank, json!({ "kind": "force_post" })).await;
+    assert_eq!(events(&story(&house, 2).await), ["captured", "captured"]);
+    assert_eq!(bank.types().await.len(), 2);
+}

@@ -58,19 +58,16 @@ async fn run_platform(
     // The house of this run, on this machine alone, shows nothing and asks for nothing.
     config.instant.house_token.clear();
     config.card.network_token.clear();
-    let (mut house, house_url) = start_clearing_house(&directory.join("clearing-house.jsonl")).await?;
-    config.instant.clearing_house_url.clone_from(&house_url);
-    let api = match options.port {
-        Some(port) => {
-            TcpListener::bind(("127.0.0.1", port)).await.with_context(|| format!("port {port} is taken"))?
-        }
-        None => bind_from(FIRST_PORT).await.context("choose a port with --port")?,
-    };
+    let api = bind_api(options.port).await?;
     let ops = Ops::new(bind_from(FIRST_OPS_PORT).await?, &config.ops)?;
     let instant = TcpListener::bind("127.0.0.1:0").await?;
     config.instant.listen = instant.local_addr()?;
     let card = TcpListener::bind("127.0.0.1:0").await?;
     config.card.listen = card.local_addr()?;
+    let network_url = format!("http://{}/iso8583", config.card.listen);
+    let journal = directory.join("clearing-house.jsonl");
+    let (mut house, house_url) = start_outside_world(&journal, &network_url).await?;
+    config.instant.clearing_house_url.clone_from(&house_url);
     let api_url = format!("http://{}", api.local_addr()?);
     config.core.external_url.clone_from(&api_url);
 
@@ -81,7 +78,7 @@ async fn run_platform(
         ops_url: format!("http://{}", ops.address()?),
         own_name: config.instant.own_name.clone(),
         inbox_url: format!("http://{}/iso20022", config.instant.listen),
-        network_url: format!("http://{}/iso8583", config.card.listen),
+        network_url,
         stores: (
             services::connect(ServiceName::Core, &config).await?,
             services::connect(ServiceName::AdapterInstant, &config).await?,
@@ -181,9 +178,10 @@ async fn provision_services(
 }
 
 /// Another process, as in the world; it ends when this one does, however that happens.
-async fn start_clearing_house(journal: &Path) -> anyhow::Result<(Child, String)> {
+async fn start_outside_world(journal: &Path, card_bank: &str) -> anyhow::Result<(Child, String)> {
     let mut house = Command::new(std::env::current_exe()?)
-        .args(["--log", "error", "simulator", "--exit-with-parent", "--listen", "127.0.0.1:0", "--journal"])
+        .args(["--log", "error", "simulator", "--exit-with-parent", "--listen", "127.0.0.1:0", "--card-bank"])
+        .args([card_bank, "--journal"])
         .arg(journal)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -195,6 +193,15 @@ async fn start_clearing_house(journal: &Path) -> anyhow::Result<(Child, String)>
     let url = line.as_deref().and_then(|line| line.strip_prefix("listening clearing-house "));
     let url = url.context("the simulated clearing house did not start")?.to_owned();
     Ok((house, url))
+}
+
+async fn bind_api(chosen: Option<u16>) -> anyhow::Result<TcpListener> {
+    match chosen {
+        Some(port) => {
+            TcpListener::bind(("127.0.0.1", port)).await.with_context(|| format!("port {port} is taken"))
+        }
+        None => bind_from(FIRST_PORT).await.context("choose a port with --port"),
+    }
 }
 
 async fn bind_from(first: u16) -> anyhow::Result<TcpListener> {
