@@ -143,16 +143,19 @@ impl Platform {
             arguments.extend(self.settings.iter().flat_map(|setting| ["--set", setting]));
             let log = self.directory.path().join(format!("{name}.log"));
             let environment = [("LUNARIA_MUTANT", self.mutant.as_str())];
+            let is_all = self.transport == Transport::Embedded;
             let has_cards = !self.settings.contains(&"card.enabled=false");
-            let announces = announces - usize::from(!has_cards);
+            // Its door is not announced where there is none.
+            let announces = announces - usize::from(is_all && !has_cards);
             let (process, urls) = Process::start(&self.program, &arguments, &environment, &log, announces);
             match *name {
                 "adapter" => self.adapter_url.clone_from(&urls[0]),
                 "adapter-card" => self.card_url.clone_from(&urls[0]),
-                "serve" if self.transport == Transport::Embedded => {
+                "serve" if is_all => {
                     self.adapter_url.clone_from(&urls[1]);
-                    // Or, where there is no card network, that of something else.
-                    self.card_url.clone_from(&urls[2]);
+                    if has_cards {
+                        self.card_url.clone_from(&urls[2]);
+                    }
                 }
                 _ => {}
             }

@@ -18,7 +18,7 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::exchange::{Answer, NOBODY_DECIDES};
+use crate::exchange::{Answer, Comparison, NOBODY_DECIDES};
 use crate::message::{exchange_id, without_card_numbers};
 use crate::{Exchange, ExchangeCommand, Message, Response, SERVICE};
 
@@ -73,7 +73,7 @@ impl Door {
         let said = match message.said(Timestamp::now()) {
             Ok(said) => said,
             // A question gets an answer.
-            Err(error) if message.mti.starts_with("010") => {
+            Err(error) if message.is_question() => {
                 let (status, reason) = self.keep(error.to_string(), bytes).await;
                 let is_kept = status == StatusCode::BAD_REQUEST;
                 return if is_kept { Ok(Answer::not_permitted(&error)) } else { Err((status, reason)) };
@@ -81,10 +81,8 @@ impl Door {
             Err(error) => return Err(self.keep(error.to_string(), bytes).await),
         };
         let busy = || (StatusCode::SERVICE_UNAVAILABLE, "too much waits already: say it again\n".to_owned());
-        let _place = match message.mti.starts_with("010") {
-            true => Some(self.waiting.try_acquire().map_err(|_| busy())?),
-            false => None,
-        };
+        let _place =
+            if message.is_question() { Some(self.waiting.try_acquire().map_err(|_| busy())?) } else { None };
         let id = exchange_id(&message.transaction_id);
         let raw = Personal(message.kept(&String::from_utf8_lossy(bytes)));
         let hear = ExchangeCommand::Hear {
@@ -97,13 +95,14 @@ impl Door {
             Err(ExecuteError::Refused(refusal)) => return Err(self.keep(refusal.to_string(), bytes).await),
             Err(ExecuteError::Store(error)) => return Err(not_recorded(&error)),
         };
-        if let Some(Err(code)) = state.as_ref().and_then(|exchange| exchange.objection(&said)) {
-            if !message.mti.starts_with("010") {
+        let compared = state.as_ref().map(|exchange| exchange.compare(&said));
+        if let Some(Comparison::Contradicts { response_code }) = compared {
+            if !message.is_question() {
                 // It says that money has moved: somebody has to find out what it is.
-                let reason = format!("it is not what was said before under this message_id: {code}");
+                let reason = "it is not what was said before under this message_id".to_owned();
                 self.keep(reason, bytes).await;
             }
-            return Ok(Answer { response_code: code.to_owned(), approved: None });
+            return Ok(Answer { response_code: response_code.to_owned(), approved: None });
         }
         match state.as_ref().and_then(|exchange| exchange.answer(said.message_id())) {
             Some(answer) => Ok(answer.clone()),

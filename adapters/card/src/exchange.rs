@@ -46,6 +46,14 @@ impl Answer {
     }
 }
 
+/// What a message is beside those that were heard before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Comparison {
+    New,
+    Repeated,
+    Contradicts { response_code: &'static str },
+}
+
 #[derive(Debug, Clone, PartialEq)]
 pub struct Exchange {
     pub payment: CardPayment,
@@ -129,11 +137,11 @@ impl Aggregate for Exchange {
                 let deadline = Deadline::after(answer_within, context);
                 let said = message.said(deadline.due_at);
                 let said = said.map_err(|error| ExchangeRefusal::NotAMessage(error.to_string()))?;
-                let known = state.and_then(|exchange| Some((exchange, exchange.objection(&said)?)));
-                Ok(match known {
-                    None => vec![heard(said, raw, deadline)],
-                    Some((exchange, Ok(()))) => exchange.repeated(said.message_id(), message.mti),
-                    Some((exchange, Err(code))) => exchange.contradicted(code, raw),
+                let Some(exchange) = state else { return Ok(vec![heard(said, raw, deadline)]) };
+                Ok(match exchange.compare(&said) {
+                    Comparison::New => vec![heard(said, raw, deadline)],
+                    Comparison::Repeated => exchange.repeated(said.message_id(), message.mti),
+                    Comparison::Contradicts { response_code } => exchange.contradicted(response_code, raw),
                 })
             }
             (None, _) => Err(ExchangeRefusal::NotAsked),
@@ -178,16 +186,16 @@ impl Exchange {
         self.answers.insert(message_id, answer);
     }
 
-    /// None: it is new. Otherwise it was said before, or does not fit. What has happened fits whatever it is: core finds out what it is about.
-    pub(crate) fn objection(&self, said: &CardEvent) -> Option<Result<(), &'static str>> {
+    /// What has happened fits, whatever card or currency it names: core finds out what it is about. A question has to be about this payment.
+    pub(crate) fn compare(&self, said: &CardEvent) -> Comparison {
+        let is_other = said.payment().card_id != self.payment.card_id || currency_of(said) != self.currency;
         match self.heard.get(&said.message_id()) {
-            Some(known) if is_same(known, said) => Some(Ok(())),
-            Some(_) => Some(Err(DUPLICATE)),
-            None => {
-                let is_other =
-                    said.payment().card_id != self.payment.card_id || currency_of(said) != self.currency;
-                (is_other && amount_asked(said).is_some()).then_some(Err(INVALID_TRANSACTION))
+            Some(known) if is_same(known, said) => Comparison::Repeated,
+            Some(_) => Comparison::Contradicts { response_code: DUPLICATE },
+            None if is_other && amount_asked(said).is_some() => {
+                Comparison::Contradicts { response_code: INVALID_TRANSACTION }
             }
+            None => Comparison::New,
         }
     }
 

@@ -182,6 +182,11 @@ impl Message {
         })
     }
 
+    /// Whether the network waits for what core decides.
+    pub(crate) fn is_question(&self) -> bool {
+        self.mti.starts_with("010")
+    }
+
     /// As it is kept.
     pub(crate) fn kept(&self, text: &str) -> String {
         let original = self.original_message_id.as_deref().unwrap_or_default();
@@ -196,7 +201,7 @@ impl Message {
             return Err(NotAMessage::Type);
         }
         // Nothing is what is asked of an account that is only verified, and what is approved of what is declined.
-        let may_be_nothing = self.mti.starts_with("010") || self.mti.starts_with("012");
+        let may_be_nothing = self.is_question() || self.mti.starts_with("012");
         let amount = Money::parse(&self.amount, self.currency).ok();
         let amount = amount.filter(|amount| {
             (amount.is_positive() || may_be_nothing && self.amount == "0") && amount.minor() <= AMOUNT_MAX

@@ -93,7 +93,7 @@ pub struct ListFilter {
     pub limit: u32,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, sqlx::FromRow)]
 pub struct AuthorisationRow {
     pub id: Uuid,
     pub card_id: Uuid,
@@ -105,30 +105,16 @@ pub struct AuthorisationRow {
     pub captured: i64,
     pub refunded: i64,
     pub currency: String,
+    #[sqlx(try_from = "jiff_sqlx::Timestamp")]
     pub opened_at: Timestamp,
+    #[sqlx(try_from = "jiff_sqlx::Timestamp")]
     pub changed_at: Timestamp,
-}
-
-#[derive(sqlx::FromRow)]
-struct Row {
-    id: Uuid,
-    card_id: Uuid,
-    account_id: Option<Uuid>,
-    status: String,
-    attention: Option<String>,
-    approved: i64,
-    held: i64,
-    captured: i64,
-    refunded: i64,
-    currency: String,
-    opened_at: jiff_sqlx::Timestamp,
-    changed_at: jiff_sqlx::Timestamp,
 }
 
 /// A page of card payments, as far as the projection has come.
 pub async fn list(store: &Store, filter: &ListFilter) -> Result<Vec<AuthorisationRow>, event_store::Error> {
     let (after_at, after_id) = filter.after.unzip();
-    let rows: Vec<Row> = sqlx::query_as(
+    let rows = sqlx::query_as(
         "select id, card_id, account_id, status, attention, approved, held, captured, refunded, currency, opened_at, changed_at
          from authorisation_view
          where ($1::text is null or status = $1 or $1 = 'requires_attention' and attention is not null)
@@ -145,19 +131,5 @@ pub async fn list(store: &Store, filter: &ListFilter) -> Result<Vec<Authorisatio
     .bind(i64::from(filter.limit))
     .fetch_all(store.pool())
     .await?;
-    let row = |row: Row| AuthorisationRow {
-        id: row.id,
-        card_id: row.card_id,
-        account_id: row.account_id,
-        status: row.status,
-        attention: row.attention,
-        approved: row.approved,
-        held: row.held,
-        captured: row.captured,
-        refunded: row.refunded,
-        currency: row.currency,
-        opened_at: row.opened_at.to_jiff(),
-        changed_at: row.changed_at.to_jiff(),
-    };
-    Ok(rows.into_iter().map(row).collect())
+    Ok(rows)
 }

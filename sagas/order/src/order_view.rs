@@ -70,7 +70,7 @@ pub struct ListFilter {
     pub limit: u32,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, sqlx::FromRow)]
 pub struct OrderRow {
     pub id: Uuid,
     pub credit_id: Uuid,
@@ -79,16 +79,16 @@ pub struct OrderRow {
     pub status: String,
     pub amount: i64,
     pub currency: String,
+    #[sqlx(try_from = "jiff_sqlx::Timestamp")]
     pub placed_at: Timestamp,
+    #[sqlx(try_from = "jiff_sqlx::Timestamp")]
     pub changed_at: Timestamp,
 }
-
-type Row = (Uuid, Uuid, Uuid, Uuid, String, i64, String, jiff_sqlx::Timestamp, jiff_sqlx::Timestamp);
 
 /// A page of orders, as far as the projection has come.
 pub async fn list(store: &Store, filter: &ListFilter) -> Result<Vec<OrderRow>, event_store::Error> {
     let (after_at, after_id) = filter.after.unzip();
-    let rows: Vec<Row> = sqlx::query_as(
+    let rows = sqlx::query_as(
         "select id, credit_id, from_account, to_account, status, amount, currency, placed_at, changed_at
          from order_view
          where ($1::text is null or status = $1)
@@ -105,20 +105,5 @@ pub async fn list(store: &Store, filter: &ListFilter) -> Result<Vec<OrderRow>, e
     .bind(i64::from(filter.limit))
     .fetch_all(store.pool())
     .await?;
-    let row =
-        |(id, credit_id, from_account, to_account, status, amount, currency, placed_at, changed_at): Row| {
-            let (placed_at, changed_at) = (placed_at.to_jiff(), changed_at.to_jiff());
-            OrderRow {
-                id,
-                credit_id,
-                from_account,
-                to_account,
-                status,
-                amount,
-                currency,
-                placed_at,
-                changed_at,
-            }
-        };
-    Ok(rows.into_iter().map(row).collect())
+    Ok(rows)
 }

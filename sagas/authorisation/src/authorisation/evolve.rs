@@ -1,4 +1,4 @@
-//! What each event makes of the state. What is held follows from the events alone; here is kept for which request it is.
+//! What each event makes of the state. What is held follows from what is approved, reversed, collected and lapsed, in whatever order that came.
 
 use event::Deadline;
 use money::Money;
@@ -143,7 +143,14 @@ impl Authorisation {
             AuthorisationEvent::BookedToSuspense(event) => {
                 self.taken.insert(event.message_id);
             }
-            _ => {}
+            AuthorisationEvent::Opened(_)
+            | AuthorisationEvent::Approved(_)
+            | AuthorisationEvent::Incremented(_)
+            | AuthorisationEvent::Declined(_)
+            | AuthorisationEvent::IncrementDeclined(_)
+            | AuthorisationEvent::VerdictWithdrawn(_)
+            | AuthorisationEvent::Expired(_)
+            | AuthorisationEvent::OperatorAttentionRequired(_) => {}
         }
     }
 
