@@ -13,6 +13,7 @@ use event::{Aggregate, DomainEvent, RecordedEvent, StreamName};
 use event_store::UnitOfWork;
 use uuid::Uuid;
 
+use crate::handler::one_by_one;
 use crate::{HandleError, Handler, Subscription};
 
 /// A contract's events, as they follow from an aggregate's.
@@ -66,6 +67,12 @@ impl<D: Derivation> Handler for Deriving<D> {
 
     fn subscription(&self) -> Subscription {
         Subscription { source: D::SERVICE, categories: Self::CATEGORIES }
+    }
+
+    async fn handle_all(&self, events: &[&RecordedEvent], unit: &mut UnitOfWork) -> Result<(), HandleError> {
+        let ids = events.iter().filter_map(|event| event.stream.uuid());
+        unit.look_ahead(ids.map(|id| StreamName::of(D::CONTRACT, id))).await?;
+        one_by_one(self, events, unit).await
     }
 
     async fn handle(&self, event: &RecordedEvent, unit: &mut UnitOfWork) -> Result<(), HandleError> {

@@ -15,6 +15,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use event::{RecordedEvent, Seq, StreamName};
 use futures::future::try_join_all;
@@ -29,6 +30,9 @@ use crate::{Engine, Stopped, registry};
 const QUEUE_EVENTS_MAX: usize = 8_192;
 /// Events whose effects share a transaction.
 const BATCH_EVENTS_MAX: usize = 256;
+/// After a transaction a worker rests for as long as that took, up to this, unless more is waiting than one transaction takes: the
+/// busier the machine, the longer both, and the more events share the next one. An event that comes alone waits for nothing.
+const REST_MAX: Duration = Duration::from_millis(20);
 
 /// Streams whose last dropped event is remembered while a handler is behind.
 const DROPPED_STREAMS_MAX: usize = 100_000;
@@ -179,9 +183,15 @@ impl Feed {
                 () = self.engine.shutdown.cancelled() => return Err(Stopped),
             }
             let events: Vec<_> = batch.iter().map(|offered| Arc::clone(&offered.event)).collect();
+            let start = Instant::now();
             self.engine.deliver(&events).await?;
+            let took = start.elapsed();
+            let is_full = batch.len() == BATCH_EVENTS_MAX;
             for offered in batch.drain(..) {
                 (offered.settle)();
+            }
+            if !is_full {
+                self.engine.wait(took.min(REST_MAX)).await?;
             }
         }
     }

@@ -27,12 +27,7 @@ pub trait Handler: Send + Sync + 'static {
     /// Several events, in order, whose effects share a transaction. For a handler that can do them at once: a read model writes
     /// all of its rows with one statement.
     async fn handle_all(&self, events: &[&RecordedEvent], unit: &mut UnitOfWork) -> Result<(), HandleError> {
-        let now = unit.context().now;
-        for event in events {
-            unit.set_context(Context::after(event, unit.service(), self.name(), now));
-            self.handle(event, unit).await?;
-        }
-        Ok(())
+        one_by_one(self, events, unit).await
     }
 
     /// How many transactions of it run at once, each for streams of its own. One for a handler whose effects meet
@@ -40,4 +35,17 @@ pub trait Handler: Send + Sync + 'static {
     fn concurrency(&self) -> usize {
         1
     }
+}
+
+pub(crate) async fn one_by_one(
+    handler: &(impl Handler + ?Sized),
+    events: &[&RecordedEvent],
+    unit: &mut UnitOfWork,
+) -> Result<(), HandleError> {
+    let now = unit.context().now;
+    for event in events {
+        unit.set_context(Context::after(event, unit.service(), handler.name(), now));
+        handler.handle(event, unit).await?;
+    }
+    Ok(())
 }

@@ -7,18 +7,25 @@
 //!              └── what comes meanwhile waits for the next group; a lone one waits for nobody
 //! ```
 //!
+//! Two groups may be under way at once, so that one decides while the other's commit waits for the disk; never two about the same
+//! stream, since one of them would conflict.
+//!
 //! States come from the store's memory at first. What fails on a state that is remembered, or not committed yet, is decided
 //! again, alone, on the state of now.
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use event::{Context, StreamName};
+use futures::StreamExt;
 use futures::future::BoxFuture;
+use futures::stream::FuturesUnordered;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{Error, RequestKey, Store, StreamSeq, UnitOfWork};
 
 const GROUP_MAX: usize = 64;
+const GROUPS_AT_ONCE: usize = 2;
 /// Who finds so many before them tries alone.
 const WAITING_MAX: usize = 4_096;
 
@@ -111,25 +118,71 @@ impl Group {
 }
 
 async fn lead(store: Store, mut jobs: mpsc::Receiver<Job>) {
-    let mut waiting = Vec::with_capacity(GROUP_MAX);
-    while jobs.recv_many(&mut waiting, GROUP_MAX).await > 0 {
+    let mut waiting: Vec<Job> = Vec::new();
+    let mut groups = FuturesUnordered::new();
+    // What the groups under way are about, and how many jobs they have.
+    let (mut busy, mut under_way) = (HashSet::new(), 0);
+    loop {
+        tokio::select! {
+            received = jobs.recv_many(&mut waiting, GROUP_MAX), if waiting.len() < WAITING_MAX => {
+                if received == 0 {
+                    break;
+                }
+            }
+            Some((streams, jobs)) = groups.next() => {
+                busy = &busy - &streams;
+                under_way -= jobs;
+            }
+        }
         // Nobody is there any more to be answered.
         waiting.retain(|job| !job.done.is_closed());
-        if waiting.is_empty() {
+        if groups.len() == GROUPS_AT_ONCE {
             continue;
         }
-        let mut committed = commit_together(&store, States::Remembered, &mut waiting).await;
-        if matches!(committed, Err(Error::Conflict)) {
-            // What was remembered is out of date, more likely than that somebody is just now as fast.
-            committed = commit_together(&store, States::OfNow, &mut waiting).await;
+        let group = next_group(&mut waiting, &busy, under_way);
+        if !group.is_empty() {
+            let streams: HashSet<StreamName> =
+                group.iter().flat_map(|job| &job.ahead.reads).cloned().collect();
+            busy.extend(streams.iter().cloned());
+            under_way += group.len();
+            let (store, jobs) = (store.clone(), group.len());
+            groups.push(async move {
+                commit(&store, group).await;
+                (streams, jobs)
+            });
         }
-        match committed {
-            Ok(()) | Err(Error::Conflict) => {}
-            Err(error) => tracing::debug!(%error, "a group was not committed, each tries alone"),
-        }
-        // Whoever has no answer yet runs alone.
-        waiting.clear();
     }
+    while groups.next().await.is_some() {}
+}
+
+/// Those that are about nothing that a group under way is about. None where they are so few beside that group that they had better
+/// wait for others: each group costs the same round trips.
+fn next_group(waiting: &mut Vec<Job>, busy: &HashSet<StreamName>, under_way: usize) -> Vec<Job> {
+    let is_free = |job: &Job| job.ahead.reads.iter().all(|stream| !busy.contains(stream));
+    if 2 * waiting.iter().filter(|job| is_free(job)).count() < under_way {
+        return Vec::new();
+    }
+    let mut room = GROUP_MAX;
+    waiting
+        .extract_if(.., |job| {
+            let is_taken = room > 0 && is_free(job);
+            room -= usize::from(is_taken);
+            is_taken
+        })
+        .collect()
+}
+
+async fn commit(store: &Store, mut waiting: Vec<Job>) {
+    let mut committed = commit_together(store, States::Remembered, &mut waiting).await;
+    if matches!(committed, Err(Error::Conflict)) {
+        // What was remembered is out of date, more likely than that somebody is just now as fast.
+        committed = commit_together(store, States::OfNow, &mut waiting).await;
+    }
+    match committed {
+        Ok(()) | Err(Error::Conflict) => {}
+        Err(error) => tracing::debug!(%error, "a group was not committed, each tries alone"),
+    }
+    // Whoever has no answer yet runs alone.
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -170,4 +223,49 @@ async fn commit_together(store: &Store, states: States, waiting: &mut Vec<Job>) 
         let _ = job.done.send(Done::Committed(written));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What would answer them is gone, which does not matter here.
+    fn jobs(about: &[&str]) -> Vec<Job> {
+        let job = |stream: &&str| Job {
+            context: Box::new(|| Context::at_rest("test")),
+            ahead: Ahead { key: None, reads: vec![stream.parse().unwrap()] },
+            decide: Box::new(|_| Box::pin(async { true })),
+            done: oneshot::channel().0,
+        };
+        about.iter().map(job).collect()
+    }
+
+    fn about(jobs: &[Job]) -> Vec<&str> {
+        jobs.iter().flat_map(|job| &job.ahead.reads).map(StreamName::as_str).collect()
+    }
+
+    #[test]
+    fn two_groups_are_never_about_the_same_stream() {
+        let mut waiting = jobs(&["account-1", "account-2", "account-1", "account-3"]);
+        let busy = HashSet::from(["account-1".parse().unwrap()]);
+        let group = next_group(&mut waiting, &busy, 1);
+        assert_eq!(about(&group), ["account-2", "account-3"]);
+        assert_eq!(about(&waiting), ["account-1", "account-1"]);
+        assert!(next_group(&mut waiting, &busy, 3).is_empty());
+        assert_eq!(about(&next_group(&mut waiting, &HashSet::new(), 0)), ["account-1", "account-1"]);
+    }
+
+    #[test]
+    fn a_second_group_is_not_much_smaller_than_the_first() {
+        let mut waiting = jobs(&["account-1", "account-2"]);
+        assert!(next_group(&mut waiting, &HashSet::new(), 5).is_empty());
+        assert_eq!(next_group(&mut waiting, &HashSet::new(), 4).len(), 2);
+    }
+
+    #[test]
+    fn a_group_has_its_limit() {
+        let mut waiting = jobs(&["account-1"; GROUP_MAX + 1]);
+        assert_eq!(next_group(&mut waiting, &HashSet::new(), 0).len(), GROUP_MAX);
+        assert_eq!(waiting.len(), 1);
+    }
 }

@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use event::{Seq, StreamName};
 use jiff::Timestamp;
 
-/// Of a few hundred bytes each.
-const STATES_MAX: usize = 20_000;
+/// Of a few hundred bytes each: some tens of megabytes.
+const STATES_MAX: usize = 100_000;
 
 #[derive(Clone)]
 pub(crate) struct Loaded {

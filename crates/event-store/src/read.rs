@@ -176,7 +176,6 @@ pub(crate) async fn read_streams_in(
     )
     .bind(streams.iter().map(StreamName::as_str).collect::<Vec<_>>())
     .bind(i64::try_from(EVENTS_AHEAD_MAX).unwrap_or(i64::MAX))
-    .persistent(false)
     .fetch_all(connection)
     .await?;
     let mut read: Vec<Vec<Stored>> = streams.iter().map(|_| Vec::new()).collect();
@@ -186,6 +185,22 @@ pub(crate) async fn read_streams_in(
         }
     }
     Ok(streams.into_iter().zip(read).filter(|(_, events)| events.len() < EVENTS_AHEAD_MAX).collect())
+}
+
+/// The same as [`last_seq_in`] for several streams.
+pub(crate) async fn last_seqs_in(
+    connection: &mut PgConnection,
+    streams: impl IntoIterator<Item = StreamName>,
+) -> Result<Vec<StreamSeq>, Error> {
+    let streams: Vec<StreamName> = streams.into_iter().collect();
+    let seqs: Vec<i64> = sqlx::query_scalar(
+        "select coalesce((select max(seq) from event where event.stream = asked.stream), 0)
+         from unnest($1::text[]) with ordinality as asked (stream, n) order by n",
+    )
+    .bind(streams.iter().map(StreamName::as_str).collect::<Vec<_>>())
+    .fetch_all(connection)
+    .await?;
+    Ok(streams.into_iter().zip(seqs).map(|(stream, seq)| StreamSeq { stream, seq: Seq::new(seq) }).collect())
 }
 
 /// The seq of a stream's last event; zero when there is none.

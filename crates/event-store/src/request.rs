@@ -68,8 +68,6 @@ impl UnitOfWork {
         .bind(keys.iter().map(|key| key.principal.as_str()).collect::<Vec<_>>())
         .bind(keys.iter().map(|key| key.operation).collect::<Vec<_>>())
         .bind(keys.iter().map(|key| key.key.as_str()).collect::<Vec<_>>())
-        // Planned each time: a plan of the table's first minutes would scan it for ever.
-        .persistent(false)
         .fetch_one(self.connection())
         .await?;
         let server = Server { started_at: started_at.to_jiff(), database };

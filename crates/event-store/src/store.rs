@@ -48,7 +48,10 @@ impl Store {
         options: PgConnectOptions,
         connections_max: u32,
     ) -> Result<Self, Error> {
-        let options = options.application_name(&format!("lunaria-{service}"));
+        let options = options
+            .application_name(&format!("lunaria-{service}"))
+            // Every statement is meant to be index probes. A plan that is cached while a table is small would else scan it for ever.
+            .options([("enable_seqscan", "off")]);
         // A pool would try for a long time and not say why.
         PgConnection::connect_with(&options).await?.close().await?;
         let pool = PgPoolOptions::new()

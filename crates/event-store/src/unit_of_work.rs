@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::append::append_in;
 use crate::memory::{Epoch, Loaded, Memory, Server};
-use crate::read::{Folding, Stored, last_seq_in, load_in, read_streams_in};
+use crate::read::{Folding, Stored, last_seq_in, last_seqs_in, load_in, read_streams_in};
 use crate::request::{Request, RequestKey, insert_requests};
 use crate::store::new_event;
 use crate::{Error, ExecuteError, Store, StreamSeq};
@@ -142,15 +142,28 @@ impl UnitOfWork {
 
     /// Reads streams that are going to be asked for, in one round trip.
     pub(crate) async fn read_ahead(&mut self, streams: HashSet<StreamName>) -> Result<(), Error> {
-        let is_known = |stream: &StreamName| {
-            self.loaded.contains_key(stream)
-                || self.trusts_memory && self.store.memory().find(stream).is_some()
-        };
-        let streams: Vec<StreamName> = streams.into_iter().filter(|stream| !is_known(stream)).collect();
+        let streams: Vec<StreamName> = streams.into_iter().filter(|stream| !self.is_known(stream)).collect();
         if !streams.is_empty() {
             self.read = read_streams_in(&mut self.transaction, streams).await?;
         }
         Ok(())
+    }
+
+    /// Looks where external streams end that are going to be appended to, in one round trip.
+    pub async fn look_ahead(&mut self, streams: impl IntoIterator<Item = StreamName>) -> Result<(), Error> {
+        let streams = streams.into_iter().filter(|stream| !self.is_known(stream));
+        let streams: HashSet<StreamName> = streams.collect();
+        // One is looked up when it is its turn.
+        if streams.len() > 1 {
+            for StreamSeq { stream, seq } in last_seqs_in(&mut self.transaction, streams).await? {
+                self.loaded.insert(stream, Loaded { state: Arc::new(()), seq });
+            }
+        }
+        Ok(())
+    }
+
+    fn is_known(&self, stream: &StreamName) -> bool {
+        self.loaded.contains_key(stream) || self.trusts_memory && self.store.memory().find(stream).is_some()
     }
 
     /// The state of an aggregate as this unit sees it.
@@ -308,14 +321,14 @@ impl UnitOfWork {
         }
         let streams: Vec<&str> = self.assumed.keys().map(StreamName::as_str).collect();
         let seqs: Vec<i64> = self.assumed.values().map(|seq| seq.get()).collect();
-        // Planned each time: a plan of the table's first minutes would scan it for ever.
+        // Row by row: a join that was planned while the table was small reads all of it.
         let has_moved: bool = sqlx::query_scalar(
             "select exists (select from unnest($1::text[], $2::bigint[]) as assumed (stream, seq)
-                 join event on event.stream = assumed.stream and event.seq = assumed.seq + 1)",
+                 where (select true from event
+                        where event.stream = assumed.stream and event.seq = assumed.seq + 1))",
         )
         .bind(streams)
         .bind(seqs)
-        .persistent(false)
         .fetch_one(&mut *self.transaction)
         .await?;
         if has_moved { Err(Error::Conflict) } else { Ok(()) }
@@ -348,7 +361,6 @@ impl UnitOfWork {
         if !over.is_empty() {
             sqlx::query("delete from deadline where stream = any($1)")
                 .bind(over)
-                .persistent(false)
                 .execute(&mut *self.transaction)
                 .await?;
         }
