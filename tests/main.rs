@@ -10,6 +10,8 @@ mod harness;
 mod transfer_paths;
 // What comes after the end: recalls and returns; what the rail takes and does not decide.
 mod aftermath;
+// A rail that answers nobody, or is closed.
+mod rails;
 // Payments from other banks: credited, refused, sent back.
 mod incoming;
 // Payments by card: every flow, the network's own decisions, faults and kills.

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::harness::{file, yaml};
 
 /// What the roles export, histograms by their name without `_bucket`, `_sum`, `_count`.
-pub(crate) const METRICS: [&str; 24] = [
+pub(crate) const METRICS: [&str; 25] = [
     "lunaria_relay_events_total",
     "lunaria_relay_bytes_total",
     "lunaria_relay_transactions_total",
@@ -33,6 +33,7 @@ pub(crate) const METRICS: [&str; 24] = [
     "lunaria_unmatched_messages_total",
     "lunaria_open_cases",
     "lunaria_card_answers_total",
+    "lunaria_rail_circuit_open",
 ];
 
 fn dashboard() -> Value {

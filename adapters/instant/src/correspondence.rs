@@ -6,8 +6,8 @@ use std::sync::Arc;
 use event::{Aggregate, Deadline};
 use uuid::Uuid;
 
-use crate::RetryPolicy;
 use crate::rail::{Evidence, Heard, Rail, Sent};
+use crate::{Hold, RetryPolicy};
 
 pub(crate) trait Correspondence: Aggregate {
     /// What a message is for.
@@ -15,8 +15,8 @@ pub(crate) trait Correspondence: Aggregate {
 
     fn uetr(&self) -> Uuid;
 
-    /// The deadline has fired.
-    fn proceed(deadline: Deadline, rail: Arc<Rail>) -> Self::Command;
+    /// The deadline has fired, while there is something that holds up new payments, or nothing.
+    fn proceed(deadline: Deadline, rail: Arc<Rail>, hold: Option<Hold>) -> Self::Command;
 
     /// The message that an event is about to send.
     fn message_of(event: Self::Event) -> Option<(Self::Purpose, Sent)>;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use adapter::{Circuit, CircuitPolicy};
 use event::{Actor, Aggregate, Causation, CausationKind, Context, Personal};
 use event_store::{Due, FireError, Scheduler, Store, fire};
 use jiff::Timestamp;
@@ -12,7 +13,7 @@ use uuid::Uuid;
 use crate::correspondence::{Correspondence, Outcome};
 use crate::inbox::Inbox;
 use crate::rail::{Rail, Sent};
-use crate::{CallOutcome, ClearingHouse, Inbound, SERVICE, Submission};
+use crate::{CallOutcome, ClearingHouse, Hold, HoldReason, Inbound, SERVICE, Submission};
 
 /// Calls that may be under way at once. More attempts wait for a place before they are started.
 const CALLS_MAX: usize = 128;
@@ -24,12 +25,14 @@ const RECORD_TRIES_MAX: u32 = 10;
 pub struct Courier {
     house: ClearingHouse,
     rail: Arc<Rail>,
+    circuit: Circuit,
     places: Arc<Semaphore>,
 }
 
 impl Courier {
-    pub fn new(house: ClearingHouse, rail: Arc<Rail>) -> Self {
-        Self { house, rail, places: Arc::new(Semaphore::new(CALLS_MAX)) }
+    pub fn new(house: ClearingHouse, rail: Arc<Rail>, circuit: CircuitPolicy) -> Self {
+        let circuit = Circuit::new(SERVICE, circuit);
+        Self { house, rail, circuit, places: Arc::new(Semaphore::new(CALLS_MAX)) }
     }
 
     /// Makes the scheduler send what is due about payments there and here, and give up what was not answered.
@@ -47,7 +50,7 @@ impl Courier {
         if event::mutants::active("call_before_attempt") {
             self.call_unrecorded::<A>(&store, &due).await?;
         }
-        let proceed = A::proceed(due.deadline, Arc::clone(&self.rail));
+        let proceed = A::proceed(due.deadline, Arc::clone(&self.rail), self.hold());
         let Some(executed) = fire::<A>(&store, &due, proceed).await? else { return Ok(()) };
         let message = executed.events.into_iter().find_map(A::message_of);
         if let (Some((purpose, message)), Some(state)) = (message, executed.state) {
@@ -62,10 +65,37 @@ impl Courier {
         Ok(())
     }
 
+    /// Whether new payments have to wait.
+    fn hold(&self) -> Option<Hold> {
+        let now = Timestamp::now();
+        let closed =
+            || self.rail.calendar.closed_until(now).map(|until| Hold { reason: HoldReason::Closed, until });
+        let silent =
+            || self.circuit.open_until(now).map(|until| Hold { reason: HoldReason::NoAnswer, until });
+        closed().or_else(silent)
+    }
+
+    /// Calls the house, and takes note of whether it is there.
+    async fn call(&self, message: &Sent, store: &Store) -> CallOutcome {
+        let outcome = self.house.send(message).await;
+        let change = match &outcome {
+            CallOutcome::Answered(_) | CallOutcome::Taken | CallOutcome::Refused { .. } => {
+                self.circuit.succeeded()
+            }
+            CallOutcome::NotSent { reason } | CallOutcome::Unknown { reason } => {
+                self.circuit.failed(Timestamp::now(), reason)
+            }
+        };
+        if let Some(change) = change {
+            self.circuit.record(store, change).await;
+        }
+        outcome
+    }
+
     async fn call_unrecorded<A: Correspondence>(&self, store: &Store, due: &Due) -> Result<(), FireError> {
         let Some(id) = due.stream.uuid() else { return Ok(()) };
         if let (Some(state), _) = store.load::<A>(id).await? {
-            let proceed = A::proceed(due.deadline, Arc::clone(&self.rail));
+            let proceed = A::proceed(due.deadline, Arc::clone(&self.rail), None);
             let decided = A::decide(Some(&state), proceed, &context(due)).unwrap_or_default();
             for (_, message) in decided.into_iter().filter_map(A::message_of) {
                 self.house.send(&message).await;
@@ -83,7 +113,7 @@ impl Courier {
         due: &Due,
         inbox: &Inbox,
     ) -> Option<A::Command> {
-        let outcome = match self.house.send(message).await {
+        let outcome = match self.call(message, &inbox.store).await {
             CallOutcome::Answered(bytes) => {
                 let heard = self.rail.read(&bytes).ok().filter(|heard| heard.uetr == uetr);
                 let message = Some(Personal(String::from_utf8_lossy(&bytes).into_owned()));

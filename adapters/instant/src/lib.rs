@@ -26,18 +26,19 @@
 //! A message stands in an event, as it will be sent, before it is; what comes back is kept beside what it led to, and what
 //! belongs to nothing in a stream of its own. The identifiers are those that core has fixed. A time-out means
 //! that the outcome is unknown: the house is asked before anything is sent again, and then under the same UETR, on which it dedupes. An
-//! attempt that is still open after a restart times out like any other. A definite "not sent" is sent again after a pause. Nothing here touches money.
+//! attempt that is still open after a restart times out like any other. A definite "not sent" is sent again after a pause. While the rail is closed, or answers nobody,
+//! no payment is sent: it waits (`AttemptDeferred`), or is rejected where it would wait beyond core's limit. Nothing here touches money.
 
 /// The service's name: of its database, its topics and its handlers' source.
 pub const SERVICE: &str = "adapter-instant";
 
 mod submission_event;
 pub use submission_event::{
-    AnswerContradicted, AnswerDuplicated, AttemptNotSent, AttemptStarted, AttemptTimedOut, EnquiryAnswered,
-    EnquiryScheduled, EnquiryStarted, EnquiryTimedOut, RecallAccepted, RecallAttemptTimedOut,
-    RecallExhausted, RecallPending, RecallRefused, RecallRejected, RecallRequested, RecallRetryScheduled,
-    RecallStarted, RecallTaken, RetriesExhausted, RetryScheduled, ReturnReceived, SubmissionAccepted,
-    SubmissionEvent, SubmissionPending, SubmissionRejected, SubmissionRequested,
+    AnswerContradicted, AnswerDuplicated, AttemptDeferred, AttemptNotSent, AttemptStarted, AttemptTimedOut,
+    EnquiryAnswered, EnquiryScheduled, EnquiryStarted, EnquiryTimedOut, HoldReason, RecallAccepted,
+    RecallAttemptTimedOut, RecallExhausted, RecallPending, RecallRefused, RecallRejected, RecallRequested,
+    RecallRetryScheduled, RecallStarted, RecallTaken, RetriesExhausted, RetryScheduled, ReturnReceived,
+    SubmissionAccepted, SubmissionEvent, SubmissionPending, SubmissionRejected, SubmissionRequested,
 };
 
 mod inbound_event;
@@ -53,7 +54,7 @@ mod rail;
 pub use rail::{Evidence, Heard, NotHeard, Offer, Rail, RecallAnswer, RecallOutcome, Returned, Said, Sent};
 
 mod submission;
-pub use submission::{Answer, RetryPolicy, Submission, SubmissionCommand, SubmissionRefusal};
+pub use submission::{Answer, Hold, RetryPolicy, Submission, SubmissionCommand, SubmissionRefusal};
 
 mod submissions;
 pub use submissions::{Submissions, submission_command_of};

@@ -1,5 +1,6 @@
 //! How this bank speaks on the rail: its messages, written and read, and its patience.
 
+use adapter::Calendar;
 use contract::incoming::{Holder, IncomingReceived};
 use contract::payment::{Party, PaymentSubmitted};
 use event::{Context, Personal};
@@ -7,7 +8,6 @@ use iso20022::{
     CancellationRequest, CancellationStatus, CreditTransfer, Document, Message, Original, OriginalKind,
     PaymentReturn, Profile, Reason, StatusReport, StatusRequest, TransactionStatus,
 };
-use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use money::Money;
 use serde::{Deserialize, Serialize};
@@ -27,6 +27,7 @@ pub struct Rail {
     pub own_name: String,
     pub house_name: String,
     pub policy: RetryPolicy,
+    pub calendar: Calendar,
     /// What the rail gives us to decide whether a payment to a customer of ours can be credited.
     pub decide_within: SignedDuration,
 }
@@ -137,7 +138,7 @@ impl Rail {
             transaction_id: transaction_id(payment),
             uetr: payment.uetr,
             amount: payment.amount,
-            settlement_date: requested_at.to_zoned(TimeZone::UTC).date(),
+            settlement_date: self.calendar.settlement_date(requested_at),
             accepted_at: requested_at,
             debtor: party(&payment.debtor, Some(&self.own_name)),
             creditor: party(&payment.creditor, None),
@@ -189,7 +190,7 @@ impl Rail {
             original,
             original_amount: payment.amount,
             amount,
-            settlement_date: requested_at.to_zoned(TimeZone::UTC).date(),
+            settlement_date: self.calendar.settlement_date(requested_at),
             reason: Reason::code(reason_code),
         };
         self.write(Document::PaymentReturn(returned), context)

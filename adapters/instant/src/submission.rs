@@ -7,13 +7,14 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::rail::{Evidence, Rail, Returned, transaction_id};
 use crate::submission_event::{
-    AnswerContradicted, AnswerDuplicated, AttemptNotSent, AttemptStarted, AttemptTimedOut, EnquiryAnswered,
-    EnquiryScheduled, EnquiryStarted, EnquiryTimedOut, RetriesExhausted, RetryScheduled, ReturnReceived,
-    SubmissionAccepted, SubmissionEvent, SubmissionPending, SubmissionRejected, SubmissionRequested,
+    AnswerContradicted, AnswerDuplicated, AttemptDeferred, AttemptNotSent, AttemptStarted, AttemptTimedOut,
+    EnquiryAnswered, EnquiryScheduled, EnquiryStarted, EnquiryTimedOut, HoldReason, RetriesExhausted,
+    RetryScheduled, ReturnReceived, SubmissionAccepted, SubmissionEvent, SubmissionPending,
+    SubmissionRejected, SubmissionRequested,
 };
 
 mod command;
-pub use command::{Answer, RetryPolicy, SubmissionCommand, SubmissionRefusal};
+pub use command::{Answer, Hold, RetryPolicy, SubmissionCommand, SubmissionRefusal};
 
 mod correspondence;
 pub(crate) use correspondence::as_answer;
@@ -100,6 +101,9 @@ impl Aggregate for Submission {
             SubmissionEvent::AttemptNotSent(_) => {
                 submission.message_id = submission.previous_message_id.take();
             }
+            SubmissionEvent::AttemptDeferred(event) => {
+                submission.status = Status::Waiting { attempt: event.attempt, deadline: event.deadline };
+            }
             SubmissionEvent::RetryScheduled(event) => {
                 submission.status = Status::Waiting { attempt: event.attempt, deadline: event.deadline };
             }
@@ -177,7 +181,9 @@ impl Submission {
             SubmissionCommand::Recall { recall_id, reason_code } => {
                 self.recall_requested(recall_id, reason_code, context)
             }
-            SubmissionCommand::Proceed { deadline, rail } => self.proceed(deadline, &rail, context),
+            SubmissionCommand::Proceed { deadline, rail, hold } => {
+                self.proceed(deadline, &rail, hold, context)
+            }
             SubmissionCommand::RecordAnswer { answer, message, policy } => {
                 self.answered(answer, message, policy, context)
             }
@@ -215,17 +221,24 @@ impl Submission {
         }
     }
 
-    fn proceed(&self, fired: Deadline, rail: &Rail, context: &Context) -> Vec<SubmissionEvent> {
+    fn proceed(
+        &self,
+        fired: Deadline,
+        rail: &Rail,
+        hold: Option<Hold>,
+        context: &Context,
+    ) -> Vec<SubmissionEvent> {
         let policy = rail.policy;
         match self.status {
-            Status::Waiting { attempt, deadline } if deadline.id == fired.id => {
-                self.attempt(attempt, rail, context)
-            }
+            Status::Waiting { attempt, deadline } if deadline.id == fired.id => match hold {
+                Some(hold) => vec![self.deferred(attempt, hold, context)],
+                None => self.attempt(attempt, rail, context),
+            },
             Status::Sent { attempt, deadline } if deadline.id == fired.id => {
-                vec![AttemptTimedOut { attempt }.into(), self.enquiry(attempt, 1, rail, context)]
+                vec![AttemptTimedOut { attempt }.into(), self.enquiry(attempt, 1, rail, hold, context)]
             }
             Status::EnquiryDue { attempt, enquiry, deadline } if deadline.id == fired.id => {
-                vec![self.enquiry(attempt, enquiry, rail, context)]
+                vec![self.enquiry(attempt, enquiry, rail, hold, context)]
             }
             Status::Enquiring { attempt, enquiry, deadline } if deadline.id == fired.id => {
                 let timed_out = EnquiryTimedOut { enquiry }.into();
@@ -235,20 +248,46 @@ impl Submission {
         }
     }
 
-    /// What the rail cannot carry is rejected here, as the house would.
+    /// What would wait beyond its time is rejected: core would else learn nothing until then.
+    fn deferred(&self, attempt: u32, hold: Hold, context: &Context) -> SubmissionEvent {
+        if hold.until >= self.payment.answer_by {
+            return self.rejected_here(attempt, hold.reason_code());
+        }
+        let deadline = Deadline::after(context.now.duration_until(hold.until), context);
+        AttemptDeferred { attempt, reason: hold.reason, deadline }.into()
+    }
+
+    /// As the house would, unless an earlier attempt may have been of another mind.
+    fn rejected_here(&self, attempt: u32, reason_code: &str) -> SubmissionEvent {
+        if self.may_be_taken {
+            return RetriesExhausted { attempts: attempt }.into();
+        }
+        SubmissionRejected { reason_code: reason_code.to_owned(), message: None }.into()
+    }
+
+    /// What the rail cannot carry is rejected here.
     fn attempt(&self, attempt: u32, rail: &Rail, context: &Context) -> Vec<SubmissionEvent> {
         if let Some(reason_code) = rail.profile.refuses(self.payment.amount) {
-            let rejected = SubmissionRejected { reason_code: reason_code.to_owned(), message: None };
-            // Unless an earlier attempt was of another mind.
-            let given_up = RetriesExhausted { attempts: attempt };
-            return vec![if self.may_be_taken { given_up.into() } else { rejected.into() }];
+            return vec![self.rejected_here(attempt, reason_code)];
         }
         let deadline = Deadline::after(rail.policy.answer_timeout, context);
         let message = Some(rail.credit_transfer(&self.payment, self.requested_at, context));
         vec![AttemptStarted { attempt, deadline, message }.into()]
     }
 
-    fn enquiry(&self, attempt: u32, enquiry: u32, rail: &Rail, context: &Context) -> SubmissionEvent {
+    /// A house that is closed is not asked, and the try is kept. One that answers nobody is: that is how it is known to be back.
+    fn enquiry(
+        &self,
+        attempt: u32,
+        enquiry: u32,
+        rail: &Rail,
+        hold: Option<Hold>,
+        context: &Context,
+    ) -> SubmissionEvent {
+        if let Some(Hold { reason: HoldReason::Closed, until }) = hold {
+            let deadline = Deadline::after(context.now.duration_until(until), context);
+            return EnquiryScheduled { attempt, enquiry, deadline }.into();
+        }
         let deadline = Deadline::after(rail.policy.answer_timeout, context);
         let message = Some(rail.status_request(self.original(), context));
         EnquiryStarted { attempt, enquiry, deadline, message }.into()

@@ -26,6 +26,24 @@ pub struct AttemptStarted {
     pub message: Option<Sent>,
 }
 
+/// The attempt is due and is not made: the house is closed, or answers nobody just now. It is due again at the deadline.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttemptDeferred {
+    pub attempt: u32,
+    pub reason: HoldReason,
+    pub deadline: Deadline,
+}
+
+/// Why nothing new is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HoldReason {
+    /// By the rail's calendar.
+    Closed,
+    /// The rail's circuit is open.
+    NoAnswer,
+}
+
 /// No answer in time: the outcome of this attempt is unknown.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AttemptTimedOut {
@@ -217,6 +235,7 @@ events! {
     pub enum SubmissionEvent {
         SubmissionRequested = 1,
         AttemptStarted = 1,
+        AttemptDeferred = 1,
         AttemptTimedOut = 1,
         AttemptNotSent = 1,
         EnquiryStarted = 1,

@@ -1,4 +1,14 @@
-//! What all adapters have in common, whatever their outside world speaks: who may speak to them, and where what belongs to nothing is kept.
+//! What all adapters have in common, whatever their outside world speaks: who may speak to them, where what belongs to nothing is kept,
+//! when the rail is closed, and what is done while it does not answer.
+
+mod calendar;
+pub use calendar::{Calendar, Closed};
+
+mod circuit;
+pub use circuit::{Circuit, CircuitPolicy};
+
+mod rail_health;
+pub use rail_health::{CircuitClosed, CircuitOpened, RailCommand, RailEvent, RailHealth};
 
 mod token;
 pub use token::behind_token;

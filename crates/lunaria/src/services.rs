@@ -87,6 +87,7 @@ impl ServiceName {
                 instant::Submission::CATEGORY,
                 instant::Inbound::CATEGORY,
                 adapter::Unmatched::CATEGORY,
+                adapter::RailHealth::CATEGORY,
                 contract::incoming::CATEGORY,
                 contract::clearing::CATEGORY,
                 contract::clearing::v1::CATEGORY,
@@ -300,7 +301,7 @@ fn scheduler(service: ServiceName, store: Store, config: &Config) -> anyhow::Res
             let timeout = Duration::from_millis(config.instant.answer_timeout_ms.unsigned_abs());
             let token = &config.instant.house_token;
             let house = ClearingHouse::new(url, &instant_url(config), token, timeout)?;
-            Courier::new(house, rail).install(scheduler)
+            Courier::new(house, rail, config.instant.circuit()).install(scheduler)
         }
     })
 }

@@ -7,7 +7,10 @@ use contract::clearing::ClearingEvent;
 use contract::payment::{Party, PaymentEvent};
 use event::{Aggregate, Deadline};
 use incoming::{Incoming, IncomingEvent};
-use instant::{Inbound, InboundEvent, Rail, RetryPolicy, Submission, SubmissionCommand, SubmissionEvent};
+use instant::{
+    Hold, HoldReason, Inbound, InboundEvent, Rail, RetryPolicy, Submission, SubmissionCommand,
+    SubmissionEvent,
+};
 use iso20022::Profile;
 use jiff::SignedDuration;
 use ledger::{Account, AccountCommand, AccountEvent};
@@ -221,7 +224,8 @@ impl World {
             Step::TransferDeadline { transfer, deadline } => self.fire_transfer(transfer, deadline),
             Step::SubmissionDeadline { submission, deadline } => {
                 let early = deadline.due_at.duration_since(self.agenda.now);
-                let proceed = SubmissionCommand::Proceed { deadline, rail: Arc::clone(&self.rail) };
+                let (rail, hold) = (Arc::clone(&self.rail), self.hold());
+                let proceed = SubmissionCommand::Proceed { deadline, rail, hold };
                 if self.submission(submission, proceed) && early > SignedDuration::ZERO {
                     self.fired_early.push((submission, early));
                 }
@@ -401,6 +405,16 @@ impl World {
         self.agenda.keep(deadline, step);
     }
 
+    /// Now and then the rail is closed, or answers nobody.
+    fn hold(&mut self) -> Option<Hold> {
+        if !self.agenda.chance(10) {
+            return None;
+        }
+        let reason = if self.agenda.chance(50) { HoldReason::Closed } else { HoldReason::NoAnswer };
+        let until = self.agenda.now + SignedDuration::from_millis(self.agenda.random.random_range(1..4_000));
+        Some(Hold { reason, until })
+    }
+
     pub(crate) fn an_account(&mut self) -> Uuid {
         self.account_ids[self.agenda.random.random_range(0..ACCOUNTS)]
     }
@@ -413,7 +427,8 @@ pub(crate) fn dkk(minor: i64) -> Money {
 fn rail() -> Rail {
     let profile = Profile::named("nct-inst").unwrap_or_else(|error| unreachable!("{error}"));
     let [own_name, house_name] = ["LUNADK22XXX", "NCTIDKK1XXX"].map(str::to_owned);
-    Rail { profile, own_name, house_name, policy: RETRIES, decide_within: DECIDE_WITHIN }
+    let calendar = adapter::Calendar::default();
+    Rail { profile, own_name, house_name, policy: RETRIES, calendar, decide_within: DECIDE_WITHIN }
 }
 
 fn party() -> Party {

@@ -6,6 +6,7 @@ use event::Deadline;
 use uuid::Uuid;
 
 use super::{Inbound, InboundCommand};
+use crate::Hold;
 use crate::correspondence::{Correspondence, Outcome};
 use crate::inbound_event::{Errand, InboundEvent};
 use crate::rail::{Evidence, Heard, Rail, Said, Sent};
@@ -27,7 +28,8 @@ impl Correspondence for Inbound {
         self.payment.uetr
     }
 
-    fn proceed(deadline: Deadline, rail: Arc<Rail>) -> InboundCommand {
+    /// The house has begun: whatever holds up payments of ours, it gets its answer.
+    fn proceed(deadline: Deadline, rail: Arc<Rail>, _: Option<Hold>) -> InboundCommand {
         InboundCommand::Proceed { deadline, rail }
     }
 

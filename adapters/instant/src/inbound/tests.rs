@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use adapter::Calendar;
 use contract::acceptance::AcceptanceEvent;
 use event::DomainEvent;
 use event::given::{context, given};
@@ -35,6 +36,7 @@ fn rail() -> Arc<Rail> {
         own_name: "LUNADK22XXX".to_owned(),
         house_name: "NCTIDKK1XXX".to_owned(),
         policy: POLICY,
+        calendar: Calendar::default(),
         decide_within: LIMIT,
     })
 }

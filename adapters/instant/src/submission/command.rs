@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::rail::{Evidence, Rail, RecallAnswer, Returned};
+use crate::submission_event::HoldReason;
 
 /// However often it has doubled.
 const PAUSE_MAX: SignedDuration = SignedDuration::from_mins(1);
@@ -32,6 +33,23 @@ impl RetryPolicy {
         let factor = 2_i32.saturating_pow(tries - 1);
         let pause = self.retry_pause.checked_mul(factor).unwrap_or(PAUSE_MAX);
         Deadline::after(pause.min(PAUSE_MAX.max(self.retry_pause)), context)
+    }
+}
+
+/// Nothing new is sent until then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hold {
+    pub reason: HoldReason,
+    pub until: Timestamp,
+}
+
+impl Hold {
+    /// ISO 20022 `ExternalStatusReason1Code`, for a payment that cannot wait so long: past the cut-off time, or the agent is offline.
+    pub(super) fn reason_code(self) -> &'static str {
+        match self.reason {
+            HoldReason::Closed => "TM01",
+            HoldReason::NoAnswer => "AB07",
+        }
     }
 }
 
@@ -73,6 +91,7 @@ pub enum SubmissionCommand {
     Proceed {
         deadline: Deadline,
         rail: Arc<Rail>,
+        hold: Option<Hold>,
     },
     RecordAnswer {
         answer: Answer,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use event::Deadline;
 use uuid::Uuid;
 
-use super::{Answer, RetryPolicy, Submission, SubmissionCommand};
+use super::{Answer, Hold, RetryPolicy, Submission, SubmissionCommand};
 use crate::SubmissionEvent;
 use crate::correspondence::{Correspondence, Outcome};
 use crate::rail::{Evidence, Rail, Said, Sent};
@@ -24,8 +24,8 @@ impl Correspondence for Submission {
         self.payment.uetr
     }
 
-    fn proceed(deadline: Deadline, rail: Arc<Rail>) -> SubmissionCommand {
-        SubmissionCommand::Proceed { deadline, rail }
+    fn proceed(deadline: Deadline, rail: Arc<Rail>, hold: Option<Hold>) -> SubmissionCommand {
+        SubmissionCommand::Proceed { deadline, rail, hold }
     }
 
     fn message_of(event: SubmissionEvent) -> Option<(Purpose, Sent)> {

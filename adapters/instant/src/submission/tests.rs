@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use adapter::Calendar;
 use contract::payment::{Party, PaymentEvent};
 use event::DomainEvent;
 use event::given::{context, given};
@@ -35,6 +36,7 @@ fn rail() -> Arc<Rail> {
         own_name,
         house_name,
         policy: POLICY,
+        calendar: Calendar::default(),
         decide_within: POLICY.answer_timeout,
     })
 }
@@ -74,7 +76,7 @@ fn enquired(attempt: u32, enquiry: u32, answer: Option<Answer>) -> SubmissionCom
 }
 
 fn proceed() -> SubmissionCommand {
-    SubmissionCommand::Proceed { deadline: FIRST, rail: rail() }
+    SubmissionCommand::Proceed { deadline: FIRST, rail: rail(), hold: None }
 }
 
 fn settled() -> SubmissionCommand {
@@ -177,6 +179,41 @@ fn what_was_provably_not_sent_is_sent_again() {
         |attempt| SubmissionCommand::RecordNotSent { attempt, reason: "closed".to_owned(), policy: POLICY };
     given::<Submission>(sent(1)).when(not_sent(1)).then_types(&["AttemptNotSent", "RetryScheduled"]);
     given::<Submission>(sent(2)).when(not_sent(1)).then_types(&[]);
+}
+
+fn held(reason: HoldReason, seconds: i64) -> SubmissionCommand {
+    let until = Timestamp::from_second(seconds).unwrap();
+    SubmissionCommand::Proceed { deadline: FIRST, rail: rail(), hold: Some(Hold { reason, until }) }
+}
+
+#[test]
+fn while_the_rail_takes_nothing_a_payment_waits_within_its_limit() {
+    let answer_by = Timestamp::from_second(60).unwrap();
+    let payment = PaymentSubmitted { answer_by, ..payment() };
+    let requested = || [SubmissionRequested { payment: payment.clone(), deadline: FIRST }.into()];
+    for (reason, reason_code) in [(HoldReason::Closed, "TM01"), (HoldReason::NoAnswer, "AB07")] {
+        let waits = given::<Submission>(requested()).when(held(reason, 59)).then_types(&["AttemptDeferred"]);
+        assert_eq!(waits.state().unwrap().deadline().unwrap().due_at, Timestamp::from_second(59).unwrap());
+        let rejected = SubmissionRejected { reason_code: reason_code.to_owned(), message: None };
+        given::<Submission>(requested()).when(held(reason, 60)).then([rejected.into()]);
+    }
+}
+
+#[test]
+fn what_may_have_been_taken_is_not_rejected_because_the_rail_takes_nothing() {
+    let retried = RetryScheduled { attempt: 2, deadline: FIRST };
+    let unknown = [enquiring(1, 1), vec![retried.into()]].concat();
+    given::<Submission>(unknown).when(held(HoldReason::NoAnswer, 60)).then_types(&["RetriesExhausted"]);
+}
+
+#[test]
+fn a_closed_house_is_not_asked_and_a_silent_one_is() {
+    let due = EnquiryScheduled { attempt: 1, enquiry: 2, deadline: FIRST };
+    let due = || [enquiring(1, 1), vec![due.clone().into()]].concat();
+    given::<Submission>(due()).when(held(HoldReason::Closed, 60)).then_types(&["EnquiryScheduled"]);
+    given::<Submission>(due()).when(held(HoldReason::NoAnswer, 60)).then_types(&["EnquiryStarted"]);
+    let closed = given::<Submission>(sent(1)).when(held(HoldReason::Closed, 60));
+    closed.then_types(&["AttemptTimedOut", "EnquiryScheduled"]);
 }
 
 #[test]
@@ -381,7 +418,7 @@ fn a_payment_that_comes_again_is_submitted_once() {
 
 #[test]
 fn submission_events_keep_their_shape() {
-    let examples: [SubmissionEvent; 26] = [
+    let examples: [SubmissionEvent; 27] = [
         requested().remove(0),
         AttemptStarted { attempt: 1, deadline: FIRST, message: None }.into(),
         AttemptTimedOut { attempt: 1 }.into(),
@@ -390,6 +427,7 @@ fn submission_events_keep_their_shape() {
         EnquiryAnswered { enquiry: 1, status: NOT_FOUND.to_owned(), message: None }.into(),
         EnquiryTimedOut { enquiry: 1 }.into(),
         EnquiryScheduled { attempt: 1, enquiry: 2, deadline: FIRST }.into(),
+        AttemptDeferred { attempt: 1, reason: HoldReason::NoAnswer, deadline: FIRST }.into(),
         RetryScheduled { attempt: 2, deadline: FIRST }.into(),
         RetriesExhausted { attempts: 3 }.into(),
         SubmissionPending { status: "ACSP".to_owned(), message: None }.into(),

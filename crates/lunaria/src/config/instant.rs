@@ -5,10 +5,13 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
+use adapter::{Calendar, CircuitPolicy, Closed};
 use anyhow::{Context, ensure};
 use instant::{Rail, RetryPolicy};
 use iso20022::Profile;
-use jiff::SignedDuration;
+use jiff::civil::{Time, Weekday};
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 
 use super::{Database, agreed_token, positive, strong_enough};
@@ -35,6 +38,39 @@ pub(crate) struct Instant {
     pending_pause_ms: i64,
     pending_enquiries_max: u32,
     decision_limit_ms: i64,
+    circuit_failures: u32,
+    circuit_pause_ms: i64,
+    /// Of the clock on the rail's wall.
+    time_zone: String,
+    /// Empty: none.
+    cut_off: String,
+    #[serde(default)]
+    closed: Vec<ClosedWindow>,
+}
+
+/// While the rail takes nothing: each week, or once.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(
+    untagged,
+    deny_unknown_fields,
+    expecting = "needs days, from and to (such as [\"sun\"], \"02:00\", \"04:00\"), or from and to \
+                                                    as points in time (such as \"2026-12-24T22:00:00Z\")"
+)]
+enum ClosedWindow {
+    Weekly { days: Vec<Day>, from: Time, to: Time },
+    Once { from: Timestamp, to: Timestamp },
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Day {
+    Mon,
+    Tue,
+    Wed,
+    Thu,
+    Fri,
+    Sat,
+    Sun,
 }
 
 impl Instant {
@@ -47,6 +83,9 @@ impl Instant {
         positive("instant.pending_pause_ms", self.pending_pause_ms)?;
         positive("instant.pending_enquiries_max", self.pending_enquiries_max.into())?;
         positive("instant.decision_limit_ms", self.decision_limit_ms)?;
+        positive("instant.circuit_failures", self.circuit_failures.into())?;
+        positive("instant.circuit_pause_ms", self.circuit_pause_ms)?;
+        self.calendar()?;
         strong_enough("instant.house_token", &self.house_token)?;
         let profile = profile(&self.profile).context("instant.profile")?;
         for (key, name) in [("own_name", &self.own_name), ("house_name", &self.house_name)] {
@@ -64,6 +103,27 @@ impl Instant {
         )
     }
 
+    pub(crate) fn circuit(&self) -> CircuitPolicy {
+        let pause = SignedDuration::from_millis(self.circuit_pause_ms);
+        CircuitPolicy { failures: self.circuit_failures, pause }
+    }
+
+    fn calendar(&self) -> anyhow::Result<Calendar> {
+        let time_zone = TimeZone::get(&self.time_zone)
+            .with_context(|| format!("instant.time_zone is {}", self.time_zone))?;
+        let cut_off = if self.cut_off.is_empty() {
+            None
+        } else {
+            let time = self.cut_off.parse();
+            Some(time.with_context(|| format!("instant.cut_off is {}, not a time like 18:00", self.cut_off))?)
+        };
+        let closed: Vec<Closed> = self.closed.iter().map(ClosedWindow::to_closed).collect();
+        for (n, window) in closed.iter().enumerate() {
+            window.check().map_err(|what| anyhow::anyhow!("instant.closed[{n}] {what}"))?;
+        }
+        Ok(Calendar { time_zone, cut_off, closed })
+    }
+
     pub(crate) fn rail(&self) -> anyhow::Result<Arc<Rail>> {
         let policy = RetryPolicy {
             attempts_max: self.attempts_max,
@@ -75,7 +135,34 @@ impl Instant {
         };
         let (own_name, house_name) = (self.own_name.clone(), self.house_name.clone());
         let decide_within = SignedDuration::from_millis(self.decision_limit_ms);
-        Ok(Arc::new(Rail { profile: profile(&self.profile)?, own_name, house_name, policy, decide_within }))
+        let (profile, calendar) = (profile(&self.profile)?, self.calendar()?);
+        Ok(Arc::new(Rail { profile, own_name, house_name, policy, calendar, decide_within }))
+    }
+}
+
+impl ClosedWindow {
+    fn to_closed(&self) -> Closed {
+        match self {
+            Self::Weekly { days, from, to } => {
+                let days = days.iter().map(|day| day.weekday()).collect();
+                Closed::Weekly { days, from: *from, to: *to }
+            }
+            Self::Once { from, to } => Closed::Once { from: *from, to: *to },
+        }
+    }
+}
+
+impl Day {
+    fn weekday(self) -> Weekday {
+        match self {
+            Self::Mon => Weekday::Monday,
+            Self::Tue => Weekday::Tuesday,
+            Self::Wed => Weekday::Wednesday,
+            Self::Thu => Weekday::Thursday,
+            Self::Fri => Weekday::Friday,
+            Self::Sat => Weekday::Saturday,
+            Self::Sun => Weekday::Sunday,
+        }
     }
 }
 
@@ -86,4 +173,47 @@ pub(crate) fn profile(name: &str) -> anyhow::Result<Profile> {
     }
     let text = fs::read_to_string(name).with_context(|| format!("cannot read {name}"))?;
     Profile::parse(&text).with_context(|| name.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use crate::config::Config;
+
+    fn load(toml: &str) -> Result<Config, String> {
+        let mut file = tempfile::Builder::new().suffix(".toml").tempfile().unwrap();
+        file.write_all(toml.as_bytes()).unwrap();
+        Config::load(Some(file.path()), &[]).map_err(|error| format!("{error:#}"))
+    }
+
+    #[test]
+    fn a_rail_is_closed_each_week_or_once_by_its_own_clock() {
+        let config = load(
+            "[instant]\ntime_zone = \"Europe/Copenhagen\"\ncut_off = \"18:00\"\n
+             [[instant.closed]]\ndays = [\"sat\", \"sun\"]\nfrom = \"22:00\"\nto = \"04:00\"\n
+             [[instant.closed]]\nfrom = \"2026-12-24T22:00:00Z\"\nto = \"2026-12-25T06:00:00Z\"\n",
+        );
+        let calendar = config.unwrap().instant.calendar().unwrap();
+        let until = |at: &str| calendar.closed_until(at.parse().unwrap()).map(|until| until.to_string());
+        // A Sunday, at 22:30 there.
+        assert_eq!(until("2026-11-22T21:30:00Z").as_deref(), Some("2026-11-23T03:00:00Z"));
+        assert_eq!(until("2026-12-24T23:00:00Z").as_deref(), Some("2026-12-25T06:00:00Z"));
+        assert_eq!(until("2026-11-23T21:30:00Z"), None);
+        let settles = calendar.settlement_date("2026-11-22T17:30:00Z".parse().unwrap());
+        assert_eq!(settles.to_string(), "2026-11-23");
+    }
+
+    #[test]
+    fn a_window_that_cannot_be_meant_is_an_error_that_says_which() {
+        for (window, words) in [
+            ("days = [\"sunday\"]\nfrom = \"22:00\"\nto = \"04:00\"", "needs days, from and to"),
+            ("days = []\nfrom = \"22:00\"\nto = \"04:00\"", "instant.closed[0] names no day"),
+            ("from = \"22:00\"\nto = \"04:00\"", "needs days, from and to"),
+            ("from = \"2026-12-25T06:00:00Z\"\nto = \"2026-12-24T22:00:00Z\"", "ends before it begins"),
+        ] {
+            let error = load(&format!("[[instant.closed]]\n{window}\n")).unwrap_err();
+            assert!(error.contains(words), "{window}: {error}");
+        }
+    }
 }
