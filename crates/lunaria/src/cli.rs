@@ -67,6 +67,11 @@ pub(crate) enum Command {
         #[command(subcommand)]
         action: StreamsAction,
     },
+    /// Writes the beginning of something of one's own into Lunaria's source.
+    New {
+        #[command(subcommand)]
+        what: New,
+    },
     /// The configuration.
     Config {
         #[command(subcommand)]
@@ -187,6 +192,17 @@ pub(crate) enum HealthOf {
     Capture { name: String },
     /// Whether the service's handlers have their partitions.
     Handlers { service: ServiceName },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum New {
+    /// A rail's adapter, as a crate below `adapters` whose tests pass.
+    Adapter {
+        name: String,
+        /// Lunaria's source.
+        #[arg(long, value_name = "DIR", default_value = ".")]
+        workspace: PathBuf,
+    },
 }
 
 #[derive(Debug, Subcommand)]

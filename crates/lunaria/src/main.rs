@@ -16,6 +16,7 @@ mod health;
 mod ops;
 mod provision;
 mod relaying;
+mod skeleton;
 mod smoke;
 mod streams;
 
@@ -67,6 +68,7 @@ async fn run(cli: Cli, config: Config) -> anyhow::Result<ExitCode> {
         Command::Health { of } => return health::run(config, of).await,
         Command::Smoke(options) => return smoke::run(options).await,
         Command::Doctor => return doctor::run(config).await,
+        Command::New { what: cli::New::Adapter { name, workspace } } => skeleton::write(&name, &workspace)?,
         Command::Bench(options) => bench::run(options).await?,
         Command::Streams { action } => return streams::run(&config, action).await,
         Command::Config { action: cli::ConfigAction::Show } => config.show()?,

@@ -1,0 +1,73 @@
+//! Sends what is due to the rail, outside any transaction, after `AttemptStarted` is committed.
+
+use std::time::Duration;
+
+use event::{Actor, Aggregate, Causation, CausationKind, Context};
+use event_store::{Due, FireError, Scheduler, Store, fire};
+use jiff::Timestamp;
+
+use crate::{CallOutcome, Line, RetryPolicy, SERVICE, Submission, SubmissionCommand, SubmissionEvent};
+
+const RECORD_PAUSE: Duration = Duration::from_millis(200);
+/// An answer that cannot be recorded within this is asked for again, when the attempt has timed out.
+const RECORD_TRIES_MAX: u32 = 10;
+
+#[derive(Clone)]
+pub struct Courier {
+    line: Line,
+    policy: RetryPolicy,
+}
+
+impl Courier {
+    pub fn new(line: Line, policy: RetryPolicy) -> Self {
+        Self { line, policy }
+    }
+
+    /// Makes the scheduler send what is due, and give up what was not answered.
+    #[must_use]
+    pub fn install(self, scheduler: Scheduler) -> Scheduler {
+        scheduler
+            .with_fire(Submission::CATEGORY, move |store, due| Box::pin(self.clone().proceed(store, due)))
+    }
+
+    async fn proceed(self, store: Store, due: Due) -> Result<(), FireError> {
+        let proceed = SubmissionCommand::Proceed { deadline: due.deadline, policy: self.policy };
+        let Some(executed) = fire::<Submission>(&store, &due, proceed).await? else { return Ok(()) };
+        let started = executed.events.into_iter().find_map(|event| match event {
+            SubmissionEvent::AttemptStarted(started) => Some(started.attempt),
+            _ => None,
+        });
+        if let (Some(attempt), Some(submission)) = (started, executed.state) {
+            tokio::spawn(async move { self.call(&store, &due, attempt, &submission).await });
+        }
+        Ok(())
+    }
+
+    async fn call(&self, store: &Store, due: &Due, attempt: u32, submission: &Submission) {
+        let policy = self.policy;
+        let command = match self.line.pay(&submission.payment).await {
+            CallOutcome::Settled { at } => SubmissionCommand::RecordSettled { at },
+            CallOutcome::Rejected { reason_code } => SubmissionCommand::RecordRejected { reason_code },
+            CallOutcome::NotSent { reason } => SubmissionCommand::RecordNotSent { attempt, reason, policy },
+            CallOutcome::Unknown { reason } => {
+                tracing::warn!(stream = %due.stream, attempt, reason, "no answer, the attempt will time out");
+                return;
+            }
+        };
+        record(store, due, command).await;
+    }
+}
+
+async fn record(store: &Store, due: &Due, command: SubmissionCommand) {
+    let Some(id) = due.stream.uuid() else { return };
+    let cause = Causation { kind: CausationKind::Deadline, id: due.deadline.id };
+    for _ in 0..RECORD_TRIES_MAX {
+        let actor = Actor::service(SERVICE, "courier");
+        let context = Context::because_of(cause, due.correlation_id, actor, Timestamp::now());
+        match store.execute::<Submission>(id, command.clone(), context).await {
+            Ok(_) => return,
+            Err(error) => tracing::warn!(stream = %due.stream, %error, "the answer is not recorded yet"),
+        }
+        tokio::time::sleep(RECORD_PAUSE).await;
+    }
+}
