@@ -164,7 +164,7 @@ async fn a_message_that_belongs_to_nothing_is_kept_once() {
     let reasons: Vec<&str> = kept.iter().map(|(data,)| data["reason"].as_str().unwrap()).collect();
     let too_large = "it cannot be read: the message has more than 65536 bytes";
     let unread = "it cannot be read: the message is not UTF-8";
-    assert_eq!(reasons, [too_large, unread, "no such payment was submitted, or offered"]);
+    assert_eq!(reasons, [too_large, unread, "no such payment, of such an amount, was submitted or offered"]);
     let duplicates: i64 = sqlx::query_scalar("select count(*) from event where type = 'AnswerDuplicated'")
         .fetch_one(&mut connection)
         .await

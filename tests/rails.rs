@@ -81,3 +81,21 @@ async fn what_would_wait_for_a_closed_rail_beyond_its_limit_is_refused_and_relea
     settle_down(&platform, &[transfer]).await;
     platform.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_about_another_amount_is_kept_and_the_house_is_asked_again() {
+    let platform = Platform::start(Transport::Embedded).await;
+    let client = platform.client();
+    let account = client.account(1_000).await;
+    client.order_fault(json!({ "kind": "wrong_amount", "count": 1 })).await;
+    let transfer = client.pay(account, 400).await;
+    client.until(transfer, "succeeded").await;
+    assert_eq!(client.balances(account).await.0, "600");
+    let mut adapter = platform.instant.superuser_connection().await;
+    let kept = events(&mut adapter, "message-%", "MessageUnmatched").await;
+    assert_eq!(kept.len(), 1);
+    assert!(kept[0]["message"].as_str().unwrap().contains(">4.01<"), "{kept:?}");
+    assert_eq!(events(&mut adapter, "submission-%", "EnquiryAnswered").await.len(), 1);
+    settle_down(&platform, &[transfer]).await;
+    platform.stop().await;
+}

@@ -4,6 +4,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use event::{Aggregate, Deadline};
+use money::Money;
 use uuid::Uuid;
 
 use crate::rail::{Evidence, Heard, Rail, Sent};
@@ -14,6 +15,9 @@ pub(crate) trait Correspondence: Aggregate {
     type Purpose: Debug + Copy + Send + Sync;
 
     fn uetr(&self) -> Uuid;
+
+    /// What was paid, or is to be.
+    fn amount(&self) -> Money;
 
     /// The deadline has fired, while there is something that holds up new payments, or nothing.
     fn proceed(deadline: Deadline, rail: Arc<Rail>, hold: Option<Hold>) -> Self::Command;

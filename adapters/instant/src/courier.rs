@@ -8,7 +8,6 @@ use event::{Actor, Aggregate, Causation, CausationKind, Context, Personal};
 use event_store::{Due, FireError, Scheduler, Store, fire};
 use jiff::Timestamp;
 use tokio::sync::Semaphore;
-use uuid::Uuid;
 
 use crate::correspondence::{Correspondence, Outcome};
 use crate::inbox::Inbox;
@@ -56,7 +55,7 @@ impl Courier {
         if let (Some((purpose, message)), Some(state)) = (message, executed.state) {
             tokio::spawn(async move {
                 let inbox = Inbox { store: store.clone(), rail: Arc::clone(&self.rail) };
-                if let Some(command) = self.send::<A>(purpose, &message, state.uetr(), &due, &inbox).await {
+                if let Some(command) = self.send::<A>(purpose, &message, &state, &due, &inbox).await {
                     record::<A>(&store, &due, command).await;
                 }
                 drop(place);
@@ -109,13 +108,14 @@ impl Courier {
         &self,
         purpose: A::Purpose,
         message: &Sent,
-        uetr: Uuid,
+        about: &A,
         due: &Due,
         inbox: &Inbox,
     ) -> Option<A::Command> {
         let outcome = match self.call(message, &inbox.store).await {
             CallOutcome::Answered(bytes) => {
-                let heard = self.rail.read(&bytes).ok().filter(|heard| heard.uetr == uetr);
+                let heard =
+                    self.rail.read(&bytes).ok().filter(|heard| heard.is_about(about.uetr(), about.amount()));
                 let message = Some(Personal(String::from_utf8_lossy(&bytes).into_owned()));
                 let command = heard.and_then(|heard| {
                     A::outcome(purpose, Outcome::Answered { heard, message }, self.rail.policy)

@@ -69,12 +69,13 @@ impl Inbox {
         }
         if let Some(payment_id) = heard.payment_id().filter(|_| !heard.is_of_return)
             && let (Some(submission), _) = self.store.load::<Submission>(payment_id).await?
-            && submission.payment.uetr == heard.uetr
+            && heard.is_about(submission.payment.uetr, submission.payment.amount)
         {
             return self.about_submission(payment_id, heard.said, message, bytes).await;
         }
         if let (Some(inbound), _) = self.store.load::<Inbound>(id).await?
             && inbound.payment.transaction_id == heard.transaction_id
+            && heard.is_about(inbound.payment.uetr, inbound.payment.amount)
             && let Some(command) = status_of(heard, message, self.rail.policy)
         {
             let asks = |kind: &str| matches!(kind, "PaymentOffered" | "MessageStarted");
@@ -82,7 +83,7 @@ impl Inbox {
             let context = asked.map_or_else(|| unasked(id, ACTOR), |asked| following(&asked));
             return self.tell::<Inbound>(id, command, context, bytes).await;
         }
-        self.keep("no such payment was submitted, or offered".to_owned(), bytes).await
+        self.keep("no such payment, of such an amount, was submitted or offered".to_owned(), bytes).await
     }
 
     async fn about_submission(

@@ -96,10 +96,17 @@ pub struct Heard {
     pub transaction_id: String,
     /// It is about the payment's way back.
     pub is_of_return: bool,
+    /// Of the payment, where the message says it.
+    pub amount: Option<Money>,
     pub said: Said,
 }
 
 impl Heard {
+    /// Who means another amount means another payment, or has not understood this one.
+    pub(crate) fn is_about(&self, uetr: Uuid, amount: Money) -> bool {
+        self.uetr == uetr && self.amount.is_none_or(|stated| stated == amount)
+    }
+
     /// The payment of ours that it may be about.
     pub(crate) fn payment_id(&self) -> Option<Uuid> {
         self.transaction_id.parse().ok()
@@ -172,7 +179,8 @@ impl Rail {
     pub(crate) fn decision(&self, original: Original, refusal: Option<&str>, context: &Context) -> Sent {
         let status =
             if refusal.is_some() { TransactionStatus::Rejected } else { TransactionStatus::Accepted };
-        let report = StatusReport { original, status, reason: refusal.map(Reason::code), settled_at: None };
+        let reason = refusal.map(Reason::code);
+        let report = StatusReport { original, status, reason, settled_at: None, amount: None };
         self.write(Document::StatusReport(report), context)
     }
 
@@ -214,11 +222,15 @@ impl Rail {
         }
         let created_at = message.created_at;
         let message_id = message.id;
+        let amount = match &message.document {
+            Document::StatusReport(report) => report.amount,
+            _ => None,
+        };
         let (original, said) = match message.document {
             Document::CreditTransfer(transfer) => {
                 let (uetr, transaction_id) = (transfer.uetr, transfer.transaction_id.clone());
                 let said = Said::Offered(Box::new(Offer { message_id, transfer }));
-                return Ok(Heard { uetr, transaction_id, is_of_return: false, said });
+                return Ok(Heard { uetr, transaction_id, is_of_return: false, amount: None, said });
             }
             Document::StatusReport(report) => (report.original.clone(), status(report, created_at)),
             Document::PaymentReturn(returned) => {
@@ -242,7 +254,8 @@ impl Rail {
             }
         };
         let is_of_return = original.kind == OriginalKind::PaymentReturn;
-        Ok(Heard { uetr: original.uetr, transaction_id: original.transaction_id, is_of_return, said })
+        let (uetr, transaction_id) = (original.uetr, original.transaction_id);
+        Ok(Heard { uetr, transaction_id, is_of_return, amount, said })
     }
 }
 

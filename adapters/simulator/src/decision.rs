@@ -88,7 +88,7 @@ impl Decision {
             (_, Some(code)) => (TransactionStatus::Rejected, Some(code.reason()), None),
             _ => (TransactionStatus::Settled, None, Some(self.decided_at)),
         };
-        StatusReport { original, status, reason, settled_at }
+        StatusReport { original, status, reason, settled_at, amount: Some(payment.amount) }
     }
 }
 
@@ -118,6 +118,8 @@ pub(crate) enum Delivery {
     Lost,
     /// Cut off in the middle.
     Malformed,
+    /// About another amount.
+    Mistaken,
     Late {
         delay: Duration,
     },
@@ -133,6 +135,7 @@ impl Delivery {
         match fault {
             Some(Effect::LoseAnswer | Effect::LoseRequest) => Self::Lost,
             Some(Effect::Malformed) => Self::Malformed,
+            Some(Effect::WrongAmount) => Self::Mistaken,
             Some(Effect::AnswerLate { delay }) => Self::Late { delay },
             Some(Effect::Pending { delay }) => Self::InTwo { delay },
             Some(Effect::Duplicate) => Self::Duplicated,

@@ -48,7 +48,13 @@ impl Desk {
         let reason = Some(Reason::Proprietary(NOT_FOUND.to_owned()));
         self.report(
             to,
-            StatusReport { original, status: TransactionStatus::Rejected, reason, settled_at: None },
+            StatusReport {
+                original,
+                status: TransactionStatus::Rejected,
+                reason,
+                settled_at: None,
+                amount: None,
+            },
         )
     }
 

@@ -26,6 +26,7 @@ pub(crate) enum Effect {
     AnswerLate { delay: Duration },
     Duplicate,
     Malformed,
+    WrongAmount,
     Pending { delay: Duration },
     Down,
     LoseEnquiry,
@@ -94,6 +95,8 @@ impl Effect {
             }
             // Every bank has an address by then.
             Occasion::Acceptance { is_repeated } if self == Self::SettleAnyway => return !is_repeated,
+            // What a bank hears of an offer states no amount.
+            Occasion::Acceptance { .. } if self == Self::WrongAmount => return false,
             Occasion::Acceptance { is_repeated } => (is_repeated, true),
         };
         match self {
@@ -101,9 +104,12 @@ impl Effect {
             Self::Reject { .. } => !is_repeated,
             Self::Pending { .. } => !is_repeated && has_callback,
             Self::Duplicate => has_callback,
-            Self::LoseRequest | Self::LoseAnswer | Self::AnswerLate { .. } | Self::Malformed | Self::Down => {
-                true
-            }
+            Self::LoseRequest
+            | Self::LoseAnswer
+            | Self::AnswerLate { .. }
+            | Self::Malformed
+            | Self::WrongAmount
+            | Self::Down => true,
             Self::LoseEnquiry
             | Self::Unknown
             | Self::RejectRecall { .. }
@@ -184,13 +190,14 @@ impl Faults {
     }
 }
 
-const KINDS: [&str; 14] = [
+const KINDS: [&str; 15] = [
     "reject",
     "lose_request",
     "lose_answer",
     "answer_late",
     "duplicate",
     "malformed",
+    "wrong_amount",
     "pending",
     "down",
     "lose_enquiry",
@@ -209,6 +216,7 @@ fn read(input: &mut Input, now: Timestamp) -> Result<(Effect, Extent, u8), Probl
         "answer_late" => Effect::AnswerLate { delay: read_delay(input)? },
         "duplicate" => Effect::Duplicate,
         "malformed" => Effect::Malformed,
+        "wrong_amount" => Effect::WrongAmount,
         "pending" => Effect::Pending { delay: read_delay(input)? },
         "down" => Effect::Down,
         "lose_enquiry" => Effect::LoseEnquiry,
@@ -269,6 +277,7 @@ impl Serialize for Fault {
             Effect::AnswerLate { delay } => ("answer_late", Some(delay.as_millis()), None),
             Effect::Duplicate => ("duplicate", None, None),
             Effect::Malformed => ("malformed", None, None),
+            Effect::WrongAmount => ("wrong_amount", None, None),
             Effect::Pending { delay } => ("pending", Some(delay.as_millis()), None),
             Effect::Down => ("down", None, None),
             Effect::LoseEnquiry => ("lose_enquiry", None, None),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use iso20022::{Original, StatusReport};
 use jiff::Timestamp;
+use money::Money;
 use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -158,6 +159,13 @@ impl House {
                 let mut xml = report();
                 xml.truncate(xml.floor_char_boundary(xml.len() / 2));
                 send(Answer::Xml(xml));
+            }
+            Delivery::Mistaken => {
+                let Payment { amount, .. } = &payment;
+                let one_more = Money::new(amount.minor().saturating_add(1), amount.currency());
+                let report = decision.report(&payment, Timestamp::now());
+                let report = StatusReport { amount: Some(one_more), ..report };
+                send(Answer::Xml(self.desk.report(&payment.sender, report)));
             }
             Delivery::Lost => {
                 send(Answer::Lost);

@@ -151,6 +151,6 @@ impl Outcome {
             }
             Some(Self { decided_at, .. }) => (TransactionStatus::Settled, None, Some(decided_at)),
         };
-        StatusReport { original, status, reason, settled_at }
+        StatusReport { original, status, reason, settled_at, amount: None }
     }
 }

@@ -138,7 +138,7 @@ impl House {
         let (outcome, _) = self.decide_offer(&offer, reason_code).await?;
         let final_word = || self.desk.report(&offer.to, Outcome::report(Some(outcome), offer.original()));
         match Delivery::under(fault) {
-            Delivery::Prompt => Ok(Answer::Xml(final_word())),
+            Delivery::Prompt | Delivery::Mistaken => Ok(Answer::Xml(final_word())),
             Delivery::Malformed => {
                 let mut xml = final_word();
                 xml.truncate(xml.floor_char_boundary(xml.len() / 2));

@@ -74,6 +74,7 @@
 //! - `answer_late`: decides, answers after `delay_ms` (to 600,000); if the sender has hung up by then, the answer goes to its address.
 //! - `duplicate`: answers and sends the answer to the sender's address twice; without one it does not strike.
 //! - `malformed`: decides, answers with the first half of the message.
+//! - `wrong_amount`: decides, answers about one minor unit more than was sent.
 //! - `pending`: decides, answers `ACSP`; the decision goes to the sender's address after `delay_ms`; without one it does not strike.
 //! - `down`: 503, nothing is decided.
 //! - `lose_enquiry`: closes the connection of a pacs.028 without a byte of an answer.

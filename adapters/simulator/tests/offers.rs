@@ -33,7 +33,13 @@ async fn offered(mailbox: &mut Mailbox) -> (CreditTransfer, Original) {
 fn word(original: &Original, refusal: Option<&str>) -> Document {
     let status = if refusal.is_some() { TransactionStatus::Rejected } else { TransactionStatus::Accepted };
     let reason = refusal.map(Reason::code);
-    Document::StatusReport(StatusReport { original: original.clone(), status, reason, settled_at: None })
+    Document::StatusReport(StatusReport {
+        original: original.clone(),
+        status,
+        reason,
+        settled_at: None,
+        amount: None,
+    })
 }
 
 async fn say(house: &House, original: &Original, refusal: Option<&str>) -> StatusReport {

@@ -94,6 +94,7 @@ async fn a_closed_account_is_rejected_without_a_fault() {
         status: TransactionStatus::Rejected,
         reason: Some(Reason::code("AC04")),
         settled_at: None,
+        amount: Some(payment.amount),
     };
     assert_eq!(house.pay(&payment).await, expected);
     assert_eq!(house.journal().await[0]["status"], "RJCT");

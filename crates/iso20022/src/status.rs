@@ -1,8 +1,9 @@
 //! pacs.002: what became of a payment. pacs.028: what became of it?
 
 use jiff::Timestamp;
+use money::Money;
 
-use crate::{Element, Error, Message, Original, Profile, Reason, message};
+use crate::{Element, Error, Message, Original, Profile, Reason, amount, message};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StatusReport {
@@ -11,6 +12,8 @@ pub struct StatusReport {
     pub reason: Option<Reason>,
     /// When the money moved, for a payment that is settled.
     pub settled_at: Option<Timestamp>,
+    /// Of the payment, as whoever reports has it.
+    pub amount: Option<Money>,
 }
 
 /// `ExternalPaymentTransactionStatus1Code`, as far as instant rails use it.
@@ -30,6 +33,7 @@ pub enum TransactionStatus {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PendingStatus(&'static str);
 
+const AMOUNT_PATH: &str = "OrgnlTxRef/IntrBkSttlmAmt";
 const PENDING: [&str; 4] = ["ACSP", "ACTC", "PDNG", "ACWP"];
 
 impl PendingStatus {
@@ -68,11 +72,14 @@ impl StatusReport {
 
     pub(crate) fn write(&self, message: &Message, profile: &Profile) -> Element {
         let settled_at = self.settled_at.map(message::time);
+        let amount = self.amount.map(|amount| amount::write("IntrBkSttlmAmt", amount));
+        let amount = amount.map(|amount| Element::new("OrgnlTxRef").child(amount));
         let transaction = Element::new("TxInfAndSts")
             .children(self.original.write(profile))
             .with("TxSts", self.status.code(profile))
             .children(self.reason.as_ref().map(|reason| reason.write("StsRsnInf")))
-            .children(settled_at.map(|at| Element::nested("FctvIntrBkSttlmDt/DtTm", at)));
+            .children(settled_at.map(|at| Element::nested("FctvIntrBkSttlmDt/DtTm", at)))
+            .children(amount);
         let group = message::group_header(message).children(message::instructing(message, profile));
         Element::new(Self::ROOT).child(group).child(transaction)
     }
@@ -85,11 +92,13 @@ impl StatusReport {
             status.ok_or(Error::Invalid { path: "TxSts".to_owned(), reason: "the status is unknown" })?;
         let at = "FctvIntrBkSttlmDt/DtTm";
         let settled_at = transaction.at(at)?.map(|_| message::read_time(transaction, at)).transpose()?;
+        let stated = transaction.at(AMOUNT_PATH)?;
         Ok(Self {
             original: Original::read(transaction)?,
             status,
             reason: Reason::read(transaction, "StsRsnInf")?,
             settled_at,
+            amount: stated.map(|_| amount::read(transaction, AMOUNT_PATH)).transpose()?,
         })
     }
 }

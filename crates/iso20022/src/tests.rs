@@ -118,7 +118,14 @@ impl Rail {
 /// All that can be said of a payment.
 fn statuses(original: &Original) -> Vec<(&'static str, Document)> {
     let report = |status, reason, settled_at| {
-        Document::StatusReport(StatusReport { original: original.clone(), status, reason, settled_at })
+        let amount = None;
+        Document::StatusReport(StatusReport {
+            original: original.clone(),
+            status,
+            reason,
+            settled_at,
+            amount,
+        })
     };
     vec![
         ("settled", report(TransactionStatus::Settled, None, Some(AT.parse().unwrap()))),
@@ -132,6 +139,7 @@ fn statuses(original: &Original) -> Vec<(&'static str, Document)> {
                 status: TransactionStatus::Settled,
                 reason: None,
                 settled_at: Some(AT.parse().unwrap()),
+                amount: Some(Money::new(12_500, Currency::DKK)),
             }),
         ),
     ]

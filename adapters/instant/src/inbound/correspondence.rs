@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use event::Deadline;
+use money::Money;
 use uuid::Uuid;
 
 use super::{Inbound, InboundCommand};
@@ -26,6 +27,10 @@ impl Correspondence for Inbound {
 
     fn uetr(&self) -> Uuid {
         self.payment.uetr
+    }
+
+    fn amount(&self) -> Money {
+        self.payment.amount
     }
 
     /// The house has begun: whatever holds up payments of ours, it gets its answer.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use event::Deadline;
+use money::Money;
 use uuid::Uuid;
 
 use super::{Answer, Hold, RetryPolicy, Submission, SubmissionCommand};
@@ -22,6 +23,10 @@ impl Correspondence for Submission {
 
     fn uetr(&self) -> Uuid {
         self.payment.uetr
+    }
+
+    fn amount(&self) -> Money {
+        self.payment.amount
     }
 
     fn proceed(deadline: Deadline, rail: Arc<Rail>, hold: Option<Hold>) -> SubmissionCommand {
