@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::harness::{LUNARIA, Platform, Transport, settle_down};
 
 /// The circuit opens after a few calls, and for long enough that each payment meets it.
-const IMPATIENT: &[&str] = &["instant.circuit_failures=3", "instant.circuit_pause_ms=2500"];
+const IMPATIENT: &[&str] = &["instant.circuit_failures=3", "instant.circuit_pause_ms=6000"];
 const CLOSED_FOR_EVER: &[&str] =
     &["instant.closed[0].from=2020-01-01T00:00:00Z", "instant.closed[0].to=2999-01-01T00:00:00Z"];
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use reqwest::StatusCode;
 use reqwest::header::CONTENT_TYPE;
+use reqwest::redirect::Policy;
 
 use crate::rail::Sent;
 
@@ -47,7 +48,7 @@ impl ClearingHouse {
             messages_url: format!("{}/iso20022", base_url.trim_end_matches('/')),
             reply_to: format!("{}/iso20022", own_url.trim_end_matches('/')),
             token: token.to_owned(),
-            client: reqwest::Client::builder().connect_timeout(timeout).build()?,
+            client: reqwest::Client::builder().connect_timeout(timeout).redirect(Policy::none()).build()?,
             timeout,
         })
     }

@@ -77,7 +77,7 @@ impl Courier {
     /// Calls the house, and takes note of whether it is there.
     async fn call(&self, message: &Sent, store: &Store) -> CallOutcome {
         let outcome = self.house.send(message).await;
-        let change = match &outcome {
+        let is_changed = match &outcome {
             CallOutcome::Answered(_) | CallOutcome::Taken | CallOutcome::Refused { .. } => {
                 self.circuit.succeeded()
             }
@@ -85,8 +85,8 @@ impl Courier {
                 self.circuit.failed(Timestamp::now(), reason)
             }
         };
-        if let Some(change) = change {
-            self.circuit.record(store, change).await;
+        if is_changed {
+            self.circuit.record(store);
         }
         outcome
     }

@@ -102,6 +102,10 @@ impl Aggregate for Submission {
                 submission.message_id = submission.previous_message_id.take();
             }
             SubmissionEvent::AttemptDeferred(event) => {
+                // The rail's limits count from when the first one is sent.
+                if event.attempt == 1 {
+                    submission.requested_at = event.deadline.due_at;
+                }
                 submission.status = Status::Waiting { attempt: event.attempt, deadline: event.deadline };
             }
             SubmissionEvent::RetryScheduled(event) => {
@@ -231,7 +235,7 @@ impl Submission {
         let policy = rail.policy;
         match self.status {
             Status::Waiting { attempt, deadline } if deadline.id == fired.id => match hold {
-                Some(hold) => vec![self.deferred(attempt, hold, context)],
+                Some(hold) => vec![self.deferred(attempt, hold, policy, context)],
                 None => self.attempt(attempt, rail, context),
             },
             Status::Sent { attempt, deadline } if deadline.id == fired.id => {
@@ -248,10 +252,15 @@ impl Submission {
         }
     }
 
-    /// What would wait beyond its time is rejected: core would else learn nothing until then.
-    fn deferred(&self, attempt: u32, hold: Hold, context: &Context) -> SubmissionEvent {
-        if hold.until >= self.payment.answer_by {
-            return self.rejected_here(attempt, hold.reason_code());
+    /// What could not be answered in time any more is rejected, where it was never tried: core would else learn nothing until then.
+    /// Of what was tried before only the house can say that it has never taken it.
+    fn deferred(&self, attempt: u32, hold: Hold, policy: RetryPolicy, context: &Context) -> SubmissionEvent {
+        let answered = hold.until.saturating_add(policy.answer_timeout).unwrap_or(hold.until);
+        if answered >= self.payment.answer_by {
+            return match attempt {
+                1 => self.rejected_here(attempt, hold.reason_code()),
+                _ => RetriesExhausted { attempts: attempt - 1 }.into(),
+            };
         }
         let deadline = Deadline::after(context.now.duration_until(hold.until), context);
         AttemptDeferred { attempt, reason: hold.reason, deadline }.into()

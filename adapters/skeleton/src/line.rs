@@ -5,7 +5,10 @@ use std::time::Duration;
 use contract::payment::PaymentSubmitted;
 use jiff::Timestamp;
 use reqwest::StatusCode;
-use serde::{Deserialize, Serialize};
+use reqwest::header::CONTENT_TYPE;
+use reqwest::redirect::Policy;
+use serde::Deserialize;
+use serde_json::json;
 
 #[derive(Clone)]
 pub struct Line {
@@ -14,15 +17,17 @@ pub struct Line {
     timeout: Duration,
 }
 
-/// What a call came to.
+/// What a call came to, and the answer as it came.
 #[derive(Debug, PartialEq, Eq)]
 pub enum CallOutcome {
     Settled {
         at: Timestamp,
+        message: String,
     },
     /// Nobody was paid. The code is ISO 20022's `ExternalStatusReason1Code`.
     Rejected {
         reason_code: String,
+        message: String,
     },
     /// The rail has provably not taken it.
     NotSent {
@@ -34,17 +39,6 @@ pub enum CallOutcome {
     },
 }
 
-/// Amounts are in minor units, as text.
-#[derive(Serialize)]
-struct Order<'a> {
-    uetr: String,
-    end_to_end_id: &'a str,
-    amount: String,
-    currency: &'a str,
-    creditor_iban: &'a str,
-    creditor_name: &'a str,
-}
-
 #[derive(Deserialize)]
 #[serde(tag = "status", rename_all = "snake_case")]
 enum Decision {
@@ -54,22 +48,13 @@ enum Decision {
 
 impl Line {
     pub fn new(base_url: &str, timeout: Duration) -> Result<Self, reqwest::Error> {
-        let client = reqwest::Client::builder().connect_timeout(timeout).build()?;
+        let client = reqwest::Client::builder().connect_timeout(timeout).redirect(Policy::none()).build()?;
         Ok(Self { payments_url: format!("{}/payments", base_url.trim_end_matches('/')), client, timeout })
     }
 
-    /// The UETR is the same for each attempt: the rail takes it once.
-    pub async fn pay(&self, payment: &PaymentSubmitted) -> CallOutcome {
-        let order = Order {
-            uetr: payment.uetr.to_string(),
-            end_to_end_id: &payment.end_to_end_id,
-            amount: payment.amount.minor().to_string(),
-            currency: payment.amount.currency().code(),
-            creditor_iban: payment.creditor.iban.expose().as_str(),
-            creditor_name: payment.creditor.name.expose(),
-        };
-        let request = self.client.post(&self.payments_url).timeout(self.timeout).json(&order);
-        match request.send().await {
+    pub async fn send(&self, message: String) -> CallOutcome {
+        let request = self.client.post(&self.payments_url).timeout(self.timeout);
+        match request.header(CONTENT_TYPE, "application/json").body(message).send().await {
             Ok(response) => read(response).await,
             Err(error) if error.is_connect() => CallOutcome::NotSent { reason: error.to_string() },
             Err(error) => CallOutcome::Unknown { reason: error.to_string() },
@@ -77,18 +62,38 @@ impl Line {
     }
 }
 
+/// The message that pays; amounts in minor units, as text. The UETR is the same for each attempt: the rail takes it once.
+pub(crate) fn order(payment: &PaymentSubmitted) -> String {
+    json!({
+        "uetr": payment.uetr,
+        "end_to_end_id": payment.end_to_end_id,
+        "amount": payment.amount.minor().to_string(),
+        "currency": payment.amount.currency().code(),
+        "creditor_iban": payment.creditor.iban.expose(),
+        "creditor_name": payment.creditor.name.expose(),
+    })
+    .to_string()
+}
+
 async fn read(response: reqwest::Response) -> CallOutcome {
     let status = response.status();
     let reason = format!("the rail answered {status}");
     match status {
-        StatusCode::OK => match response.json().await {
-            Ok(Decision::Settled { at }) => CallOutcome::Settled { at },
-            Ok(Decision::Rejected { reason_code }) => CallOutcome::Rejected { reason_code },
+        StatusCode::OK => match response.text().await {
+            Ok(message) => decided(message),
             Err(error) => CallOutcome::Unknown { reason: error.to_string() },
         },
         // It says that it has not looked at the payment.
         StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => CallOutcome::NotSent { reason },
         // Also what somebody between us and the rail would say.
         _ => CallOutcome::Unknown { reason },
+    }
+}
+
+fn decided(message: String) -> CallOutcome {
+    match serde_json::from_str(&message) {
+        Ok(Decision::Settled { at }) => CallOutcome::Settled { at, message },
+        Ok(Decision::Rejected { reason_code }) => CallOutcome::Rejected { reason_code, message },
+        Err(error) => CallOutcome::Unknown { reason: error.to_string() },
     }
 }

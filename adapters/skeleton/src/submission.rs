@@ -1,10 +1,12 @@
 //! The adapter's own transfer: what was sent, how often, and what came back.
 
 use contract::payment::PaymentSubmitted;
-use event::{Aggregate, Context, Deadline, events};
+use event::{Aggregate, Context, Deadline, Personal, events};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
+
+use crate::line::order;
 
 /// Core wants it paid. The deadline is the moment of the first attempt.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,6 +20,8 @@ pub struct SubmissionRequested {
 pub struct AttemptStarted {
     pub attempt: u32,
     pub deadline: Deadline,
+    /// As it is sent.
+    pub message: Personal<String>,
 }
 
 /// The rail has provably not taken it. It is sent again at the deadline.
@@ -33,7 +37,7 @@ pub struct AttemptTimedOut {
     pub attempt: u32,
 }
 
-/// Whether the creditor was paid is not known.
+/// Nobody has said that the creditor was paid, or was not.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RetriesExhausted {
     pub attempts: u32,
@@ -42,11 +46,15 @@ pub struct RetriesExhausted {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SubmissionAccepted {
     pub settled_at: Timestamp,
+    /// As it came.
+    pub message: Personal<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SubmissionRejected {
     pub reason_code: String,
+    /// As it came.
+    pub message: Personal<String>,
 }
 
 /// After the end the rail has said something else. A person has to look.
@@ -54,6 +62,8 @@ pub struct SubmissionRejected {
 pub struct AnswerContradicted {
     /// ISO 20022's transaction status: `ACSC` or `RJCT`.
     pub status: String,
+    /// As it came.
+    pub message: Personal<String>,
 }
 
 /// Core wants it back, and this rail has no recalls.
@@ -97,9 +107,11 @@ pub enum SubmissionCommand {
     },
     RecordSettled {
         at: Timestamp,
+        message: Personal<String>,
     },
     RecordRejected {
         reason_code: String,
+        message: Personal<String>,
     },
     RecordNotSent {
         attempt: u32,
@@ -203,13 +215,19 @@ impl Aggregate for Submission {
 }
 
 impl Submission {
+    /// The same message each time.
+    fn attempt(&self, attempt: u32, policy: RetryPolicy, context: &Context) -> SubmissionEvent {
+        let deadline = Deadline::after(policy.answer_timeout, context);
+        AttemptStarted { attempt, deadline, message: order(&self.payment).into() }.into()
+    }
+
     fn follow(&self, command: SubmissionCommand, context: &Context) -> Vec<SubmissionEvent> {
         match (&self.status, command) {
             (
                 Status::Waiting { attempt, deadline },
                 SubmissionCommand::Proceed { deadline: fired, policy },
             ) if deadline.id == fired.id => {
-                vec![attempt_started(*attempt, policy, context)]
+                vec![self.attempt(*attempt, policy, context)]
             }
             (Status::Sent { attempt, deadline }, SubmissionCommand::Proceed { deadline: fired, policy })
                 if deadline.id == fired.id =>
@@ -218,7 +236,7 @@ impl Submission {
                 if *attempt >= policy.attempts_max {
                     return vec![timed_out, RetriesExhausted { attempts: *attempt }.into()];
                 }
-                vec![timed_out, attempt_started(attempt + 1, policy, context)]
+                vec![timed_out, self.attempt(attempt + 1, policy, context)]
             }
             (
                 Status::Sent { attempt, .. },
@@ -231,16 +249,20 @@ impl Submission {
                 }
                 vec![not_sent, RetriesExhausted { attempts: of }.into()]
             }
-            (Status::Settled, SubmissionCommand::RecordRejected { .. }) => contradicted("RJCT"),
-            (Status::Rejected, SubmissionCommand::RecordSettled { .. }) => contradicted("ACSC"),
+            (Status::Settled, SubmissionCommand::RecordRejected { message, .. }) => {
+                contradicted("RJCT", message)
+            }
+            (Status::Rejected, SubmissionCommand::RecordSettled { message, .. }) => {
+                contradicted("ACSC", message)
+            }
             (Status::Settled, SubmissionCommand::RecordSettled { .. })
             | (Status::Rejected, SubmissionCommand::RecordRejected { .. }) => vec![],
             // An answer that comes late counts too.
-            (_, SubmissionCommand::RecordSettled { at }) => {
-                vec![SubmissionAccepted { settled_at: at }.into()]
+            (_, SubmissionCommand::RecordSettled { at, message }) => {
+                vec![SubmissionAccepted { settled_at: at, message }.into()]
             }
-            (_, SubmissionCommand::RecordRejected { reason_code }) => {
-                vec![SubmissionRejected { reason_code }.into()]
+            (_, SubmissionCommand::RecordRejected { reason_code, message }) => {
+                vec![SubmissionRejected { reason_code, message }.into()]
             }
             (_, SubmissionCommand::Recall { recall_id }) if self.recall_id != Some(recall_id) => {
                 vec![RecallRefused { recall_id }.into()]
@@ -250,12 +272,8 @@ impl Submission {
     }
 }
 
-fn contradicted(status: &str) -> Vec<SubmissionEvent> {
-    vec![AnswerContradicted { status: status.to_owned() }.into()]
-}
-
-fn attempt_started(attempt: u32, policy: RetryPolicy, context: &Context) -> SubmissionEvent {
-    AttemptStarted { attempt, deadline: Deadline::after(policy.answer_timeout, context) }.into()
+fn contradicted(status: &str, message: Personal<String>) -> Vec<SubmissionEvent> {
+    vec![AnswerContradicted { status: status.to_owned(), message }.into()]
 }
 
 #[cfg(test)]

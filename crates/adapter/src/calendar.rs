@@ -45,15 +45,15 @@ impl Calendar {
         (opens > now).then_some(opens)
     }
 
-    /// The day that a payment of this moment settles.
+    /// The day that a payment of this moment settles: after the cut-off the next day on which the rail opens.
     pub fn settlement_date(&self, at: Timestamp) -> Date {
         let local = at.to_zoned(self.time_zone.clone());
-        match self.cut_off {
-            Some(cut_off) if local.time() >= cut_off => {
-                local.date().tomorrow().unwrap_or_else(|_| local.date())
-            }
-            _ => local.date(),
+        if self.cut_off.is_none_or(|cut_off| local.time() < cut_off) {
+            return local.date();
         }
+        let Ok(tomorrow) = local.tomorrow().and_then(|day| day.start_of_day()) else { return local.date() };
+        let opens = self.closed_until(tomorrow.timestamp()).unwrap_or(tomorrow.timestamp());
+        opens.to_zoned(self.time_zone.clone()).date()
     }
 }
 
@@ -151,6 +151,14 @@ mod tests {
         // Past midnight there, not yet by UTC.
         assert_eq!(date("2026-11-22T23:30:00Z"), "2026-11-23");
         assert_eq!(Calendar::default().settlement_date(at("2026-11-22T23:30:00Z")).to_string(), "2026-11-22");
+    }
+
+    #[test]
+    fn after_the_cut_off_before_a_weekend_a_payment_settles_on_monday() {
+        let (days, midnight) = (vec![Weekday::Saturday, Weekday::Sunday], Time::midnight());
+        let calendar = copenhagen(vec![Closed::Weekly { days, from: midnight, to: midnight }]);
+        let friday_evening = at("2026-11-20T18:00:00Z");
+        assert_eq!(calendar.settlement_date(friday_evening).to_string(), "2026-11-23");
     }
 
     #[test]

@@ -20,14 +20,14 @@ use metrics::gauge;
 use crate::rail_health::{CircuitOpened, RailCommand, RailEvent, RailHealth, rail_id};
 use crate::unasked;
 
-const PAUSE_MAX: SignedDuration = SignedDuration::from_mins(1);
+const PAUSE_MAX: SignedDuration = SignedDuration::from_secs(10);
 const OPEN: &str = "lunaria_rail_circuit_open";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CircuitPolicy {
     /// So many calls in a row have to fail.
     pub failures: u32,
-    /// Until one call tries again. It doubles each time that one fails, up to a minute.
+    /// Until one call tries again: longer than that waits for its answer. It doubles each time that one fails, up to ten seconds.
     pub pause: SignedDuration,
 }
 
@@ -37,12 +37,16 @@ pub struct Circuit {
     service: &'static str,
     policy: CircuitPolicy,
     view: Arc<Mutex<View>>,
+    /// One change is recorded after the other, each as it is by then.
+    recording: Arc<tokio::sync::Mutex<()>>,
 }
 
 struct View {
     state: State,
-    /// Whether the record may say otherwise: it was written by an earlier process.
-    is_new: bool,
+    /// The failures, and what the last one was, while it is open.
+    opened: Option<(u32, String)>,
+    /// The record may say otherwise: it was written by an earlier process, or could not be.
+    is_recorded: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,8 +59,8 @@ enum State {
 impl Circuit {
     pub fn new(service: &'static str, policy: CircuitPolicy) -> Self {
         gauge!(OPEN, "service" => service).set(0.0);
-        let view = View { state: State::Closed { failures: 0 }, is_new: true };
-        Self { service, policy, view: Arc::new(Mutex::new(view)) }
+        let view = View { state: State::Closed { failures: 0 }, opened: None, is_recorded: false };
+        Self { service, policy, view: Arc::new(Mutex::new(view)), recording: Arc::default() }
     }
 
     /// Until when nothing new is to be sent. None: it may be sent now; where the circuit is open, as the one call that tries.
@@ -64,61 +68,72 @@ impl Circuit {
         let mut view = self.view();
         match view.state {
             State::Closed { .. } => None,
-            State::Open { until, .. } | State::Trying { until, .. } if now < until => Some(until),
+            State::Open { until, .. } if now < until => Some(until),
+            // Its answer is not far away.
+            State::Trying { until, .. } if now < until => Some(until.min(after(now, self.policy.pause))),
             // One that was to try and has not called is not waited for.
             State::Open { pause, .. } | State::Trying { pause, .. } => {
-                view.state = State::Trying { until: now.saturating_add(pause).unwrap_or(now), pause };
+                view.state = State::Trying { until: after(now, pause), pause };
                 None
             }
         }
     }
 
-    /// The other side has said something: whatever it was, it is there. Returns what is to be recorded.
-    pub fn succeeded(&self) -> Option<RailCommand> {
+    /// The other side has said something: whatever it was, it is there. Returns whether that is to be recorded.
+    pub fn succeeded(&self) -> bool {
         let mut view = self.view();
-        let was_closed = matches!(view.state, State::Closed { .. });
         view.state = State::Closed { failures: 0 };
-        let was_new = std::mem::take(&mut view.is_new);
-        if was_closed && !was_new {
-            return None;
-        }
         gauge!(OPEN, "service" => self.service).set(0.0);
-        Some(RailCommand::CloseCircuit)
+        view.opened.take().is_some() || !view.is_recorded
     }
 
-    /// The other side could not be reached, or has not answered.
-    pub fn failed(&self, now: Timestamp, reason: &str) -> Option<RailCommand> {
+    /// The other side could not be reached, or has not answered. Returns whether that is to be recorded.
+    pub fn failed(&self, now: Timestamp, reason: &str) -> bool {
         let mut view = self.view();
-        let failures = match view.state {
+        match view.state {
             State::Closed { failures } if failures + 1 < self.policy.failures => {
                 view.state = State::Closed { failures: failures + 1 };
-                return None;
+                return false;
             }
             State::Closed { failures } => {
-                view.state = self.open(now, self.policy.pause);
-                failures + 1
+                view.state = open(now, self.policy.pause);
+                view.opened = Some((failures + 1, reason.to_owned()));
             }
             State::Trying { pause, .. } => {
-                view.state = self.open(now, PAUSE_MAX.min(pause * 2));
-                return None;
+                view.state = open(now, PAUSE_MAX.max(self.policy.pause).min(pause * 2));
+                return false;
             }
             // One that was sent before it opened.
-            State::Open { .. } => return None,
-        };
-        view.is_new = false;
+            State::Open { .. } => return false,
+        }
         gauge!(OPEN, "service" => self.service).set(1.0);
-        Some(RailCommand::OpenCircuit { failures, reason: reason.to_owned() })
+        true
     }
 
-    /// Writes a change to the rail's stream.
-    pub async fn record(&self, store: &Store, command: RailCommand) {
+    /// Writes to the rail's stream how it is now, in a task of its own: nobody waits for it.
+    pub fn record(&self, store: &Store) {
+        let (circuit, store) = (self.clone(), store.clone());
+        tokio::spawn(async move {
+            let _recording = circuit.recording.lock().await;
+            let recorded = circuit.write(&store).await;
+            circuit.view().is_recorded = recorded.is_ok();
+            if let Err(error) = recorded {
+                tracing::error!(service = circuit.service, %error, "a change of the rail's circuit is not recorded");
+            }
+        });
+    }
+
+    async fn write(&self, store: &Store) -> Result<(), event_store::Error> {
+        let command = match &self.view().opened {
+            Some((failures, reason)) => {
+                RailCommand::OpenCircuit { failures: *failures, reason: reason.clone() }
+            }
+            None => RailCommand::CloseCircuit,
+        };
         let id = rail_id(self.service);
         let changed = match store.execute::<RailHealth>(id, command, unasked(id, "circuit")).await {
             Ok(done) => done.events,
-            Err(ExecuteError::Store(error)) => {
-                tracing::error!(service = self.service, %error, "a change of the rail's circuit is not recorded");
-                return;
-            }
+            Err(ExecuteError::Store(error)) => return Err(error),
             Err(ExecuteError::Refused(never)) => match never {},
         };
         for event in changed {
@@ -136,10 +151,7 @@ impl Circuit {
                 }
             }
         }
-    }
-
-    fn open(&self, now: Timestamp, pause: SignedDuration) -> State {
-        State::Open { until: now.saturating_add(pause).unwrap_or(now), pause }
+        Ok(())
     }
 
     fn view(&self) -> MutexGuard<'_, View> {
@@ -147,8 +159,18 @@ impl Circuit {
     }
 }
 
+fn open(now: Timestamp, pause: SignedDuration) -> State {
+    State::Open { until: after(now, pause), pause }
+}
+
+fn after(now: Timestamp, pause: SignedDuration) -> Timestamp {
+    now.saturating_add(pause).unwrap_or(now)
+}
+
 #[cfg(test)]
 mod tests {
+    use testbed::{TestDatabase, eventually};
+
     use super::*;
 
     const PAUSE: SignedDuration = SignedDuration::from_secs(2);
@@ -163,11 +185,10 @@ mod tests {
 
     fn opened_at_zero() -> Circuit {
         let circuit = circuit();
-        assert_eq!(circuit.failed(at(0), "silence"), None);
-        assert_eq!(circuit.failed(at(0), "silence"), None);
+        assert!(!circuit.failed(at(0), "silence"));
+        assert!(!circuit.failed(at(0), "silence"));
         assert_eq!(circuit.open_until(at(0)), None);
-        let opened = RailCommand::OpenCircuit { failures: 3, reason: "silence".to_owned() };
-        assert_eq!(circuit.failed(at(0), "silence"), Some(opened));
+        assert!(circuit.failed(at(0), "silence"));
         circuit
     }
 
@@ -188,18 +209,17 @@ mod tests {
         assert_eq!(circuit.open_until(at(1)), Some(at(2)));
         assert_eq!(circuit.open_until(at(2)), None, "this one tries");
         assert_eq!(circuit.open_until(at(3)), Some(at(4)));
-        assert_eq!(circuit.succeeded(), Some(RailCommand::CloseCircuit));
+        assert!(circuit.succeeded());
         assert_eq!(circuit.open_until(at(3)), None);
-        assert_eq!(circuit.succeeded(), None, "it is closed already");
     }
 
     #[test]
-    fn a_try_that_fails_doubles_the_pause_up_to_a_minute() {
+    fn a_try_that_fails_doubles_the_pause_up_to_ten_seconds() {
         let circuit = opened_at_zero();
         let mut now = at(2);
-        for pause in [4, 8, 16, 32, 60, 60] {
+        for pause in [4, 8, 10, 10] {
             assert_eq!(circuit.open_until(now), None);
-            assert_eq!(circuit.failed(now, "silence"), None);
+            assert!(!circuit.failed(now, "silence"));
             let until = now + SignedDuration::from_secs(pause);
             assert_eq!(circuit.open_until(now), Some(until));
             now = until;
@@ -214,9 +234,31 @@ mod tests {
     }
 
     #[test]
-    fn what_an_earlier_process_has_left_open_is_closed_by_the_first_answer() {
+    fn while_one_tries_for_long_the_others_look_again_soon() {
+        let circuit = opened_at_zero();
+        let mut now = at(2);
+        for _ in 0..3 {
+            assert_eq!(circuit.open_until(now), None);
+            circuit.failed(now, "silence");
+            now = circuit.open_until(now).unwrap();
+        }
+        assert_eq!(circuit.open_until(now), None, "this one may take ten seconds");
+        assert_eq!(circuit.open_until(now), Some(now + PAUSE));
+    }
+
+    #[tokio::test]
+    async fn what_an_earlier_process_has_left_open_is_closed_by_the_first_answer() {
+        let database = TestDatabase::create("adapter-test").await;
+        let store = database.store().await;
+        let states = async || store.load::<RailHealth>(rail_id("adapter-test")).await.unwrap().1.get();
+        opened_at_zero().record(&store);
+        eventually("it is open", async || (states().await == 1).then_some(())).await;
         let circuit = circuit();
-        assert_eq!(circuit.succeeded(), Some(RailCommand::CloseCircuit));
-        assert_eq!(circuit.succeeded(), None);
+        assert!(circuit.succeeded());
+        circuit.record(&store);
+        eventually("it is closed", async || (states().await == 2).then_some(())).await;
+        eventually("that is known", async || (!circuit.succeeded()).then_some(())).await;
+        store.pool().close().await;
+        database.drop_database().await;
     }
 }

@@ -1,4 +1,4 @@
-//! Whether the other side of a rail answers, as it was seen: the `rail-…` stream of an adapter's service.
+//! Whether the other side of a rail answers, as the processes of an adapter's service see it: its `rail-…` stream.
 
 use event::{Aggregate, Context, events};
 use jiff::Timestamp;

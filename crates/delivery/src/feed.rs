@@ -31,7 +31,7 @@ const QUEUE_EVENTS_MAX: usize = 8_192;
 /// Events whose effects share a transaction.
 const BATCH_EVENTS_MAX: usize = 256;
 /// After a transaction a worker rests for as long as that took, up to this, unless more is waiting than one transaction takes: the
-/// busier the machine, the longer both, and the more events share the next one. An event that comes alone waits for nothing.
+/// busier the machine, the longer both, and the more events share the next one. An event that comes alone after a while waits for nothing.
 const REST_MAX: Duration = Duration::from_millis(20);
 
 /// Streams whose last dropped event is remembered while a handler is behind.

@@ -7,8 +7,8 @@
 //!              └── what comes meanwhile waits for the next group; a lone one waits for nobody
 //! ```
 //!
-//! Two groups may be under way at once, so that one decides while the other's commit waits for the disk; never two about the same
-//! stream, since one of them would conflict.
+//! Two groups may be under way at once, so that one decides while the other's commit waits for the disk; never two that say that they
+//! are about the same stream, since one of them would conflict.
 //!
 //! States come from the store's memory at first. What fails on a state that is remembered, or not committed yet, is decided
 //! again, alone, on the state of now.
@@ -136,11 +136,11 @@ async fn lead(store: Store, mut jobs: mpsc::Receiver<Job>) {
         }
         // Nobody is there any more to be answered.
         waiting.retain(|job| !job.done.is_closed());
-        if groups.len() == GROUPS_AT_ONCE {
-            continue;
-        }
-        let group = next_group(&mut waiting, &busy, under_way);
-        if !group.is_empty() {
+        while groups.len() < GROUPS_AT_ONCE {
+            let group = next_group(&mut waiting, &busy, under_way);
+            if group.is_empty() {
+                break;
+            }
             let streams: HashSet<StreamName> =
                 group.iter().flat_map(|job| &job.ahead.reads).cloned().collect();
             busy.extend(streams.iter().cloned());
@@ -155,17 +155,28 @@ async fn lead(store: Store, mut jobs: mpsc::Receiver<Job>) {
     while groups.next().await.is_some() {}
 }
 
-/// Those that are about nothing that a group under way is about. None where they are so few beside that group that they had better
-/// wait for others: each group costs the same round trips.
+/// Those that are about nothing that a group under way is about, or that somebody waits for who came earlier; who does not say what
+/// they are about wait until none is under way. None at all where they are so few beside that group that they had better wait for
+/// others: each group costs the same round trips.
 fn next_group(waiting: &mut Vec<Job>, busy: &HashSet<StreamName>, under_way: usize) -> Vec<Job> {
-    let is_free = |job: &Job| job.ahead.reads.iter().all(|stream| !busy.contains(stream));
-    if 2 * waiting.iter().filter(|job| is_free(job)).count() < under_way {
+    let mut kept: HashSet<StreamName> = busy.clone();
+    let mut is_free = |job: &Job| {
+        let about = &job.ahead.reads;
+        let is_free =
+            about.iter().all(|stream| !kept.contains(stream)) && (under_way == 0 || !about.is_empty());
+        if !is_free {
+            kept.extend(about.iter().cloned());
+        }
+        is_free
+    };
+    let are_free: Vec<bool> = waiting.iter().map(&mut is_free).collect();
+    if 2 * are_free.iter().filter(|is_free| **is_free).count() < under_way {
         return Vec::new();
     }
-    let mut room = GROUP_MAX;
+    let (mut are_free, mut room) = (are_free.into_iter(), GROUP_MAX);
     waiting
-        .extract_if(.., |job| {
-            let is_taken = room > 0 && is_free(job);
+        .extract_if(.., |_| {
+            let is_taken = are_free.next() == Some(true) && room > 0;
             room -= usize::from(is_taken);
             is_taken
         })
@@ -253,6 +264,22 @@ mod tests {
         assert_eq!(about(&waiting), ["account-1", "account-1"]);
         assert!(next_group(&mut waiting, &busy, 3).is_empty());
         assert_eq!(about(&next_group(&mut waiting, &HashSet::new(), 0)), ["account-1", "account-1"]);
+    }
+
+    #[test]
+    fn nobody_is_overtaken_at_the_stream_that_they_wait_for() {
+        let mut waiting = jobs(&["account-1", "account-2", "account-3"]);
+        waiting[0].ahead.reads.push("account-2".parse().unwrap());
+        let busy = HashSet::from(["account-1".parse().unwrap()]);
+        assert_eq!(about(&next_group(&mut waiting, &busy, 1)), ["account-3"]);
+    }
+
+    #[test]
+    fn who_does_not_say_what_they_are_about_waits_until_none_is_under_way() {
+        let mut waiting = jobs(&["account-1"]);
+        waiting[0].ahead.reads.clear();
+        assert!(next_group(&mut waiting, &HashSet::new(), 1).is_empty());
+        assert_eq!(next_group(&mut waiting, &HashSet::new(), 0).len(), 1);
     }
 
     #[test]

@@ -62,7 +62,7 @@ impl UnitOfWork {
                  (select oid::bigint from pg_database where datname = current_database()),
                  array(select n from unnest($1::text[], $2::text[], $3::text[])
                            with ordinality as asked (principal, operation, key, n)
-                       where exists (select from request where request.principal = asked.principal
+                       where (select true from request where request.principal = asked.principal
                            and request.operation = asked.operation and request.key = asked.key))",
         )
         .bind(keys.iter().map(|key| key.principal.as_str()).collect::<Vec<_>>())

@@ -50,7 +50,8 @@ impl Store {
     ) -> Result<Self, Error> {
         let options = options
             .application_name(&format!("lunaria-{service}"))
-            // Every statement is meant to be index probes. A plan that is cached while a table is small would else scan it for ever.
+            // Every statement is meant to be index probes. A plan that is cached while a table is small would else scan it until the
+            // next analyze.
             .options([("enable_seqscan", "off")]);
         // A pool would try for a long time and not say why.
         PgConnection::connect_with(&options).await?.close().await?;

@@ -68,14 +68,14 @@ fn create(name: &str, root: &Path) -> anyhow::Result<PathBuf> {
         "{} is not Lunaria's workspace: run this where its Cargo.toml is, or name that folder with --workspace",
         root.display()
     );
+    for folder in ["crates", "sagas", "adapters"] {
+        let taken = root.join(folder).join(name);
+        ensure!(!taken.exists(), "{} is there already; nothing was changed", taken.display());
+    }
     let directory = adapters.join(name);
     for (path, text) in FILES {
         let path = directory.join(path);
         let parent = path.parent().context("every file has a folder")?;
-        if path.ends_with("Cargo.toml") {
-            fs::create_dir(&directory)
-                .with_context(|| format!("cannot make {}; nothing was changed", directory.display()))?;
-        }
         fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))?;
         fs::write(&path, text.replace(OWN_NAME, name))
             .with_context(|| format!("cannot write {}", path.display()))?;
@@ -142,8 +142,11 @@ mod tests {
         create("sepa", root.path()).unwrap();
         let mine = root.path().join("adapters/sepa/src/line.rs");
         fs::write(&mine, "// mine").unwrap();
-        let error = format!("{:#}", create("sepa", root.path()).unwrap_err());
-        assert!(error.contains("nothing was changed"), "{error}");
+        fs::create_dir_all(root.path().join("crates/money")).unwrap();
+        for taken in ["sepa", "money"] {
+            let error = create(taken, root.path()).unwrap_err().to_string();
+            assert!(error.contains("nothing was changed"), "{error}");
+        }
         assert_eq!(fs::read_to_string(mine).unwrap(), "// mine");
     }
 }

@@ -192,15 +192,19 @@ fn while_the_rail_takes_nothing_a_payment_waits_within_its_limit() {
     let payment = PaymentSubmitted { answer_by, ..payment() };
     let requested = || [SubmissionRequested { payment: payment.clone(), deadline: FIRST }.into()];
     for (reason, reason_code) in [(HoldReason::Closed, "TM01"), (HoldReason::NoAnswer, "AB07")] {
-        let waits = given::<Submission>(requested()).when(held(reason, 59)).then_types(&["AttemptDeferred"]);
-        assert_eq!(waits.state().unwrap().deadline().unwrap().due_at, Timestamp::from_second(59).unwrap());
+        let waits = given::<Submission>(requested()).when(held(reason, 57)).then_types(&["AttemptDeferred"]);
+        assert_eq!(waits.state().unwrap().deadline().unwrap().due_at, Timestamp::from_second(57).unwrap());
         let rejected = SubmissionRejected { reason_code: reason_code.to_owned(), message: None };
-        given::<Submission>(requested()).when(held(reason, 60)).then([rejected.into()]);
+        given::<Submission>(requested()).when(held(reason, 58)).then([rejected.into()]);
     }
 }
 
 #[test]
-fn what_may_have_been_taken_is_not_rejected_because_the_rail_takes_nothing() {
+fn what_was_tried_before_is_not_rejected_because_the_rail_takes_nothing() {
+    let not_sent = AttemptNotSent { attempt: 1, reason: "503".to_owned() };
+    let retried = RetryScheduled { attempt: 2, deadline: FIRST };
+    let refused = [sent(1), vec![not_sent.into(), retried.into()]].concat();
+    given::<Submission>(refused).when(held(HoldReason::Closed, 60)).then_types(&["RetriesExhausted"]);
     let retried = RetryScheduled { attempt: 2, deadline: FIRST };
     let unknown = [enquiring(1, 1), vec![retried.into()]].concat();
     given::<Submission>(unknown).when(held(HoldReason::NoAnswer, 60)).then_types(&["RetriesExhausted"]);

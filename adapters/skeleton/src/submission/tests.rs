@@ -45,12 +45,16 @@ fn payment() -> PaymentSubmitted {
     }
 }
 
+fn message() -> Personal<String> {
+    "{}".to_owned().into()
+}
+
 fn requested() -> Vec<SubmissionEvent> {
     vec![SubmissionRequested { payment: payment(), deadline: FIRST }.into()]
 }
 
 fn sent(attempt: u32) -> Vec<SubmissionEvent> {
-    [requested(), vec![AttemptStarted { attempt, deadline: FIRST }.into()]].concat()
+    [requested(), vec![AttemptStarted { attempt, deadline: FIRST, message: message() }.into()]].concat()
 }
 
 fn ended(event: impl Into<SubmissionEvent>) -> Vec<SubmissionEvent> {
@@ -58,11 +62,11 @@ fn ended(event: impl Into<SubmissionEvent>) -> Vec<SubmissionEvent> {
 }
 
 fn accepted() -> SubmissionAccepted {
-    SubmissionAccepted { settled_at: Timestamp::UNIX_EPOCH }
+    SubmissionAccepted { settled_at: Timestamp::UNIX_EPOCH, message: message() }
 }
 
 fn rejected() -> SubmissionRejected {
-    SubmissionRejected { reason_code: "AC04".to_owned() }
+    SubmissionRejected { reason_code: "AC04".to_owned(), message: message() }
 }
 
 fn proceed() -> SubmissionCommand {
@@ -70,11 +74,11 @@ fn proceed() -> SubmissionCommand {
 }
 
 fn settle() -> SubmissionCommand {
-    SubmissionCommand::RecordSettled { at: Timestamp::UNIX_EPOCH }
+    SubmissionCommand::RecordSettled { at: Timestamp::UNIX_EPOCH, message: message() }
 }
 
 fn reject() -> SubmissionCommand {
-    SubmissionCommand::RecordRejected { reason_code: "AC04".to_owned() }
+    SubmissionCommand::RecordRejected { reason_code: "AC04".to_owned(), message: message() }
 }
 
 #[test]
@@ -104,8 +108,8 @@ fn a_late_answer_counts_and_one_that_contradicts_is_told() {
     given::<Submission>(exhausted()).when(reject()).then([rejected().into()]);
     given::<Submission>(ended(accepted())).when(settle()).then([]);
     given::<Submission>(ended(rejected())).when(reject()).then([]);
-    given::<Submission>(ended(accepted())).when(reject()).then(contradicted("RJCT"));
-    given::<Submission>(ended(rejected())).when(settle()).then(contradicted("ACSC"));
+    given::<Submission>(ended(accepted())).when(reject()).then(contradicted("RJCT", message()));
+    given::<Submission>(ended(rejected())).when(settle()).then(contradicted("ACSC", message()));
 }
 
 #[test]
@@ -128,13 +132,13 @@ fn a_payment_that_comes_again_is_submitted_once() {
 fn submission_events_keep_their_shape() {
     let examples: [SubmissionEvent; 9] = [
         requested().remove(0),
-        AttemptStarted { attempt: 1, deadline: FIRST }.into(),
+        AttemptStarted { attempt: 1, deadline: FIRST, message: message() }.into(),
         AttemptNotSent { attempt: 1, reason: "503".to_owned(), deadline: FIRST }.into(),
         AttemptTimedOut { attempt: 1 }.into(),
         RetriesExhausted { attempts: 3 }.into(),
         accepted().into(),
         rejected().into(),
-        AnswerContradicted { status: "RJCT".to_owned() }.into(),
+        AnswerContradicted { status: "RJCT".to_owned(), message: message() }.into(),
         RecallRefused { recall_id: ID }.into(),
     ];
     event::samples::check("samples/submission", &examples);
@@ -183,6 +187,10 @@ async fn a_payment_gets_through_to_a_rail_that_is_silent_and_closed_at_first() {
     });
     settled.await;
     assert_eq!(calls.load(Ordering::SeqCst), 3);
+    let events = store.read(&Submission::stream(ID), event::Seq::ZERO, 100).await.unwrap();
+    let last: SubmissionEvent = events.last().unwrap().decode().unwrap();
+    let SubmissionEvent::SubmissionAccepted(accepted) = last else { panic!("{last:?}") };
+    assert!(accepted.message.expose().contains("2026-01-02T03:04:05Z"), "as it came");
     shutdown.cancel();
     running.await.unwrap().unwrap();
     store.pool().close().await;
