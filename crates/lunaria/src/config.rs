@@ -383,7 +383,16 @@ pub(crate) fn without_password(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
     use super::*;
+
+    /// Out of a file with this text.
+    pub(super) fn load(toml: &str) -> Result<Config, String> {
+        let mut file = tempfile::Builder::new().suffix(".toml").tempfile().unwrap();
+        file.write_all(toml.as_bytes()).unwrap();
+        Config::load(Some(file.path()), &[]).map_err(|error| format!("{error:#}"))
+    }
 
     #[test]
     fn the_defaults_are_a_valid_configuration() {

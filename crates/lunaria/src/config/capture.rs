@@ -85,13 +85,7 @@ mod tests {
     use std::io::Write;
 
     use super::Snapshot;
-    use crate::config::Config;
-
-    fn load(toml: &str) -> Result<Config, String> {
-        let mut file = tempfile::Builder::new().suffix(".toml").tempfile().unwrap();
-        file.write_all(toml.as_bytes()).unwrap();
-        Config::load(Some(file.path()), &[]).map_err(|error| format!("{error:#}"))
-    }
+    use crate::config::tests::load;
 
     #[test]
     fn a_capture_needs_a_name_and_a_login_and_its_password_is_not_shown() {

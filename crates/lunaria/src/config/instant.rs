@@ -181,15 +181,7 @@ pub(crate) fn profile(name: &str) -> anyhow::Result<Profile> {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
-
-    use crate::config::Config;
-
-    fn load(toml: &str) -> Result<Config, String> {
-        let mut file = tempfile::Builder::new().suffix(".toml").tempfile().unwrap();
-        file.write_all(toml.as_bytes()).unwrap();
-        Config::load(Some(file.path()), &[]).map_err(|error| format!("{error:#}"))
-    }
+    use crate::config::tests::load;
 
     #[test]
     fn a_rail_is_closed_each_week_or_once_by_its_own_clock() {
