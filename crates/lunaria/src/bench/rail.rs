@@ -112,6 +112,8 @@ pub(super) async fn measure(bed: &Bed, options: &BenchOptions) -> anyhow::Result
         "core.on_timeout=release_at_deadline",
         "core.submission_limit_ms=2000",
         "instant.enquiries_max=60",
+        // All are to be sent into the silence.
+        "instant.circuit_failures=1000000",
     ];
     let platform = Platform::start(bed, &superuser, &passwords, &settings).await?;
     // What has been started has to have joined: else its first seconds fall due in one moment.
