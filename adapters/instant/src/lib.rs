@@ -27,7 +27,7 @@
 //! belongs to nothing in a stream of its own. The identifiers are those that core has fixed. A time-out means
 //! that the outcome is unknown: the house is asked before anything is sent again, and then under the same UETR, on which it dedupes. An
 //! attempt that is still open after a restart times out like any other. A definite "not sent" is sent again after a pause. While the rail is closed, or answers nobody,
-//! no payment is sent: it waits (`AttemptDeferred`), or is rejected where it would wait beyond core's limit. Nothing here touches money.
+//! no payment is sent: it waits (`AttemptDeferred`), or, never tried and too late for core's limit, is rejected. Nothing here touches money.
 
 /// The service's name: of its database, its topics and its handlers' source.
 pub const SERVICE: &str = "adapter-instant";

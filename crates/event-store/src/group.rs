@@ -121,7 +121,7 @@ async fn lead(store: Store, mut jobs: mpsc::Receiver<Job>) {
     let mut waiting: Vec<Job> = Vec::new();
     let mut groups = FuturesUnordered::new();
     // What the groups under way are about, and how many jobs they have.
-    let (mut busy, mut under_way) = (HashSet::new(), 0);
+    let (mut busy, mut under_way) = (HashSet::<StreamName>::new(), 0);
     loop {
         tokio::select! {
             received = jobs.recv_many(&mut waiting, GROUP_MAX), if waiting.len() < WAITING_MAX => {
@@ -130,7 +130,8 @@ async fn lead(store: Store, mut jobs: mpsc::Receiver<Job>) {
                 }
             }
             Some((streams, jobs)) = groups.next() => {
-                busy = &busy - &streams;
+                let streams: HashSet<StreamName> = streams;
+                busy.retain(|stream| !streams.contains(stream));
                 under_way -= jobs;
             }
         }
@@ -155,21 +156,10 @@ async fn lead(store: Store, mut jobs: mpsc::Receiver<Job>) {
     while groups.next().await.is_some() {}
 }
 
-/// Those that are about nothing that a group under way is about, or that somebody waits for who came earlier. Who does not say what
-/// they are about wait, with all who came later, until none is under way. None at all where they are so few beside that group that
-/// they had better wait for others: each group costs the same round trips.
+/// Takes those who are free. None where they are so few beside the group under way that they had better wait for others: each group
+/// costs the same round trips.
 fn next_group(waiting: &mut Vec<Job>, busy: &HashSet<StreamName>, under_way: usize) -> Vec<Job> {
-    let (mut kept, mut is_anything_kept) = (busy.clone(), false);
-    let mut is_free = |job: &Job| {
-        let about = &job.ahead.reads;
-        is_anything_kept |= about.is_empty() && under_way > 0;
-        let is_free = !is_anything_kept && about.iter().all(|stream| !kept.contains(stream));
-        if !is_free {
-            kept.extend(about.iter().cloned());
-        }
-        is_free
-    };
-    let are_free: Vec<bool> = waiting.iter().map(&mut is_free).collect();
+    let are_free = free(waiting, busy, under_way);
     if 2 * are_free.iter().filter(|is_free| **is_free).count() < under_way {
         return Vec::new();
     }
@@ -181,6 +171,23 @@ fn next_group(waiting: &mut Vec<Job>, busy: &HashSet<StreamName>, under_way: usi
             is_taken
         })
         .collect()
+}
+
+/// Of each, whether it is about nothing that a group under way is about, or that somebody waits for who came earlier. Who does not say
+/// what they are about wait, with all who came later, until none is under way.
+fn free(waiting: &[Job], busy: &HashSet<StreamName>, under_way: usize) -> Vec<bool> {
+    let (mut kept, mut is_anything_kept): (HashSet<&StreamName>, _) = (busy.iter().collect(), false);
+    let mut are_free = Vec::with_capacity(waiting.len());
+    for job in waiting {
+        let about = &job.ahead.reads;
+        is_anything_kept |= about.is_empty() && under_way > 0;
+        let is_free = !is_anything_kept && about.iter().all(|stream| !kept.contains(stream));
+        if !is_free {
+            kept.extend(about);
+        }
+        are_free.push(is_free);
+    }
+    are_free
 }
 
 async fn commit(store: &Store, mut waiting: Vec<Job>) {
