@@ -42,8 +42,8 @@ check: ## formatting and lints
 	cargo clippy --release --workspace --all-targets -- -D warnings
 
 smoke: export LUNARIA_TOKEN := $(or $(TOKEN),$(LUNARIA_TOKEN))
-smoke: ## proves a running deployment from outside: make smoke URL=http://host:8080 [TOKEN=…]
-	@[ -n "$(URL)" ] || { echo "usage: make smoke URL=http://host:8080 [TOKEN=…]" >&2; exit 64; }
+smoke: ## proves a running deployment from outside: make smoke URL=http://host:8080 TOKEN=…
+	@[ -n "$(URL)" ] || { echo "usage: make smoke URL=http://host:8080 TOKEN=…" >&2; exit 64; }
 	scripts/prerequisites.sh build
 	cargo build --release -p lunaria
 	$(TARGET)/release/lunaria smoke "$(URL)"

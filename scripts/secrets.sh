@@ -18,6 +18,12 @@ token() { # $2: its file, $3: the section of the configuration
   printf '[%s]\n%s = "%s"\n' "$3" "$2" "$(cat "$1/$2")" >>"$1/application.toml"
 }
 
+# $1: the directory. Who may ask the API: whoever has the file `api_key`, everything; the adapters, for what core publishes.
+api_keys() {
+  printf '[api.keys.desk]\nroles = "service,operator,approver,auditor"\nsecret = "%s"\n' "$(cat "$1/api_key")"
+  printf '[api.keys.adapters]\nroles = "service"\nsecret = "%s"\n[core]\nexternal_token = "%s"\n' "$(cat "$1/external_token")" "$(cat "$1/external_token")"
+}
+
 # Connections stay in the network of docker-compose.yml, and are plain there. $1: who reads it, then the services, each with its
 # database; the passwords are in $application and $relay.
 settings() {
@@ -54,12 +60,16 @@ upgrade() {
     name=$directory/${file#*:}.toml
     grep -q '^\[card\.database\]' "$name" || { settings "${file%:*}" card:lunaria_adapter_card | extend "$name"; added+=" ${file#*:}.toml"; }
   done
+  for name in house_token network_token api_key external_token; do
+    [ -s "$directory/$name" ] || { (umask 222 && password >"$directory/$name.draft"); mv -f "$directory/$name.draft" "$directory/$name"; chmod 444 "$directory/$name"; }
+  done
   for file in house_token:instant network_token:card; do
     name=${file%:*} section=${file#*:}
-    [ -s "$directory/$name" ] || { (umask 222 && password >"$directory/$name.draft"); mv -f "$directory/$name.draft" "$directory/$name"; chmod 444 "$directory/$name"; }
     grep -q "^$name = " "$directory/application.toml" ||
       { printf '[%s]\n%s = "%s"\n' "$section" "$name" "$(cat "$directory/$name")" | extend "$directory/application.toml"; added+=" $name"; }
   done
+  grep -q '^\[api\.keys\.' "$directory/application.toml" ||
+    { api_keys "$directory" | extend "$directory/application.toml"; added+=" api_key"; }
 }
 
 if [ -e "$directory" ]; then
@@ -90,6 +100,9 @@ password >"$draft/owner_password"
 }
 token "$draft" house_token instant
 token "$draft" network_token card
+password >"$draft/api_key"
+password >"$draft/external_token"
+api_keys "$draft" >>"$draft/application.toml"
 # The directory is closed to all others. Its files are not: compose mounts them as they are, and the containers' users are
 # nobody on this machine.
 chmod 444 "$draft"/*

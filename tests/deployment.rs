@@ -143,10 +143,11 @@ async fn the_deployment_that_compose_describes_moves_money() {
         }
     }
 
-    let (code, text) = run(&["smoke", &deployment.api, "--limit-s", "30"], &BTreeMap::new());
+    let key = fs::read_to_string(deployment.secrets.join("api_key")).unwrap();
+    let (code, text) = run(&["smoke", &deployment.api, "--limit-s", "30", "--token", &key], &BTreeMap::new());
     assert_eq!(code, 0, "{text}");
     // The card network knows where the bank is, and has its token.
-    let client = Client::new(&deployment.api, &deployment.house);
+    let client = Client::new(&deployment.api, &deployment.house).with_key(&key);
     let card = client.card(client.account(1_000).await).await;
     client.pay_by_card(json!({ "card_id": card, "amount": "400", "currency": "DKK" })).await;
     client.until_card(card, "captured", 1).await;

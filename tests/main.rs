@@ -8,6 +8,10 @@ mod harness;
 
 // The way of a transfer, on both transports, and every way in which it can end.
 mod transfer_paths;
+// Who may do what, over the whole API; and the page that describes it.
+mod access;
+// An account then and now, its statement, and why something happened.
+mod queries;
 // What comes after the end: recalls and returns; what the rail takes and does not decide.
 mod aftermath;
 // A rail that answers nobody, or is closed.

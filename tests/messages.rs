@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use testbed::eventually;
 use uuid::Uuid;
 
-use crate::harness::{Client, LUNARIA, Platform, Transport, settle_down};
+use crate::harness::{Client, KEY, LUNARIA, Platform, Transport, settle_down};
 
 /// All messages about payments to others (`submission`) or from others (`inbound`) that the adapter has sent and got, as its events have them.
 async fn kept(platform: &Platform, category: &str) -> Vec<String> {
@@ -185,7 +185,7 @@ async fn a_deprecated_version_is_published_beside_its_successor_and_says_so() {
     client.until(transfer, "returned").await;
     let read = async |base: &str, contract: &str| {
         let url = format!("{base}/v1/external/{contract}/streams/{transfer}/events");
-        let response = client.http.get(url).send().await.unwrap();
+        let response = client.http.get(url).bearer_auth(KEY).send().await.unwrap();
         let headers = response.headers().clone();
         let page: Value = response.json().await.unwrap();
         let events = page["events"].as_array().cloned().unwrap_or_default();

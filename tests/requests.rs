@@ -1,6 +1,6 @@
 //! One key, one effect; wrong input, clear errors.
 
-use reqwest::StatusCode;
+use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use testbed::eventually;
 use uuid::Uuid;
@@ -128,14 +128,14 @@ async fn wrong_requests_get_a_clear_error_and_leave_nothing() {
         assert_eq!(problem["status"], status.as_u16());
         assert!(status.is_client_error());
     }
-    let missing =
-        client.http.post(format!("{}/v1/transfers", client.api)).json(&json!({})).send().await.unwrap();
+    let missing = client.request(Method::POST, "/v1/transfers").json(&json!({})).send().await.unwrap();
     assert_eq!(missing.json::<Value>().await.unwrap()["code"], "idempotency-key-missing");
     for path in ["/v1/transfers/nonsense", "/v1/transfers/00000000-0000-0000-0000-000000000000"] {
         assert_eq!(client.get(path).await.1["code"], "transfer-unknown");
     }
     assert_eq!(client.get("/v1/nonsense").await.1["code"], "not-found");
     assert_eq!(client.get("/v1/transfers?limit=0").await.1["code"], "invalid-query");
+    assert_eq!(client.get("/v1/cases?subject=transfer-%00").await.1["code"], "invalid-query");
     // Nothing but the refusal for want of money has become a transfer.
     let mut connection = platform.core_database().await;
     let count: i64 = sqlx::query_scalar("select count(*) from event where type = 'Requested'")
@@ -153,8 +153,7 @@ async fn iban_of(client: &Client, account: Uuid) -> Value {
 
 async fn raw(client: &Client, body: &str) -> (StatusCode, Value) {
     let response = client
-        .http
-        .post(format!("{}/v1/transfers", client.api))
+        .request(Method::POST, "/v1/transfers")
         .header("Idempotency-Key", Uuid::now_v7().to_string())
         .header("Content-Type", "application/json")
         .body(body.to_owned())

@@ -10,11 +10,13 @@ use serde_json::json;
 use tokio::net::TcpListener;
 use uuid::Uuid;
 
-use crate::harness::{LUNARIA, Platform, Transport};
+use crate::harness::{KEY, LUNARIA, Platform, Transport};
 
 async fn smoke(url: &str, limit_s: &str) -> (i32, String) {
     let arguments = ["smoke", url, "--limit-s", limit_s].map(str::to_owned);
-    let asked = tokio::task::spawn_blocking(move || Command::new(LUNARIA).args(arguments).output().unwrap());
+    let asked = tokio::task::spawn_blocking(move || {
+        Command::new(LUNARIA).args(arguments).env("LUNARIA_TOKEN", KEY).output().unwrap()
+    });
     let output = asked.await.unwrap();
     let text = String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap();
     (output.status.code().unwrap_or(-1), text)

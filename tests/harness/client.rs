@@ -1,22 +1,30 @@
 //! A customer of the API, and whoever orders faults from the clearing house.
 
-use reqwest::{Response, StatusCode};
+use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
 use testbed::eventually;
 use uuid::Uuid;
 
+/// Of a principal that has every role.
+pub(crate) const KEY: &str = "the-key-of-the-tests";
 pub(crate) const OTHER_BANK: &str = "DE89370400440532013000";
 
 #[derive(Clone)]
 pub(crate) struct Client {
     pub(crate) http: reqwest::Client,
     pub(crate) api: String,
+    key: String,
     house: String,
 }
 
 impl Client {
     pub(crate) fn new(api: &str, house: &str) -> Self {
-        Self { http: reqwest::Client::new(), api: api.to_owned(), house: house.to_owned() }
+        let (api, house) = (api.to_owned(), house.to_owned());
+        Self { http: reqwest::Client::new(), api, key: KEY.to_owned(), house }
+    }
+
+    pub(crate) fn with_key(self, key: &str) -> Self {
+        Self { key: key.to_owned(), ..self }
     }
 
     /// An open account with that much money.
@@ -36,11 +44,16 @@ impl Client {
     }
 
     pub(crate) async fn send(&self, path: &str, key: &str, body: &Value) -> reqwest::Result<Response> {
-        self.http.post(format!("{}{path}", self.api)).header("Idempotency-Key", key).json(body).send().await
+        self.request(Method::POST, path).header("Idempotency-Key", key).json(body).send().await
+    }
+
+    /// Of the API, with the key.
+    pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http.request(method, format!("{}{path}", self.api)).bearer_auth(&self.key)
     }
 
     pub(crate) async fn get(&self, path: &str) -> (StatusCode, Value) {
-        let response = self.http.get(format!("{}{path}", self.api)).send().await.unwrap();
+        let response = self.request(Method::GET, path).send().await.unwrap();
         (response.status(), response.json().await.unwrap())
     }
 

@@ -1,65 +1,85 @@
 //! `/v1/accounts`: open, deposit demo money, read.
 
-use axum::extract::State;
-use axum::extract::rejection::PathRejection;
+use axum::Json;
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use axum::routing::{get, post};
-use axum::{Json, Router};
 use contract::Iban;
-use event::{Aggregate, Personal};
-use event_store::{ExecuteError, UnitOfWork};
+use event::{Aggregate, Personal, Seq};
+use event_store::{ExecuteError, Store, UnitOfWork};
+use jiff::{SignedDuration, Timestamp};
 use ledger::{Account, AccountCommand, AccountRefusal, Balances, is_number_taken};
 use money::{Currency, Money};
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 use uuid::Uuid;
 
 use crate::body::{Body, NAME_RULE, is_name};
+use crate::entries::not_yet;
 use crate::idempotency::{Answer, IdempotencyKey, Operation, Undecided, once};
+use crate::page::invalid;
 use crate::service::{Id, Service};
-use crate::{Code, Problem};
+use crate::{Code, Problem, schema};
 
 /// Each with one chance in a million to be taken, where ten thousand accounts are.
 const NUMBERS_TRIED: usize = 8;
 
-pub(crate) fn router() -> Router<Service> {
-    Router::new()
-        .route("/v1/accounts", post(open))
-        .route("/v1/accounts/{id}", get(read))
-        .route("/v1/accounts/{id}/deposits", post(deposit))
+pub(crate) fn router() -> OpenApiRouter<Service> {
+    OpenApiRouter::new().routes(routes!(open)).routes(routes!(read)).routes(routes!(deposit))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct OpenAccount {
     owner_name: String,
+    #[schema(value_type = String)]
     currency: Currency,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Deposit {
+    #[schema(value_type = schema::Money)]
     amount: Money,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Account)]
 struct AccountView {
     account_id: Uuid,
+    #[schema(value_type = String)]
     owner_name: Personal<String>,
+    #[schema(value_type = String)]
     iban: Personal<contract::Iban>,
+    #[schema(value_type = String)]
     currency: Currency,
     balances: BalancesView,
     /// The seq of the account's last event.
     version: i64,
 }
 
-#[derive(Serialize)]
-struct BalancesView {
+#[derive(Serialize, ToSchema)]
+#[schema(as = Balances)]
+pub(crate) struct BalancesView {
+    #[schema(value_type = schema::Money)]
     posted: Money,
+    #[schema(value_type = schema::Money)]
     reserved: Money,
+    #[schema(value_type = schema::Money)]
     available: Money,
 }
 
+/// Opens an account.
+///
+/// Its number follows from its id.
+#[utoipa::path(
+    post, path = "/v1/accounts", tag = "accounts", operation_id = "openAccount",
+    request_body = OpenAccount,
+    responses((status = 201, description = "Created", body = AccountView))
+)]
 async fn open(
     State(service): State<Service>,
     key: IdempotencyKey,
@@ -101,6 +121,14 @@ async fn new_account(unit: &mut UnitOfWork) -> Result<Uuid, Undecided> {
     Err(event_store::Error::Conflict.into())
 }
 
+/// Deposits demo money.
+///
+/// It comes from the funding account.
+#[utoipa::path(
+    post, path = "/v1/accounts/{id}/deposits", tag = "accounts", operation_id = "deposit",
+    request_body = Deposit,
+    responses((status = 201, description = "Created", body = BalancesView))
+)]
 async fn deposit(
     State(service): State<Service>,
     id: Result<Id, PathRejection>,
@@ -127,13 +155,56 @@ async fn deposit_in(unit: &mut UnitOfWork, id: Uuid, amount: Money) -> Result<An
     Ok(Answer::new(StatusCode::CREATED, &balances(account.balances)?)?)
 }
 
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct AsOf {
+    /// As it was then, such as `2026-01-31T12:00:00Z`.
+    at: Option<Timestamp>,
+    /// As it was after this event of its stream.
+    #[param(minimum = 1)]
+    seq: Option<i64>,
+}
+
+/// An account, with its balances: now, at a time, or after one of its events.
+#[utoipa::path(
+    get, path = "/v1/accounts/{id}", tag = "accounts", operation_id = "readAccount",
+    params(AsOf),
+    responses((status = 200, description = "Found", body = AccountView))
+)]
 async fn read(
     State(service): State<Service>,
     id: Result<Id, PathRejection>,
+    query: Result<Query<AsOf>, QueryRejection>,
 ) -> Result<Json<AccountView>, Problem> {
     let Id(id) = id.map_err(|_| unknown())?;
-    let (account, seq) = service.store.load::<Account>(id).await?;
+    let Query(as_of) = query.map_err(|error| invalid(error.body_text()))?;
+    let seq = match as_of {
+        AsOf { at: None, seq: None } => None,
+        AsOf { at: None, seq: Some(seq) } if seq > 0 => Some(Seq::new(seq)),
+        AsOf { at: Some(at), seq: None } => Some(last_seq(&service.store, id, at).await?),
+        AsOf { at: None, seq: Some(_) } => return Err(invalid("seq begins with 1".to_owned())),
+        AsOf { at: Some(_), seq: Some(_) } => {
+            return Err(Problem::new(Code::ConflictingQuery, "either at, or seq"));
+        }
+    };
+    let (account, seq) = match seq {
+        None => service.store.load::<Account>(id).await?,
+        Some(seq) => service.store.load_at::<Account>(id, seq).await?,
+    };
     Ok(Json(view(account.ok_or_else(unknown)?, seq.get())?))
+}
+
+/// Of the account's last event then.
+async fn last_seq(store: &Store, id: Uuid, at: Timestamp) -> Result<Seq, Problem> {
+    let stream = Account::stream(id);
+    // What was recorded at that very microsecond belongs to it.
+    let after = at.saturating_add(SignedDuration::from_micros(1)).unwrap_or(at);
+    match store.last_before(&stream, after).await? {
+        Some(event) => Ok(event.seq),
+        None if store.last(&stream).await?.is_some() => Err(not_yet(at)),
+        None => Err(unknown()),
+    }
 }
 
 fn view(account: Account, version: i64) -> Result<AccountView, Problem> {
@@ -147,13 +218,13 @@ fn view(account: Account, version: i64) -> Result<AccountView, Problem> {
     })
 }
 
-fn balances(balances: Balances) -> Result<BalancesView, Problem> {
+pub(crate) fn balances(balances: Balances) -> Result<BalancesView, Problem> {
     let available =
         balances.available().map_err(|_| Problem::new(Code::Internal, "the balances cannot be shown"))?;
     Ok(BalancesView { posted: balances.posted, reserved: balances.reserved, available })
 }
 
-fn unknown() -> Problem {
+pub(crate) fn unknown() -> Problem {
     Problem::new(Code::AccountUnknown, "an account has the id that POST /v1/accounts has answered with")
 }
 

@@ -1,31 +1,33 @@
 //! `/v1/card-authorisations`: payments by card, from what the network has asked to what the merchants have collected.
 
 use authorisation::{Authorisation, ListFilter, Status};
+use axum::Json;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Query, State};
-use axum::routing::get;
-use axum::{Json, Router};
 use contract::card::Merchant;
 use jiff::Timestamp;
 use money::Money;
 use serde::{Deserialize, Serialize};
+use utoipa::openapi::Object;
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 use uuid::Uuid;
 
+use crate::consistency::Seen;
 use crate::page::{Page, check_status, invalid, money};
 use crate::service::{Id, Service};
 use crate::story::{Story, story};
-use crate::{Code, Problem};
+use crate::{Code, Problem, schema};
 
 const ATTENTION: &str = "requires_attention";
 
-pub(crate) fn router() -> Router<Service> {
-    Router::new()
-        .route("/v1/card-authorisations", get(list))
-        .route("/v1/card-authorisations/{id}", get(read))
-        .route("/v1/card-authorisations/{id}/events", get(events))
+pub(crate) fn router() -> OpenApiRouter<Service> {
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(read)).routes(routes!(events))
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = CardAuthorisation)]
 struct AuthorisationDocument {
     authorisation_id: Uuid,
     status: &'static str,
@@ -39,6 +41,7 @@ struct AuthorisationDocument {
     /// Absent where nothing was ever done to an account.
     #[serde(skip_serializing_if = "Option::is_none")]
     account_id: Option<Uuid>,
+    #[schema(value_type = schema::Merchant)]
     merchant: Merchant,
     /// The network's own identifier of the payment.
     network_id: String,
@@ -49,14 +52,24 @@ struct AuthorisationDocument {
     held_until: Option<Timestamp>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = CardSums)]
 struct Sums {
+    #[schema(value_type = schema::Money)]
     approved: Money,
+    #[schema(value_type = schema::Money)]
     held: Money,
+    #[schema(value_type = schema::Money)]
     captured: Money,
+    #[schema(value_type = schema::Money)]
     refunded: Money,
 }
 
+/// A payment by card: what was approved, is held, was collected and given back.
+#[utoipa::path(
+    get, path = "/v1/card-authorisations/{id}", tag = "cards", operation_id = "readCardAuthorisation",
+    responses((status = 200, description = "Found", body = AuthorisationDocument))
+)]
 async fn read(
     State(service): State<Service>,
     id: Result<Id, PathRejection>,
@@ -84,6 +97,11 @@ async fn read(
     }))
 }
 
+/// Every event of a payment by card.
+#[utoipa::path(
+    get, path = "/v1/card-authorisations/{id}/events", tag = "cards", operation_id = "cardAuthorisationEvents",
+    responses((status = 200, description = "Found", body = Story))
+)]
 async fn events(
     State(service): State<Service>,
     id: Result<Id, PathRejection>,
@@ -92,17 +110,29 @@ async fn events(
     story::<Authorisation>(&service.store, id, unknown).await
 }
 
-#[derive(Deserialize)]
+fn statuses() -> Object {
+    schema::words(&[&Status::NAMES[..], &[ATTENTION]].concat())
+}
+
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 struct ListQuery {
+    /// Only those of this status.
+    #[param(schema_with = statuses)]
     status: Option<String>,
     card: Option<Uuid>,
     account: Option<Uuid>,
+    /// The `next_cursor` of the page before.
+    #[param(pattern = "^[0-9]{1,17}_[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
     cursor: Option<String>,
+    /// 50 without it.
+    #[param(minimum = 1, maximum = 500)]
     limit: Option<u32>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = CardAuthorisationList)]
 struct List {
     card_authorisations: Vec<Listed>,
     /// Pass it as `cursor` to get the next page; absent on the last.
@@ -110,7 +140,8 @@ struct List {
     next_cursor: Option<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = ListedCardAuthorisation)]
 struct Listed {
     authorisation_id: Uuid,
     status: String,
@@ -125,13 +156,21 @@ struct Listed {
     changed_at: Timestamp,
 }
 
+/// Payments by card, the newest first.
+#[utoipa::path(
+    get, path = "/v1/card-authorisations", tag = "cards", operation_id = "listCardAuthorisations",
+    params(ListQuery),
+    responses((status = 200, description = "Found", body = List))
+)]
 async fn list(
     State(service): State<Service>,
+    seen: Seen,
     query: Result<Query<ListQuery>, QueryRejection>,
 ) -> Result<Json<List>, Problem> {
     let Query(query) = query.map_err(|error| invalid(error.body_text()))?;
     check_status(query.status.as_deref(), &[&Status::NAMES[..], &[ATTENTION]].concat())?;
     let page = Page::asked(query.limit, query.cursor.as_deref())?;
+    seen.by(&service.store, &authorisation::AuthorisationView).await?;
     let filter = ListFilter {
         status: query.status,
         card_id: query.card,

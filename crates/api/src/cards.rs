@@ -1,17 +1,19 @@
 //! `/v1/cards`: issue a card to an account, block it, read it. Its number and its secrets are the network's and the card maker's business.
 
 use authorisation::{Card, CardCommand, CardRefusal};
+use axum::Json;
 use axum::extract::State;
 use axum::extract::rejection::PathRejection;
 use axum::http::StatusCode;
 use axum::response::Response;
-use axum::routing::{get, post};
-use axum::{Json, Router};
 use event::Aggregate;
 use event_store::{ExecuteError, UnitOfWork};
 use ledger::Account;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 use uuid::Uuid;
 
 use crate::body::Body;
@@ -19,21 +21,22 @@ use crate::idempotency::{Answer, IdempotencyKey, Operation, Undecided, once};
 use crate::service::{Id, Service};
 use crate::{Code, Problem};
 
-pub(crate) fn router() -> Router<Service> {
-    Router::new()
-        .route("/v1/cards", post(issue))
-        .route("/v1/cards/{id}", get(read))
-        .route("/v1/cards/{id}/block", post(block))
-        .route("/v1/cards/{id}/unblock", post(unblock))
+pub(crate) fn router() -> OpenApiRouter<Service> {
+    OpenApiRouter::new()
+        .routes(routes!(issue))
+        .routes(routes!(read))
+        .routes(routes!(block))
+        .routes(routes!(unblock))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct IssueCard {
     account_id: Uuid,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Card)]
 struct CardDocument {
     card_id: Uuid,
     account_id: Uuid,
@@ -41,6 +44,12 @@ struct CardDocument {
     status: &'static str,
 }
 
+/// Issues a card that spends an account's money.
+#[utoipa::path(
+    post, path = "/v1/cards", tag = "cards", operation_id = "issueCard",
+    request_body = IssueCard,
+    responses((status = 201, description = "Created", body = CardDocument))
+)]
 async fn issue(
     State(service): State<Service>,
     key: IdempotencyKey,
@@ -62,6 +71,11 @@ async fn issue_in(unit: &mut UnitOfWork, account_id: Uuid) -> Result<Answer, Und
     tell(unit, card_id, CardCommand::Issue { card_id, account_id }, StatusCode::CREATED).await
 }
 
+/// Blocks a card: what is asked for it is declined.
+#[utoipa::path(
+    post, path = "/v1/cards/{id}/block", tag = "cards", operation_id = "blockCard",
+    responses((status = 200, description = "Done", body = CardDocument))
+)]
 async fn block(
     State(service): State<Service>,
     id: Result<Id, PathRejection>,
@@ -70,6 +84,11 @@ async fn block(
     command(service, "POST /v1/cards/{id}/block", id, key, CardCommand::Block).await
 }
 
+/// Ends a card's block.
+#[utoipa::path(
+    post, path = "/v1/cards/{id}/unblock", tag = "cards", operation_id = "unblockCard",
+    responses((status = 200, description = "Done", body = CardDocument))
+)]
 async fn unblock(
     State(service): State<Service>,
     id: Result<Id, PathRejection>,
@@ -110,6 +129,11 @@ async fn tell(
     Ok(Answer::new(status, &document(&card))?)
 }
 
+/// A card.
+#[utoipa::path(
+    get, path = "/v1/cards/{id}", tag = "cards", operation_id = "readCard",
+    responses((status = 200, description = "Found", body = CardDocument))
+)]
 async fn read(
     State(service): State<Service>,
     id: Result<Id, PathRejection>,

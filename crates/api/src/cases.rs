@@ -1,37 +1,56 @@
 //! `/v1/cases`: what needs a person.
 
+use axum::Json;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Query, State};
-use axum::routing::get;
-use axum::{Json, Router};
 use cases::{Case, ListFilter};
+use event::StreamName;
 use jiff::Timestamp;
 use money::Money;
 use serde::{Deserialize, Serialize};
+use utoipa::openapi::Object;
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 use uuid::Uuid;
 
+use crate::consistency::Seen;
 use crate::page::{Page, check_status, invalid, money};
 use crate::service::{Id, Service};
 use crate::story::{Story, story};
-use crate::{Code, Problem};
+use crate::{Code, Problem, schema};
 
 const OPEN: &str = "open";
 const WITHDRAWN: &str = "withdrawn";
 
-pub(crate) fn router() -> Router<Service> {
-    Router::new().route("/v1/cases", get(list)).route("/v1/cases/{id}/events", get(events))
+pub(crate) fn router() -> OpenApiRouter<Service> {
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(events))
 }
 
-#[derive(Deserialize)]
+fn statuses() -> Object {
+    schema::words(&[OPEN, WITHDRAWN])
+}
+
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 struct ListQuery {
+    /// Only those of this status.
+    #[param(schema_with = statuses)]
     status: Option<String>,
+    /// The stream that they are about, such as `transfer-{id}`.
+    #[param(pattern = "^[a-z][a-z0-9.]{0,50}-[A-Za-z0-9_.:@-]{1,100}$")]
     subject: Option<String>,
+    /// The `next_cursor` of the page before.
+    #[param(pattern = "^[0-9]{1,17}_[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
     cursor: Option<String>,
+    /// 50 without it.
+    #[param(minimum = 1, maximum = 500)]
     limit: Option<u32>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = CaseList)]
 struct List {
     cases: Vec<Listed>,
     /// Pass it as `cursor` to get the next page; absent on the last.
@@ -39,27 +58,39 @@ struct List {
     next_cursor: Option<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = ListedCase)]
 struct Listed {
     case_id: Uuid,
     status: &'static str,
     /// The stream that it is about: `transfer-{id}` or `incoming-{id}`.
     subject: String,
     reason: String,
+    #[schema(value_type = schema::Money)]
     amount: Money,
     raised_at: Timestamp,
     changed_at: Timestamp,
 }
 
+/// What needs a person, the newest first.
+#[utoipa::path(
+    get, path = "/v1/cases", tag = "cases", operation_id = "listCases",
+    params(ListQuery),
+    responses((status = 200, description = "Found", body = List))
+)]
 async fn list(
     State(service): State<Service>,
+    seen: Seen,
     query: Result<Query<ListQuery>, QueryRejection>,
 ) -> Result<Json<List>, Problem> {
     let Query(query) = query.map_err(|error| invalid(error.body_text()))?;
     check_status(query.status.as_deref(), &[OPEN, WITHDRAWN])?;
     let page = Page::asked(query.limit, query.cursor.as_deref())?;
+    seen.by(&service.store, &cases::CaseView).await?;
+    let subject = query.subject.map(|subject| subject.parse::<StreamName>()).transpose();
+    let subject = subject.map_err(|error| invalid(error.to_string()))?.map(|subject| subject.to_string());
     let is_open = query.status.map(|status| status == OPEN);
-    let filter = ListFilter { is_open, subject: query.subject, after: page.after, limit: page.limit };
+    let filter = ListFilter { is_open, subject, after: page.after, limit: page.limit };
     let rows = cases::list(&service.store, &filter).await?;
     let next_cursor = page.next(rows.len(), rows.last().map(|row| (row.raised_at, row.id)));
     let listed = |row: cases::CaseRow| -> Result<Listed, Problem> {
@@ -76,6 +107,11 @@ async fn list(
     Ok(Json(List { cases: rows.into_iter().map(listed).collect::<Result<_, _>>()?, next_cursor }))
 }
 
+/// Every event of a case.
+#[utoipa::path(
+    get, path = "/v1/cases/{id}/events", tag = "cases", operation_id = "caseEvents",
+    responses((status = 200, description = "Found", body = Story))
+)]
 async fn events(
     State(service): State<Service>,
     id: Result<Id, PathRejection>,

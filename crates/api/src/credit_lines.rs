@@ -1,45 +1,55 @@
 //! `/v1/credit-lines`: how much a customer may have on order that is not paid yet.
 
+use axum::Json;
 use axum::extract::State;
 use axum::extract::rejection::PathRejection;
 use axum::http::StatusCode;
 use axum::response::Response;
-use axum::routing::{get, post};
-use axum::{Json, Router};
 use event::Aggregate;
 use event_store::{ExecuteError, UnitOfWork};
 use money::Money;
 use order::{Credit, CreditCommand, CreditRefusal};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 use uuid::Uuid;
 
 use crate::body::Body;
 use crate::idempotency::{Answer, IdempotencyKey, Operation, Undecided, once};
 use crate::service::{Id, Service};
-use crate::{Code, Problem};
+use crate::{Code, Problem, schema};
 
-pub(crate) fn router() -> Router<Service> {
-    Router::new()
-        .route("/v1/credit-lines", post(open))
-        .route("/v1/credit-lines/{id}", get(read))
-        .route("/v1/credit-lines/{id}/limit", post(change_limit))
+pub(crate) fn router() -> OpenApiRouter<Service> {
+    OpenApiRouter::new().routes(routes!(open)).routes(routes!(read)).routes(routes!(change_limit))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = CreditLimit)]
 struct Limit {
+    #[schema(value_type = schema::Money)]
     limit: Money,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = CreditLine)]
 struct CreditDocument {
     credit_id: Uuid,
+    #[schema(value_type = schema::Money)]
     limit: Money,
     /// By orders that are not paid yet.
+    #[schema(value_type = schema::Money)]
     reserved: Money,
 }
 
+/// Opens a credit line.
+#[utoipa::path(
+    post, path = "/v1/credit-lines", tag = "orders", operation_id = "openCreditLine",
+    request_body = Limit,
+    responses((status = 201, description = "Created", body = CreditDocument))
+)]
 async fn open(
     State(service): State<Service>,
     key: IdempotencyKey,
@@ -57,6 +67,14 @@ async fn open(
     .await
 }
 
+/// Changes a credit line's limit.
+///
+/// What is reserved stays reserved.
+#[utoipa::path(
+    post, path = "/v1/credit-lines/{id}/limit", tag = "orders", operation_id = "changeCreditLimit",
+    request_body = Limit,
+    responses((status = 200, description = "Done", body = CreditDocument))
+)]
 async fn change_limit(
     State(service): State<Service>,
     id: Result<Id, PathRejection>,
@@ -91,6 +109,11 @@ async fn tell(
     Ok(Answer::new(status, &document(&credit))?)
 }
 
+/// A credit line.
+#[utoipa::path(
+    get, path = "/v1/credit-lines/{id}", tag = "orders", operation_id = "readCreditLine",
+    responses((status = 200, description = "Found", body = CreditDocument))
+)]
 async fn read(
     State(service): State<Service>,
     id: Result<Id, PathRejection>,

@@ -4,9 +4,8 @@
 //! The operator is too: `lunaria_deprecated_contract_reads_total`, and a line in the log with the reader's `User-Agent`.
 
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::{FromRef, Path, Query, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
-use axum::routing::get;
 use axum::{Json, Router};
 use contract::{DEPRECATIONS, deprecation_of};
 use delivery::{EventPage, StreamPage, StreamPosition};
@@ -17,8 +16,12 @@ use jiff::fmt::rfc2822::DateTimePrinter;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use metrics::counter;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
+use crate::story::Story;
 use crate::{Code, Problem};
 
 const LIMIT_DEFAULT: u32 = 100;
@@ -29,32 +32,79 @@ const READS: &str = "lunaria_deprecated_contract_reads_total";
 
 /// The external streams of the service whose store this is.
 pub fn router(store: Store) -> Router {
-    // So that the first read is a step, and not the beginning of a series.
+    count_from_zero(&store);
+    routes::<Store>().with_state(store).split_for_parts().0
+}
+
+pub(crate) fn routes<S: Clone + Send + Sync + 'static>() -> OpenApiRouter<S>
+where
+    Store: FromRef<S>,
+{
+    OpenApiRouter::new().routes(routes!(asyncapi)).routes(routes!(streams)).routes(routes!(events))
+}
+
+/// So that the first read is a step, and not the beginning of a series.
+pub(crate) fn count_from_zero(store: &Store) {
     for deprecated in DEPRECATIONS {
         counter!(READS, "service" => store.service().to_owned(), "contract" => deprecated.contract)
             .increment(0);
     }
-    Router::new()
-        .route("/v1/external/asyncapi.json", get(async || Json(contract::asyncapi())))
-        .route("/v1/external/{contract}/{version}/streams", get(streams))
-        .route("/v1/external/{contract}/{version}/streams/{id}/events", get(events))
-        .with_state(store)
 }
 
-#[derive(Deserialize)]
+/// The published language: AsyncAPI 3, with a JSON Schema for each event.
+#[utoipa::path(
+    get, path = "/v1/external/asyncapi.json", tag = "external streams", operation_id = "asyncapi",
+    responses((status = 200, description = "Found", body = serde_json::Value))
+)]
+async fn asyncapi() -> Json<serde_json::Value> {
+    Json(contract::asyncapi())
+}
+
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 struct StreamsQuery {
+    /// The id of the last stream of the page before.
+    #[param(pattern = "^[A-Za-z0-9_.:@-]{1,100}$")]
     after: Option<String>,
+    /// 100 without it.
+    #[param(minimum = 1, maximum = 1000)]
     limit: Option<u32>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 struct EventsQuery {
+    /// The seq of the last event that you have.
+    #[param(minimum = 0)]
     after: Option<i64>,
+    /// 100 without it.
+    #[param(minimum = 1, maximum = 1000)]
     limit: Option<u32>,
 }
 
+/// How `StreamPage` is described.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ExternalStreams)]
+struct Streams {
+    streams: Vec<Position>,
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = StreamPosition)]
+struct Position {
+    /// `contract.version-id`.
+    stream: String,
+    last_seq: i64,
+}
+
+/// A contract's external streams, by name, each with its last seq.
+#[utoipa::path(
+    get, path = "/v1/external/{contract}/{version}/streams", tag = "external streams", operation_id = "externalStreams",
+    params(StreamsQuery),
+    responses((status = 200, description = "Found", body = Streams))
+)]
 async fn streams(
     State(store): State<Store>,
     Path((contract, version)): Path<(String, String)>,
@@ -71,6 +121,12 @@ async fn streams(
     Ok((deprecation(&store, category.as_str(), &reader), Json(page)))
 }
 
+/// Events of an external stream, in order: what a consumer refills a gap from.
+#[utoipa::path(
+    get, path = "/v1/external/{contract}/{version}/streams/{id}/events", tag = "external streams", operation_id = "externalEvents",
+    params(EventsQuery),
+    responses((status = 200, description = "Found", body = Story))
+)]
 async fn events(
     State(store): State<Store>,
     Path((contract, version, id)): Path<(String, String, String)>,

@@ -18,24 +18,26 @@ use jiff::Timestamp;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::{Code, Problem};
+use crate::access::Asker;
+use crate::{Code, Problem, consistency};
 
 const KEY_BYTES_MAX: usize = 255;
 /// Conflicts on a hot account, each after a short pause.
 const TRIES_MAX: u32 = 64;
 const PAUSE_MAX: Duration = Duration::from_millis(20);
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
-const CONSISTENCY_TOKEN: HeaderName = HeaderName::from_static("consistency-token");
-/// Until the API knows who asks (API keys), all requests are of one principal.
-const PRINCIPAL: &str = "api:anonymous";
 
-/// The `Idempotency-Key` header: 1 to 255 visible ASCII characters, bare or as a quoted string.
-pub(crate) struct IdempotencyKey(String);
+/// The `Idempotency-Key` header: 1 to 255 visible ASCII characters, bare or as a quoted string. Each principal has its own keys.
+pub(crate) struct IdempotencyKey {
+    principal: String,
+    key: String,
+}
 
 impl<S: Sync> FromRequestParts<S> for IdempotencyKey {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Asker(principal) = Asker::from_request_parts(parts, state).await?;
         let missing =
             || Problem::new(Code::IdempotencyKeyMissing, "send a new UUID, and the same one with each retry");
         let invalid = |what| Problem::new(Code::IdempotencyKeyInvalid, what);
@@ -52,7 +54,7 @@ impl<S: Sync> FromRequestParts<S> for IdempotencyKey {
         if key.is_empty() || key.len() > KEY_BYTES_MAX {
             return Err(invalid("the key has 1 to 255 characters"));
         }
-        Ok(Self(key.to_owned()))
+        Ok(Self { principal: format!("api:{}", principal.name), key: key.to_owned() })
     }
 }
 
@@ -134,7 +136,7 @@ pub(crate) async fn once(
     Operation { name: operation, key, content, reads }: Operation,
     decide: impl Decide,
 ) -> Result<Response, Problem> {
-    let key = RequestKey { principal: PRINCIPAL.to_owned(), operation, key: key.0 };
+    let key = RequestKey { principal: key.principal, operation, key: key.key };
     let ahead = Ahead { key: Some(key.clone()), reads };
     let asked = Arc::new(Asked { key, id: Uuid::now_v7(), at: Timestamp::now(), content, decide });
     let (context, together) = (Arc::clone(&asked), Arc::clone(&asked));
@@ -185,7 +187,7 @@ fn finish(done: Result<(Answer, Vec<StreamSeq>), Undecided>) -> Result<Response,
 
 impl<D: Decide> Asked<D> {
     fn context(&self) -> Context {
-        Context::for_request(self.id, Actor(PRINCIPAL.to_owned()), self.at)
+        Context::for_request(self.id, Actor(self.key.principal.clone()), self.at)
     }
 
     /// Decides, and records the answer.
@@ -222,9 +224,8 @@ fn respond(status: StatusCode, body: String, written: &[StreamSeq]) -> Response 
     let is_problem = status.is_client_error() || status.is_server_error();
     let content_type = if is_problem { "application/problem+json" } else { "application/json" };
     let mut response = (status, [(header::CONTENT_TYPE, content_type)], body).into_response();
-    let token: Vec<String> = written.iter().map(|at| format!("{}@{}", at.stream, at.seq)).collect();
-    if let (false, Ok(token)) = (token.is_empty(), HeaderValue::from_str(&token.join(","))) {
-        response.headers_mut().insert(CONSISTENCY_TOKEN, token);
+    if let Some(token) = consistency::token(written) {
+        response.headers_mut().insert(consistency::HEADER, token);
     }
     response
 }

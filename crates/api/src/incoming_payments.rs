@@ -1,33 +1,35 @@
 //! `/v1/incoming-payments`: what other banks pay to customers here, and what has become of it.
 
+use axum::Json;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Query, State};
-use axum::routing::get;
-use axum::{Json, Router};
 use contract::incoming::Holder;
 use event::Personal;
 use incoming::{Incoming, ListFilter, Status};
 use jiff::Timestamp;
 use money::Money;
 use serde::{Deserialize, Serialize};
+use utoipa::openapi::Object;
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 use uuid::Uuid;
 
+use crate::consistency::Seen;
 use crate::page::{Page, check_status, invalid, money};
 use crate::service::{Id, Service};
 use crate::story::{Story, story};
-use crate::{Code, Problem};
+use crate::{Code, Problem, schema};
 
 const STATUSES: [&str; 7] =
     ["pending", "credited", "refused", "cancelled", "returning", "returned", "requires_attention"];
 
-pub(crate) fn router() -> Router<Service> {
-    Router::new()
-        .route("/v1/incoming-payments", get(list))
-        .route("/v1/incoming-payments/{id}", get(read))
-        .route("/v1/incoming-payments/{id}/events", get(events))
+pub(crate) fn router() -> OpenApiRouter<Service> {
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(read)).routes(routes!(events))
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = IncomingPayment)]
 struct IncomingDocument {
     payment_id: Uuid,
     status: &'static str,
@@ -40,16 +42,25 @@ struct IncomingDocument {
     /// Absent where nobody can be credited.
     #[serde(skip_serializing_if = "Option::is_none")]
     account_id: Option<Uuid>,
+    #[schema(value_type = schema::Money)]
     amount: Money,
+    #[schema(value_type = schema::Holder)]
     debtor: Holder,
+    #[schema(value_type = schema::Holder)]
     creditor: Holder,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     remittance: Option<Personal<String>>,
     uetr: Uuid,
     end_to_end_id: String,
     transaction_id: String,
 }
 
+/// A payment from another bank, and where it stands.
+#[utoipa::path(
+    get, path = "/v1/incoming-payments/{id}", tag = "incoming payments", operation_id = "readIncomingPayment",
+    responses((status = 200, description = "Found", body = IncomingDocument))
+)]
 async fn read(
     State(service): State<Service>,
     id: Result<Id, PathRejection>,
@@ -81,6 +92,11 @@ async fn read(
     }))
 }
 
+/// Every event of a payment from another bank.
+#[utoipa::path(
+    get, path = "/v1/incoming-payments/{id}/events", tag = "incoming payments", operation_id = "incomingPaymentEvents",
+    responses((status = 200, description = "Found", body = Story))
+)]
 async fn events(
     State(service): State<Service>,
     id: Result<Id, PathRejection>,
@@ -89,16 +105,28 @@ async fn events(
     story::<Incoming>(&service.store, id, unknown).await
 }
 
-#[derive(Deserialize)]
+fn statuses() -> Object {
+    schema::words(&STATUSES)
+}
+
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 struct ListQuery {
+    /// Only those of this status.
+    #[param(schema_with = statuses)]
     status: Option<String>,
     account: Option<Uuid>,
+    /// The `next_cursor` of the page before.
+    #[param(pattern = "^[0-9]{1,17}_[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
     cursor: Option<String>,
+    /// 50 without it.
+    #[param(minimum = 1, maximum = 500)]
     limit: Option<u32>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = IncomingPaymentList)]
 struct List {
     incoming_payments: Vec<Listed>,
     /// Pass it as `cursor` to get the next page; absent on the last.
@@ -106,7 +134,8 @@ struct List {
     next_cursor: Option<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = ListedIncomingPayment)]
 struct Listed {
     payment_id: Uuid,
     status: String,
@@ -114,18 +143,27 @@ struct Listed {
     attention: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     account_id: Option<Uuid>,
+    #[schema(value_type = schema::Money)]
     amount: Money,
     received_at: Timestamp,
     changed_at: Timestamp,
 }
 
+/// Payments from other banks, the newest first.
+#[utoipa::path(
+    get, path = "/v1/incoming-payments", tag = "incoming payments", operation_id = "listIncomingPayments",
+    params(ListQuery),
+    responses((status = 200, description = "Found", body = List))
+)]
 async fn list(
     State(service): State<Service>,
+    seen: Seen,
     query: Result<Query<ListQuery>, QueryRejection>,
 ) -> Result<Json<List>, Problem> {
     let Query(query) = query.map_err(|error| invalid(error.body_text()))?;
     check_status(query.status.as_deref(), &STATUSES)?;
     let page = Page::asked(query.limit, query.cursor.as_deref())?;
+    seen.by(&service.store, &incoming::IncomingView).await?;
     let filter =
         ListFilter { status: query.status, account_id: query.account, after: page.after, limit: page.limit };
     let rows = incoming::list(&service.store, &filter).await?;

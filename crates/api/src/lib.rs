@@ -1,17 +1,18 @@
 //! The REST API: one file per URL noun.
 //!
 //! ```text
-//! POST /v1/accounts                       GET /v1/accounts/{id}
+//! POST /v1/accounts                       GET /v1/accounts/{id}   …/{id}/entries   …/{id}/statement
 //! POST /v1/accounts/{id}/deposits
-//! POST /v1/transfers                      GET /v1/transfers   /v1/transfers/{id}   /v1/transfers/{id}/events
+//! POST /v1/transfers                      GET /v1/transfers   /v1/transfers/{id}   /v1/transfers/{id}/events   …/{id}/timeline
 //! GET  /v1/incoming-payments   /v1/incoming-payments/{id}   …/{id}/events
 //! POST /v1/cards   /v1/cards/{id}/block   /v1/cards/{id}/unblock     GET /v1/cards/{id}
 //! GET  /v1/card-authorisations   /v1/card-authorisations/{id}   …/{id}/events
 //! POST /v1/credit-lines   /v1/credit-lines/{id}/limit             GET /v1/credit-lines/{id}
 //! POST /v1/orders   /v1/orders/{id}/cancel                        GET /v1/orders   /v1/orders/{id}   /v1/orders/{id}/events
 //! GET  /v1/cases   /v1/cases/{id}/events
+//! GET  /v1/events   /v1/streams/{stream}/events
 //! GET  /v1/external/{contract}/{version}/streams               …/streams/{id}/events
-//! GET  /livez   /readyz
+//! GET  /openapi.json   /docs/   /errors   /livez   /readyz
 //! ```
 //!
 //! Amounts are `{"amount":"12345","currency":"DKK"}`: a string of minor units with its ISO 4217 code. Errors are
@@ -20,9 +21,14 @@
 mod problem;
 pub use problem::{Code, Problem};
 
+mod access;
 mod body;
+mod consistency;
 mod idempotency;
+mod openapi;
 mod page;
+mod prefer;
+mod schema;
 mod story;
 
 mod accounts;
@@ -30,6 +36,8 @@ mod card_authorisations;
 mod cards;
 mod cases;
 mod credit_lines;
+mod entries;
+mod events;
 mod incoming_payments;
 mod orders;
 mod transfers;

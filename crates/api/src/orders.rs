@@ -1,11 +1,10 @@
 //! `/v1/orders`: place an order on credit, follow it, cancel it before it is paid.
 
+use axum::Json;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use axum::routing::{get, post};
-use axum::{Json, Router};
 use event::{Aggregate, Deadline, Personal};
 use event_store::UnitOfWork;
 use jiff::Timestamp;
@@ -17,49 +16,59 @@ use order::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use utoipa::openapi::Object;
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 use uuid::Uuid;
 
 use crate::body::Body;
+use crate::consistency::Seen;
 use crate::credit_lines::refused;
 use crate::idempotency::{Answer, IdempotencyKey, Operation, Undecided, once};
 use crate::page::{Page, check_status, invalid, money};
 use crate::service::{Id, Service};
 use crate::story::{Story, story};
-use crate::{Code, Problem};
+use crate::{Code, Problem, schema};
 
 const REFERENCE_CHARS_MAX: usize = 140;
 
-pub(crate) fn router() -> Router<Service> {
-    Router::new()
-        .route("/v1/orders", post(place).get(list))
-        .route("/v1/orders/{id}", get(read))
-        .route("/v1/orders/{id}/cancel", post(cancel))
-        .route("/v1/orders/{id}/events", get(events))
+pub(crate) fn router() -> OpenApiRouter<Service> {
+    OpenApiRouter::new()
+        .routes(routes!(place, list))
+        .routes(routes!(read))
+        .routes(routes!(cancel))
+        .routes(routes!(events))
 }
 
-#[derive(Clone, Deserialize)]
+#[derive(Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct PlaceOrder {
     credit_id: Uuid,
     from_account: Uuid,
     to_account: Uuid,
+    #[schema(value_type = schema::Money)]
     amount: Money,
     #[serde(default)]
     reference: Option<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Order)]
 struct OrderDocument {
     order_id: Uuid,
     status: &'static str,
     /// Why it was cancelled.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     cancel_reason: Option<CancelReason>,
     credit_id: Uuid,
     from_account: Uuid,
     to_account: Uuid,
+    #[schema(value_type = schema::Money)]
     amount: Money,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     reference: Option<Personal<String>>,
     /// How often payment was refused, and why the last time.
     payment_refusals: u32,
@@ -71,6 +80,14 @@ struct OrderDocument {
     pay_by: Timestamp,
 }
 
+/// Places an order on credit.
+///
+/// Its credit line reserves the amount until the order is paid, or cancelled.
+#[utoipa::path(
+    post, path = "/v1/orders", tag = "orders", operation_id = "placeOrder",
+    request_body = PlaceOrder,
+    responses((status = 201, description = "Created", body = OrderDocument))
+)]
 async fn place(
     State(service): State<Service>,
     key: IdempotencyKey,
@@ -129,7 +146,11 @@ fn refusal(error: &PlaceError) -> Problem {
     }
 }
 
-/// Before it is paid.
+/// Cancels an order that is not paid yet.
+#[utoipa::path(
+    post, path = "/v1/orders/{id}/cancel", tag = "orders", operation_id = "cancelOrder",
+    responses((status = 200, description = "Done", body = OrderDocument))
+)]
 async fn cancel(
     State(service): State<Service>,
     id: Result<Id, PathRejection>,
@@ -157,6 +178,11 @@ async fn cancel_in(unit: &mut UnitOfWork, id: Uuid) -> Result<Answer, Undecided>
     Ok(Answer::new(StatusCode::OK, &document(order))?)
 }
 
+/// An order, and where it stands.
+#[utoipa::path(
+    get, path = "/v1/orders/{id}", tag = "orders", operation_id = "readOrder",
+    responses((status = 200, description = "Found", body = OrderDocument))
+)]
 async fn read(
     State(service): State<Service>,
     id: Result<Id, PathRejection>,
@@ -166,6 +192,11 @@ async fn read(
     Ok(Json(document(order.ok_or_else(unknown)?)))
 }
 
+/// Every event of an order.
+#[utoipa::path(
+    get, path = "/v1/orders/{id}/events", tag = "orders", operation_id = "orderEvents",
+    responses((status = 200, description = "Found", body = Story))
+)]
 async fn events(
     State(service): State<Service>,
     id: Result<Id, PathRejection>,
@@ -196,17 +227,29 @@ fn document(order: Order) -> OrderDocument {
     }
 }
 
-#[derive(Deserialize)]
+fn statuses() -> Object {
+    schema::words(&Status::NAMES)
+}
+
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 struct ListQuery {
+    /// Only those of this status.
+    #[param(schema_with = statuses)]
     status: Option<String>,
     credit: Option<Uuid>,
     account: Option<Uuid>,
+    /// The `next_cursor` of the page before.
+    #[param(pattern = "^[0-9]{1,17}_[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
     cursor: Option<String>,
+    /// 50 without it.
+    #[param(minimum = 1, maximum = 500)]
     limit: Option<u32>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = OrderList)]
 struct List {
     orders: Vec<Listed>,
     /// Pass it as `cursor` to get the next page; absent on the last.
@@ -214,25 +257,35 @@ struct List {
     next_cursor: Option<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = ListedOrder)]
 struct Listed {
     order_id: Uuid,
     status: String,
     credit_id: Uuid,
     from_account: Uuid,
     to_account: Uuid,
+    #[schema(value_type = schema::Money)]
     amount: Money,
     placed_at: Timestamp,
     changed_at: Timestamp,
 }
 
+/// Orders, the newest first.
+#[utoipa::path(
+    get, path = "/v1/orders", tag = "orders", operation_id = "listOrders",
+    params(ListQuery),
+    responses((status = 200, description = "Found", body = List))
+)]
 async fn list(
     State(service): State<Service>,
+    seen: Seen,
     query: Result<Query<ListQuery>, QueryRejection>,
 ) -> Result<Json<List>, Problem> {
     let Query(query) = query.map_err(|error| invalid(error.body_text()))?;
     check_status(query.status.as_deref(), &Status::NAMES)?;
     let page = Page::asked(query.limit, query.cursor.as_deref())?;
+    seen.by(&service.store, &order::OrderView).await?;
     let filter = ListFilter {
         status: query.status,
         credit_id: query.credit,

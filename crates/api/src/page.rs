@@ -19,10 +19,7 @@ pub(crate) struct Page {
 
 impl Page {
     pub(crate) fn asked(limit: Option<u32>, cursor: Option<&str>) -> Result<Self, Problem> {
-        let limit = limit.unwrap_or(LIMIT_DEFAULT);
-        if !(1..=LIMIT_MAX).contains(&limit) {
-            return Err(invalid(format!("limit is 1 to {LIMIT_MAX}")));
-        }
+        let limit = self::limit(limit)?;
         let after = cursor.map(|cursor| {
             parse(cursor).ok_or_else(|| invalid("cursor is the next_cursor of an earlier page".to_owned()))
         });
@@ -33,6 +30,14 @@ impl Page {
     pub(crate) fn next(self, rows: usize, last: Option<(Timestamp, Uuid)>) -> Option<String> {
         let is_full = rows >= usize::try_from(self.limit).unwrap_or(usize::MAX);
         last.filter(|_| is_full).map(|(at, id)| format!("{}_{id}", at.as_microsecond()))
+    }
+}
+
+/// How much of something on a page.
+pub(crate) fn limit(asked: Option<u32>) -> Result<u32, Problem> {
+    match asked.unwrap_or(LIMIT_DEFAULT) {
+        limit @ 1..=LIMIT_MAX => Ok(limit),
+        _ => Err(invalid(format!("limit is 1 to {LIMIT_MAX}"))),
     }
 }
 

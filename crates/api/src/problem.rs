@@ -3,116 +3,83 @@
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Serialize, Serializer};
+use serde_json::{Value, json};
 use uuid::Uuid;
 
-/// A stable, documented code. Clients may rely on it; the `detail` is for people.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Code {
-    InvalidJson,
-    InvalidField,
-    InvalidQuery,
-    UnsupportedMediaType,
-    BodyTooLarge,
-    IdempotencyKeyMissing,
-    IdempotencyKeyInvalid,
-    IdempotencyKeyReused,
-    InsufficientFunds,
-    AccountUnknown,
-    TransferUnknown,
-    IncomingPaymentUnknown,
-    CardUnknown,
-    CardAuthorisationUnknown,
-    CreditLineUnknown,
-    OrderUnknown,
-    CreditExceeded,
-    CaseUnknown,
-    StreamUnknown,
-    TooLateToCancel,
-    NoApprovalAwaited,
-    NothingToRecall,
-    AlreadyRecalled,
-    SelfTransfer,
-    CurrencyMismatch,
-    AmountNotPositive,
-    AmountTooLarge,
-    Unauthorized,
-    AdministrationClosed,
-    RelayUnknown,
-    RelayRefuses,
-    NotFound,
-    MethodNotAllowed,
-    Busy,
-    Unavailable,
-    Internal,
+macro_rules! codes {
+    ($($variant:ident: $name:literal, $status:literal, $title:literal, $retryable:literal;)*) => {
+        /// A stable, documented code. Clients may rely on it; the `detail` is for people.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum Code { $($variant),* }
+
+        impl Code {
+            pub const ALL: [Self; [$($name),*].len()] = [$(Self::$variant),*];
+
+            /// Code, status, title, retryable.
+            const fn entry(self) -> (&'static str, u16, &'static str, bool) {
+                match self { $(Self::$variant => ($name, $status, $title, $retryable)),* }
+            }
+        }
+    };
+}
+
+codes! {
+    InvalidJson: "invalid-json", 400, "The body is not JSON that can be kept", false;
+    InvalidField: "invalid-field", 422, "A field has a value that it cannot have", false;
+    InvalidQuery: "invalid-query", 400, "A query parameter has a value that it cannot have", false;
+    ConflictingQuery: "conflicting-query", 422, "The query parameters contradict each other", false;
+    UnsupportedMediaType: "unsupported-media-type", 415, "Send application/json", false;
+    BodyTooLarge: "body-too-large", 413, "The body is too large", false;
+    IdempotencyKeyMissing: "idempotency-key-missing", 400, "Idempotency-Key is missing", false;
+    IdempotencyKeyInvalid: "idempotency-key-invalid", 400, "Idempotency-Key is not usable", false;
+    IdempotencyKeyReused: "idempotency-key-reused", 422, "The key was used for another request", false;
+    ConsistencyTokenInvalid: "consistency-token-invalid", 400, "Consistency-Token is not usable", false;
+    ConsistencyTokenUnknown: "consistency-token-unknown", 422, "Nothing like that was written here", false;
+    ProjectionBehind: "projection-behind", 503, "The list is behind, try again", true;
+    InsufficientFunds: "insufficient-funds", 422, "The account has not enough money", false;
+    AccountUnknown: "account-unknown", 404, "There is no such account", false;
+    TransferUnknown: "transfer-unknown", 404, "There is no such transfer", false;
+    IncomingPaymentUnknown: "incoming-payment-unknown", 404, "There is no such incoming payment", false;
+    CardUnknown: "card-unknown", 404, "There is no such card", false;
+    CardAuthorisationUnknown: "card-authorisation-unknown", 404, "There is no such payment by card", false;
+    CreditLineUnknown: "credit-line-unknown", 404, "There is no such credit line", false;
+    OrderUnknown: "order-unknown", 404, "There is no such order", false;
+    CreditExceeded: "credit-exceeded", 422, "The credit line does not cover the order", false;
+    CaseUnknown: "case-unknown", 404, "There is no such case", false;
+    StreamUnknown: "stream-unknown", 404, "There is no such external stream", false;
+    TooLateToCancel: "too-late-to-cancel", 409, "It can no longer be cancelled", false;
+    NoApprovalAwaited: "no-approval-awaited", 409, "The transfer does not wait for an approval", false;
+    NothingToRecall: "nothing-to-recall", 409, "The transfer cannot be recalled", false;
+    AlreadyRecalled: "already-recalled", 409, "The transfer has been recalled and is not answered yet", false;
+    SelfTransfer: "self-transfer", 422, "An account cannot pay itself", false;
+    CurrencyMismatch: "currency-mismatch", 422, "The currencies differ", false;
+    AmountNotPositive: "amount-not-positive", 422, "The amount has to be positive", false;
+    AmountTooLarge: "amount-too-large", 422, "The amount is too large", false;
+    Unauthorized: "unauthorized", 401, "It is not known who asks", false;
+    Forbidden: "forbidden", 403, "Your roles do not allow it", false;
+    AdministrationClosed: "administration-closed", 403, "Nobody may administer this process over HTTP", false;
+    RelayUnknown: "relay-unknown", 404, "This process has no such relay", false;
+    RelayRefuses: "relay-refuses", 409, "The relay cannot do that now", false;
+    NotFound: "not-found", 404, "There is nothing at this address", false;
+    MethodNotAllowed: "method-not-allowed", 405, "This address does not take the method", false;
+    Busy: "busy", 503, "The account is busy, try again", true;
+    Unavailable: "unavailable", 503, "The service cannot answer now, try again", true;
+    Internal: "internal", 500, "The service has a fault", true;
 }
 
 impl Code {
-    /// Code, status, title, retryable.
-    const fn entry(self) -> (&'static str, u16, &'static str, bool) {
-        match self {
-            Self::InvalidJson => ("invalid-json", 400, "The body is not JSON that can be kept", false),
-            Self::InvalidField => ("invalid-field", 422, "A field has a value that it cannot have", false),
-            Self::InvalidQuery => {
-                ("invalid-query", 400, "A query parameter has a value that it cannot have", false)
-            }
-            Self::UnsupportedMediaType => ("unsupported-media-type", 415, "Send application/json", false),
-            Self::BodyTooLarge => ("body-too-large", 413, "The body is too large", false),
-            Self::IdempotencyKeyMissing => {
-                ("idempotency-key-missing", 400, "Idempotency-Key is missing", false)
-            }
-            Self::IdempotencyKeyInvalid => {
-                ("idempotency-key-invalid", 400, "Idempotency-Key is not usable", false)
-            }
-            Self::IdempotencyKeyReused => {
-                ("idempotency-key-reused", 422, "The key was used for another request", false)
-            }
-            Self::InsufficientFunds => ("insufficient-funds", 422, "The account has not enough money", false),
-            Self::AccountUnknown => ("account-unknown", 404, "There is no such account", false),
-            Self::TransferUnknown => ("transfer-unknown", 404, "There is no such transfer", false),
-            Self::IncomingPaymentUnknown => {
-                ("incoming-payment-unknown", 404, "There is no such incoming payment", false)
-            }
-            Self::CardUnknown => ("card-unknown", 404, "There is no such card", false),
-            Self::CardAuthorisationUnknown => {
-                ("card-authorisation-unknown", 404, "There is no such payment by card", false)
-            }
-            Self::CreditLineUnknown => ("credit-line-unknown", 404, "There is no such credit line", false),
-            Self::OrderUnknown => ("order-unknown", 404, "There is no such order", false),
-            Self::CreditExceeded => {
-                ("credit-exceeded", 422, "The credit line does not cover the order", false)
-            }
-            Self::CaseUnknown => ("case-unknown", 404, "There is no such case", false),
-            Self::StreamUnknown => ("stream-unknown", 404, "There is no such external stream", false),
-            Self::TooLateToCancel => ("too-late-to-cancel", 409, "It can no longer be cancelled", false),
-            Self::NoApprovalAwaited => {
-                ("no-approval-awaited", 409, "The transfer does not wait for an approval", false)
-            }
-            Self::NothingToRecall => ("nothing-to-recall", 409, "The transfer cannot be recalled", false),
-            Self::AlreadyRecalled => {
-                ("already-recalled", 409, "The transfer has been recalled and is not answered yet", false)
-            }
-            Self::SelfTransfer => ("self-transfer", 422, "An account cannot pay itself", false),
-            Self::CurrencyMismatch => ("currency-mismatch", 422, "The currencies differ", false),
-            Self::AmountNotPositive => ("amount-not-positive", 422, "The amount has to be positive", false),
-            Self::AmountTooLarge => ("amount-too-large", 422, "The amount is too large", false),
-            Self::Unauthorized => ("unauthorized", 401, "Send the token of this endpoint", false),
-            Self::AdministrationClosed => {
-                ("administration-closed", 403, "Nobody may administer this process over HTTP", false)
-            }
-            Self::RelayUnknown => ("relay-unknown", 404, "This process has no such relay", false),
-            Self::RelayRefuses => ("relay-refuses", 409, "The relay cannot do that now", false),
-            Self::NotFound => ("not-found", 404, "There is nothing at this address", false),
-            Self::MethodNotAllowed => {
-                ("method-not-allowed", 405, "This address does not take the method", false)
-            }
-            Self::Busy => ("busy", 503, "The account is busy, try again", true),
-            Self::Unavailable => ("unavailable", 503, "The service cannot answer now, try again", true),
-            Self::Internal => ("internal", 500, "The service has a fault", true),
-        }
+    pub const fn name(self) -> &'static str {
+        self.entry().0
     }
 
     pub fn status(self) -> StatusCode {
         StatusCode::from_u16(self.entry().1).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    /// For the list of all errors.
+    pub(crate) fn describe(self) -> Value {
+        let (code, status, title, retryable) = self.entry();
+        json!({ "type": format!("/errors/{code}"), "code": code, "status": status, "title": title, "retryable": retryable })
     }
 }
 

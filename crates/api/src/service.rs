@@ -1,7 +1,8 @@
 //! What the routes stand on.
 
+use access::Keyring;
 use axum::extract::rejection::PathRejection;
-use axum::extract::{FromRequestParts, Path};
+use axum::extract::{FromRef, FromRequestParts, Path};
 use axum::http::request::Parts;
 use event_store::{Group, Store};
 use order::PaymentPolicy;
@@ -17,6 +18,14 @@ pub struct Service {
     pub limits: Limits,
     /// Of orders.
     pub payments: PaymentPolicy,
+    /// Who is known by which key.
+    pub keys: Keyring,
+}
+
+impl FromRef<Service> for Store {
+    fn from_ref(service: &Service) -> Self {
+        service.store.clone()
+    }
 }
 
 /// The `{id}` of a path.

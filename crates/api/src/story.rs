@@ -4,15 +4,19 @@ use axum::Json;
 use event::{Aggregate, RecordedEvent, Seq};
 use event_store::Store;
 use serde::Serialize;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::Problem;
+use crate::{Problem, schema};
 
 const EVENTS_MAX: u32 = 1_000;
 
-#[derive(Serialize)]
+/// In the order in which they happened.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Events)]
 pub(crate) struct Story {
-    events: Vec<RecordedEvent>,
+    #[schema(value_type = Vec<schema::Event>)]
+    pub(crate) events: Vec<RecordedEvent>,
 }
 
 /// `unknown` when there are none.

@@ -1,89 +1,90 @@
 //! `/v1/transfers`: ask for one, see what became of it, and every event of its story.
 
-use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::extract::{Query, State};
-use axum::http::StatusCode;
+mod list;
+
+use axum::Json;
+use axum::extract::State;
+use axum::extract::rejection::PathRejection;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use axum::routing::{get, post};
-use axum::{Json, Router};
 use contract::Iban;
 use event::{Aggregate, Personal};
 use event_store::UnitOfWork;
-use jiff::Timestamp;
 use ledger::Account;
 use money::Money;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use transfer::{
-    ApplyError, Beneficiary, FailureReason, Limits, ListFilter, Recall, RecallStatus, RequestError,
-    ReturnedPayment, Status, Transfer, TransferCommand, TransferRefusal, TransferRequest,
+    ApplyError, Beneficiary, FailureReason, Limits, Recall, RecallStatus, RequestError, ReturnedPayment,
+    Status, Transfer, TransferCommand, TransferRefusal, TransferRequest,
 };
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 use uuid::Uuid;
 
 use crate::accounts::refused;
 use crate::body::{Body, NAME_RULE, is_name};
 use crate::idempotency::{Answer, IdempotencyKey, Operation, Undecided, once};
-use crate::page::{Page, check_status, invalid, money};
+use crate::prefer::Wait;
 use crate::service::{Id, Service};
 use crate::story::{Story, story};
-use crate::{Code, Problem};
+use crate::{Code, Problem, schema};
 
 /// ISO 20022: unstructured remittance information.
 const REMITTANCE_CHARS_MAX: usize = 140;
 const REASON_CHARS_MAX: usize = 500;
-const STATUSES: [&str; 9] = [
-    "pending",
-    "awaiting_approval",
-    "processing",
-    "released",
-    "requires_attention",
-    "succeeded",
-    "failed",
-    "cancelled",
-    "returned",
-];
+/// Nobody has to do anything, and it changes.
+const UNDER_WAY: [&str; 3] = ["pending", "processing", "released"];
 /// ISO 20022 `ExternalCancellationReason1Code`, as far as instant schemes have it: duplicate, technical, fraud, by the customer.
 const RECALL_REASONS: [&str; 4] = ["DUPL", "TECH", "FRAD", "CUST"];
 
-pub(crate) fn router() -> Router<Service> {
-    Router::new()
-        .route("/v1/transfers", post(create).get(list))
-        .route("/v1/transfers/{id}", get(read))
-        .route("/v1/transfers/{id}/events", get(events))
-        .route("/v1/transfers/{id}/cancel", post(cancel))
-        .route("/v1/transfers/{id}/approve", post(approve))
-        .route("/v1/transfers/{id}/deny", post(deny))
-        .route("/v1/transfers/{id}/recall", post(recall))
+pub(crate) fn router() -> OpenApiRouter<Service> {
+    OpenApiRouter::new()
+        .routes(routes!(create, list::list))
+        .routes(routes!(read))
+        .routes(routes!(events))
+        .routes(routes!(cancel))
+        .routes(routes!(approve))
+        .routes(routes!(deny))
+        .routes(routes!(recall))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct CreateTransfer {
     from_account: Uuid,
     to: To,
+    #[schema(value_type = schema::Money)]
     amount: Money,
     #[serde(default)]
     remittance: Option<String>,
 }
 
 /// `{"account_id": …}` for an account here, `{"iban": …, "name": …}` for another bank.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = TransferTo)]
 struct To {
     account_id: Option<Uuid>,
+    #[schema(value_type = Option<String>)]
     iban: Option<Iban>,
     name: Option<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Transfer)]
 struct TransferDocument {
     transfer_id: Uuid,
     status: &'static str,
     status_reason: Option<String>,
     from_account: Uuid,
+    #[schema(value_type = schema::Beneficiary)]
     to: Beneficiary,
+    #[schema(value_type = schema::Money)]
     amount: Money,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     remittance: Option<Personal<String>>,
     uetr: Uuid,
     end_to_end_id: String,
@@ -94,7 +95,8 @@ struct TransferDocument {
 }
 
 /// The latest one.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Recall)]
 struct RecallDocument {
     recall_id: Uuid,
     reason_code: String,
@@ -104,13 +106,24 @@ struct RecallDocument {
     answer_code: Option<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Return)]
 struct ReturnDocument {
     return_id: String,
+    #[schema(value_type = schema::Money)]
     amount: Money,
     reason_code: String,
 }
 
+/// Asks for a transfer.
+///
+/// To an account here it is done with the answer; to another bank the money is held, and the story goes on: see its `status`. A transfer that fails at once,
+/// for want of money, is a refusal with its `transfer_id`.
+#[utoipa::path(
+    post, path = "/v1/transfers", tag = "transfers", operation_id = "createTransfer",
+    request_body = CreateTransfer,
+    responses((status = 201, description = "Created", body = TransferDocument))
+)]
 async fn create(
     State(service): State<Service>,
     key: IdempotencyKey,
@@ -199,7 +212,11 @@ fn refusal(error: &RequestError) -> Problem {
     }
 }
 
-/// Before it is submitted; afterwards the rail has it.
+/// Cancels a transfer that the rail does not have yet.
+#[utoipa::path(
+    post, path = "/v1/transfers/{id}/cancel", tag = "transfers", operation_id = "cancelTransfer",
+    responses((status = 200, description = "Done", body = TransferDocument))
+)]
 async fn cancel(
     State(service): State<Service>,
     id: Result<Id, PathRejection>,
@@ -209,6 +226,11 @@ async fn cancel(
     command(&service, "POST /v1/transfers/{id}/cancel", id, key, json!({}), TransferCommand::Cancel).await
 }
 
+/// Approves a transfer that waits for it.
+#[utoipa::path(
+    post, path = "/v1/transfers/{id}/approve", tag = "transfers", operation_id = "approveTransfer",
+    responses((status = 200, description = "Done", body = TransferDocument))
+)]
 async fn approve(
     State(service): State<Service>,
     id: Result<Id, PathRejection>,
@@ -219,12 +241,20 @@ async fn approve(
     command(&service, "POST /v1/transfers/{id}/approve", id, key, json!({}), approve).await
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct DenyTransfer {
     reason: String,
 }
 
+/// Denies a transfer that waits for an approval.
+///
+/// It fails, and the money is free again.
+#[utoipa::path(
+    post, path = "/v1/transfers/{id}/deny", tag = "transfers", operation_id = "denyTransfer",
+    request_body = DenyTransfer,
+    responses((status = 200, description = "Done", body = TransferDocument))
+)]
 async fn deny(
     State(service): State<Service>,
     id: Result<Id, PathRejection>,
@@ -240,13 +270,20 @@ async fn deny(
         .await
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct RecallTransfer {
     reason_code: String,
 }
 
-/// After it has settled; the creditor's side decides.
+/// Asks for the money back, once a payment to another bank has settled.
+///
+/// The creditor's side decides. The reason is an ISO 20022 code: DUPL, TECH, FRAD or CUST.
+#[utoipa::path(
+    post, path = "/v1/transfers/{id}/recall", tag = "transfers", operation_id = "recallTransfer",
+    request_body = RecallTransfer,
+    responses((status = 200, description = "Done", body = TransferDocument))
+)]
 async fn recall(
     State(service): State<Service>,
     id: Result<Id, PathRejection>,
@@ -304,78 +341,38 @@ fn not_now(id: Uuid, refusal: &TransferRefusal) -> Problem {
     Problem::new(code, refusal.to_string()).recorded_in(id)
 }
 
+/// A transfer, and where it stands.
+#[utoipa::path(
+    get, path = "/v1/transfers/{id}", tag = "transfers", operation_id = "readTransfer",
+    responses((status = 200, description = "Found", body = TransferDocument))
+)]
 async fn read(
     State(service): State<Service>,
     id: Result<Id, PathRejection>,
-) -> Result<Json<TransferDocument>, Problem> {
+    wait: Wait,
+) -> Result<(HeaderMap, Json<TransferDocument>), Problem> {
     let Id(id) = id.map_err(|_| unknown())?;
-    let (transfer, _) = service.store.load::<Transfer>(id).await?;
-    Ok(Json(document(transfer.ok_or_else(unknown)?)))
+    let mut waiting = wait.begin();
+    loop {
+        let (transfer, _) = service.store.load::<Transfer>(id).await?;
+        let document = document(transfer.ok_or_else(unknown)?);
+        if !UNDER_WAY.contains(&document.status) || !waiting.again().await {
+            return Ok((wait.applied(), Json(document)));
+        }
+    }
 }
 
+/// Every event of a transfer.
+#[utoipa::path(
+    get, path = "/v1/transfers/{id}/events", tag = "transfers", operation_id = "transferEvents",
+    responses((status = 200, description = "Found", body = Story))
+)]
 async fn events(
     State(service): State<Service>,
     id: Result<Id, PathRejection>,
 ) -> Result<Json<Story>, Problem> {
     let Id(id) = id.map_err(|_| unknown())?;
     story::<Transfer>(&service.store, id, unknown).await
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ListQuery {
-    status: Option<String>,
-    account: Option<Uuid>,
-    cursor: Option<String>,
-    limit: Option<u32>,
-}
-
-#[derive(Serialize)]
-struct List {
-    transfers: Vec<ListedTransfer>,
-    /// Pass it as `cursor` to get the next page; absent on the last.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    next_cursor: Option<String>,
-}
-
-#[derive(Serialize)]
-struct ListedTransfer {
-    transfer_id: Uuid,
-    status: String,
-    status_reason: Option<String>,
-    from_account: Uuid,
-    amount: Money,
-    requested_at: Timestamp,
-    changed_at: Timestamp,
-}
-
-async fn list(
-    State(service): State<Service>,
-    query: Result<Query<ListQuery>, QueryRejection>,
-) -> Result<Json<List>, Problem> {
-    let Query(query) = query.map_err(|error| invalid(error.body_text()))?;
-    check_status(query.status.as_deref(), &STATUSES)?;
-    let page = Page::asked(query.limit, query.cursor.as_deref())?;
-    let filter = ListFilter {
-        status: query.status,
-        from_account: query.account,
-        after: page.after,
-        limit: page.limit,
-    };
-    let rows = transfer::list(&service.store, &filter).await?;
-    let next_cursor = page.next(rows.len(), rows.last().map(|row| (row.requested_at, row.id)));
-    let listed = |row: transfer::TransferRow| -> Result<ListedTransfer, Problem> {
-        Ok(ListedTransfer {
-            transfer_id: row.id,
-            status: row.status,
-            status_reason: row.status_reason,
-            from_account: row.from_account,
-            amount: money(row.amount, &row.currency)?,
-            requested_at: row.requested_at,
-            changed_at: row.changed_at,
-        })
-    };
-    Ok(Json(List { transfers: rows.into_iter().map(listed).collect::<Result<_, _>>()?, next_cursor }))
 }
 
 fn document(transfer: Transfer) -> TransferDocument {
@@ -422,6 +419,6 @@ fn recall_document(recall: Recall) -> RecallDocument {
     RecallDocument { recall_id: recall.recall_id, reason_code: recall.reason_code, status, answer_code }
 }
 
-fn unknown() -> Problem {
+pub(crate) fn unknown() -> Problem {
     Problem::new(Code::TransferUnknown, "a transfer has the id that POST /v1/transfers has answered with")
 }

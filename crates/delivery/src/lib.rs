@@ -46,4 +46,7 @@ pub use feed::{Feed, Settle, Worker};
 mod consumer;
 pub use consumer::{ConsumerConfig, consume};
 
+mod reached;
+pub use reached::wait_until_handled;
+
 mod record;

@@ -22,6 +22,7 @@ pub use append::{EVENT_BYTES_MAX, TYPE_BYTES_MAX};
 mod memory;
 pub use memory::Server;
 
+mod look_back;
 mod read;
 mod retry;
 

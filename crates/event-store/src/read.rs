@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::{Error, Store, StreamSeq};
 
 #[derive(sqlx::FromRow)]
-struct Row {
+pub(crate) struct Row {
     position: i64,
     stream: String,
     seq: i64,
@@ -27,7 +27,7 @@ struct Row {
 }
 
 impl Row {
-    fn into_event(self) -> Result<RecordedEvent, Error> {
+    pub(crate) fn into_event(self) -> Result<RecordedEvent, Error> {
         Ok(RecordedEvent {
             position: Position(self.position),
             stream: stored_name(&self.stream)?,

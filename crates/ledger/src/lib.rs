@@ -18,6 +18,9 @@ pub use account_event::{
 mod account;
 pub use account::{Account, AccountCommand, AccountRefusal};
 
+mod entry;
+pub use entry::Entry;
+
 mod apply_error;
 pub use apply_error::ApplyError;
 

@@ -1,5 +1,6 @@
 //! The one configuration: flag > environment > file > default.
 
+mod api;
 mod capture;
 mod card;
 mod instant;
@@ -23,6 +24,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use transfer::{HoldPolicy, SubmissionPolicy, TimeoutPolicy};
 
+pub(crate) use api::{Api, ApiKey};
 pub(crate) use capture::{Capture, Snapshot};
 pub(crate) use card::Card;
 pub(crate) use instant::{Instant, profile};
@@ -63,12 +65,6 @@ pub(crate) enum Transport {
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Api {
-    pub listen: SocketAddr,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(crate) struct Database {
     pub database_url: PostgresUrl,
     pub relay_url: PostgresUrl,
@@ -99,6 +95,8 @@ pub(crate) struct Core {
     pub approval_above: HashMap<Currency, i64>,
     /// Where the adapter reads core's external streams, when it is another process.
     pub external_url: String,
+    /// What it shows there: the secret of a key with the role `service`.
+    pub external_token: String,
 }
 
 /// What else is published than what the services themselves read.
@@ -177,6 +175,8 @@ impl Config {
             database.relay_url.replication().with_context(|| named("relay_url"))?;
             SlotName::new(database.slot.clone()).with_context(|| format!("{section}.database.slot"))?;
         }
+        self.api.check()?;
+        strong_enough("core.external_token", &self.core.external_token)?;
         self.ops.check()?;
         self.relay.check()?;
         capture::check(&self.capture)?;

@@ -4,9 +4,11 @@ mod demo;
 mod state;
 mod timeline;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Stdio;
 
+use access::Role;
 use anyhow::{Context, bail};
 use event_store::{Passwords, provision};
 use local_servers::{KafkaBroker, KafkaOptions, PostgresCluster, PostgresOptions};
@@ -18,7 +20,7 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::{DevOptions, ServiceName};
-use crate::config::{Config, Transport};
+use crate::config::{ApiKey, Config, Transport};
 use crate::ops::Ops;
 use crate::process::complain;
 use crate::roles::Doors;
@@ -50,11 +52,13 @@ async fn run_platform(
     // All that there is.
     config.card.enabled = true;
     let passwords = state::passwords(directory)?;
+    let keys = state::keys(directory)?;
     provision_services(&mut config, servers, &passwords).await?;
     config.transport = options.transport;
     if let Some(kafka) = &servers.kafka {
         config.kafka.brokers = kafka.bootstrap();
     }
+    add_keys(&mut config, &keys);
     // The house of this run, on this machine alone, shows nothing and asks for nothing.
     config.instant.house_token.clear();
     config.card.network_token.clear();
@@ -74,6 +78,7 @@ async fn run_platform(
     let (ready, is_ready) = oneshot::channel();
     let demo = demo::Demo {
         api_url,
+        keys,
         house_url,
         ops_url: format!("http://{}", ops.address()?),
         own_name: config.instant.own_name.clone(),
@@ -116,6 +121,14 @@ async fn run_platform(
     drop(stdin);
     let _ = house.wait().await;
     outcome
+}
+
+fn add_keys(config: &mut Config, keys: &BTreeMap<Role, String>) {
+    config.core.external_token.clone_from(&keys[&Role::Service]);
+    for (role, secret) in keys {
+        let key = ApiKey { secret: secret.clone(), roles: vec![role.to_string()], principal: None };
+        config.api.keys.insert(format!("dev-{role}"), key);
+    }
 }
 
 /// The servers that this run has started.

@@ -52,7 +52,8 @@ pub(crate) async fn serve(config: Config, shutdown: CancellationToken) -> anyhow
             let told = Told { readiness: readiness.clone(), relays: Vec::new(), store: Some(store.clone()) };
             ops.start(&mut parts, told, &shutdown);
             parts.start("api", async move {
-                api::serve(api, core_router(&store, &config, &readiness), shutdown).await;
+                let router = core_router(&store, &config, &readiness)?;
+                api::serve(api, router, shutdown).await;
                 Ok(())
             });
             parts.run().await
@@ -126,6 +127,7 @@ pub(crate) async fn serve_all(
         };
         let store_of = |service: &str| stores.iter().find(|store| store.service() == service);
         let instant_store = store_of(instant::SERVICE).context("the instant rail has no database")?;
+        let core_router = core_router(&core, &config, &readiness)?;
         let instant_router = beside(ServiceName::AdapterInstant, instant_store)?;
         let card = match card.zip(store_of(card::SERVICE)) {
             Some((listener, store)) => Some((listener, beside(ServiceName::AdapterCard, store)?)),
@@ -137,7 +139,7 @@ pub(crate) async fn serve_all(
             }
         };
         tokio::join!(
-            api::serve(api, core_router(&core, &config, &readiness), token.clone()),
+            api::serve(api, core_router, token.clone()),
             api::serve(instant, instant_router, token.clone()),
             serve_cards,
             async {
@@ -313,11 +315,15 @@ fn start_handlers(
     start_own(parts, service, store, config, shutdown)
 }
 
-fn core_router(store: &Store, config: &Config, readiness: &api::Readiness) -> Router {
+fn core_router(store: &Store, config: &Config, readiness: &api::Readiness) -> anyhow::Result<Router> {
+    let keys = config.api.keyring()?;
+    if keys.is_empty() {
+        tracing::warn!("there are no [api.keys]: nobody may ask the API anything");
+    }
     let group = Group::new(store.clone());
     let (limits, payments) = (config.limits(), config.order_payments());
-    let service = api::Service { store: store.clone(), group, limits, payments };
-    api::router(service, readiness.clone())
+    let service = api::Service { store: store.clone(), group, limits, payments, keys };
+    Ok(api::router(service, readiness.clone()))
 }
 
 fn adapter_router(

@@ -207,7 +207,7 @@ pub(crate) fn history_afar(own: &Store, source: &str, config: &Config) -> anyhow
         return Ok(Arc::new(own.clone()));
     }
     let (url, token) = match source {
-        CORE => (config.core.external_url.clone(), ""),
+        CORE => (config.core.external_url.clone(), config.core.external_token.as_str()),
         instant::SERVICE => (instant_url(config), config.instant.house_token.as_str()),
         card::SERVICE => {
             (url_or(&config.card.public_url, config.card.listen), config.card.network_token.as_str())

@@ -17,6 +17,8 @@ pub(super) const ACCOUNTS: usize = 10_000;
 /// Opened in one unit of work.
 const ACCOUNTS_AT_ONCE: usize = 100;
 const FUNDS: i64 = 1_000_000_000;
+/// Of a server that listens on this machine for as long as the bench runs.
+const KEY: &str = "the-key-of-the-bench";
 const OTHER_BANK: &str = "DE89370400440532013000";
 /// Each service's relay reads the whole server's log: one that is not measured is left out.
 pub(super) const WITHOUT_CARDS: &str = "card.enabled=false";
@@ -60,6 +62,8 @@ impl Platform {
         let network = format!("127.0.0.1:{}", free_port()?);
         let mut settings = vec![
             "transport=embedded".to_owned(),
+            "api.keys.bench.roles=service".to_owned(),
+            format!("api.keys.bench.secret={KEY}"),
             "api.listen=127.0.0.1:0".to_owned(),
             "ops.listen=127.0.0.1:0".to_owned(),
             "instant.listen=127.0.0.1:0".to_owned(),
@@ -104,8 +108,8 @@ impl Customer {
     async fn request(&self, from: Uuid, to: Value) -> anyhow::Result<()> {
         let body = json!({ "from_account": from, "to": to, "amount": { "amount": "1", "currency": "DKK" } });
         let key = Uuid::now_v7().to_string();
-        let request = self.client.post(&self.transfers_url).header("Idempotency-Key", key).json(&body);
-        let response = request.send().await?;
+        let request = self.client.post(&self.transfers_url).bearer_auth(KEY).header("Idempotency-Key", key);
+        let response = request.json(&body).send().await?;
         let status = response.status();
         let answer = response.text().await?;
         ensure!(status == 201, "the platform answers {status}: {answer}");

@@ -1,5 +1,8 @@
 //! Two customers, some money, one transfer, and the lines to go on from.
 
+use std::collections::BTreeMap;
+
+use access::Role;
 use anyhow::{Context, ensure};
 use event_store::Store;
 use serde_json::{Value, json};
@@ -14,6 +17,8 @@ const OTHER_BANK: &str = "DE89370400440532013000";
 
 pub(super) struct Demo {
     pub(super) api_url: String,
+    /// By role.
+    pub(super) keys: BTreeMap<Role, String>,
     pub(super) house_url: String,
     pub(super) ops_url: String,
     /// This bank, as the clearing house names and reaches it.
@@ -78,15 +83,16 @@ impl Demo {
 
     async fn iban(&self, account: Uuid) -> anyhow::Result<String> {
         let url = format!("{}/v1/accounts/{account}", self.api_url);
-        let answer: Value = reqwest::get(url).await?.json().await?;
+        let request = reqwest::Client::new().get(url).bearer_auth(&self.keys[&Role::Service]);
+        let answer: Value = request.send().await?.error_for_status()?.json().await?;
         let iban = answer.get("iban").and_then(Value::as_str);
         Ok(iban.context("the account has no number")?.to_owned())
     }
 
     async fn post(&self, path: &str, key: &str, body: &Value) -> anyhow::Result<Value> {
         let url = format!("{}{path}", self.api_url);
-        let response =
-            reqwest::Client::new().post(&url).header("Idempotency-Key", key).json(body).send().await?;
+        let request = reqwest::Client::new().post(&url).bearer_auth(&self.keys[&Role::Service]);
+        let response = request.header("Idempotency-Key", key).json(body).send().await?;
         let status = response.status();
         let answer: Value = response.json().await.with_context(|| format!("POST {path}"))?;
         ensure!(status.is_success(), "POST {path}: {status}: {answer}");
@@ -95,6 +101,9 @@ impl Demo {
 
     fn what_to_type(&self, demo: Option<(Uuid, String, Uuid, Uuid)>) -> anyhow::Result<()> {
         let (api, house, ops) = (&self.api_url, &self.house_url, &self.ops_url);
+        let key = format!("-H 'Authorization: Bearer {}'", self.keys[&Role::Service]);
+        let keys: Vec<String> = self.keys.iter().map(|(role, secret)| format!("{role} {secret}")).collect();
+        let keys = keys.join("   ");
         let (bank, inbox, network) = (&self.own_name, &self.inbox_url, &self.network_url);
         let (account, iban, card, transfer) = match demo {
             Some((account, iban, card, transfer)) => {
@@ -104,9 +113,10 @@ impl Demo {
         };
         say(&format!(
             "
-API  {api}
-pay  curl -sS {api}/v1/transfers -H 'Idempotency-Key: '$(cat /proc/sys/kernel/random/uuid) -H 'Content-Type: application/json' -d '{{\"from_account\":\"{account}\",\"to\":{{\"iban\":\"{OTHER_BANK}\",\"name\":\"Muster GmbH\"}},\"amount\":{{\"amount\":\"2500\",\"currency\":\"DKK\"}}}}'
-read curl -sS {api}/v1/transfers/{transfer}
+API  {api}/docs/   # to read and to try; a key for each role:
+keys {keys}
+pay  curl -sS {api}/v1/transfers {key} -H 'Idempotency-Key: '$(cat /proc/sys/kernel/random/uuid) -H 'Content-Type: application/json' -d '{{\"from_account\":\"{account}\",\"to\":{{\"iban\":\"{OTHER_BANK}\",\"name\":\"Muster GmbH\"}},\"amount\":{{\"amount\":\"2500\",\"currency\":\"DKK\"}}}}'
+read curl -sS {api}/v1/transfers/{transfer} {key}
 see  curl -sS {ops}/metrics   # or /readyz, /relays/core
 fail curl -sS {house}/faults -H 'Content-Type: application/json' -d '{{\"kind\":\"reject\",\"count\":1}}'   # or lose_answer, pending, down
 paid curl -sS {house}/payments -H 'Content-Type: application/json' -d '{{\"amount\":\"5000\",\"currency\":\"DKK\",\"creditor_iban\":\"{iban}\",\"to\":\"{bank}\",\"deliver_to\":\"{inbox}\"}}'   # another bank pays; see {api}/v1/incoming-payments

@@ -1,14 +1,17 @@
-//! Where `lunaria dev` keeps its data, and the passwords of its roles.
+//! Where `lunaria dev` keeps its data, the passwords of its database roles, and the keys of its API.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use access::Role;
 use anyhow::{Context, bail};
 use event_store::Passwords;
 use rand::Rng;
 use rand::distr::Alphanumeric;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 const PASSWORD_LENGTH: usize = 32;
@@ -48,11 +51,22 @@ fn default_directory() -> anyhow::Result<PathBuf> {
     }
 }
 
-/// The roles' passwords: made once, readable by this user alone.
+/// The roles' passwords.
 pub(super) fn passwords(directory: &Path) -> anyhow::Result<Passwords> {
-    let file = directory.join("passwords.json");
+    let make = || Stored { owner: random(), application: random(), relay: random() };
+    let stored = kept(directory.join("passwords.json"), make)?;
+    Ok(Passwords { owner: stored.owner, application: stored.application, relay: stored.relay })
+}
+
+/// A key of the API for each role.
+pub(super) fn keys(directory: &Path) -> anyhow::Result<BTreeMap<Role, String>> {
+    kept(directory.join("keys.json"), || Role::ALL.map(|role| (role, random())).into())
+}
+
+/// What is made once, readable by this user alone.
+fn kept<T: Serialize + DeserializeOwned>(file: PathBuf, make: impl FnOnce() -> T) -> anyhow::Result<T> {
     if !file.exists() {
-        let new = Stored { owner: random(), application: random(), relay: random() };
+        let new = make();
         let draft = file.with_extension("draft");
         let mut out =
             fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
@@ -60,9 +74,8 @@ pub(super) fn passwords(directory: &Path) -> anyhow::Result<Passwords> {
         out.sync_all()?;
         fs::rename(&draft, &file)?;
     }
-    let stored: Stored = serde_json::from_slice(&fs::read(&file)?)
-        .with_context(|| format!("{} is damaged; remove it to get new passwords", file.display()))?;
-    Ok(Passwords { owner: stored.owner, application: stored.application, relay: stored.relay })
+    serde_json::from_slice(&fs::read(&file)?)
+        .with_context(|| format!("{} is damaged; remove it to get new ones", file.display()))
 }
 
 fn random() -> String {

@@ -1,0 +1,107 @@
+//! The keys that are known, by their digests: no secret is kept, and looking one up takes as long whatever is shown.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+use crate::Principal;
+
+/// What is shorter can be guessed.
+pub const SECRET_CHARS_MIN: usize = 16;
+/// In headers, in events, in logs.
+const NAME_CHARS_MAX: usize = 64;
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum KeyringError {
+    #[error("a principal's name has 1 to 64 of a–z, 0–9, `.`, `_` and `-`, and begins with a letter")]
+    Name,
+    #[error("a principal without a role may do nothing: give it one")]
+    NoRole,
+    #[error("a key's secret has at least 16 visible ASCII characters; `openssl rand -base64 33` makes one")]
+    Secret,
+    #[error("two principals have the same key")]
+    Shared,
+}
+
+/// Who is known by which key.
+#[derive(Clone, Default)]
+pub struct Keyring {
+    by_digest: HashMap<[u8; 32], Arc<Principal>>,
+}
+
+impl Keyring {
+    pub fn add(&mut self, principal: Principal, secret: &str) -> Result<(), KeyringError> {
+        let is_letter = |byte: u8| byte.is_ascii_lowercase();
+        let is_part = |byte: u8| is_letter(byte) || byte.is_ascii_digit() || b"._-".contains(&byte);
+        let name = principal.name.as_bytes();
+        if name.len() > NAME_CHARS_MAX
+            || !name.first().copied().is_some_and(is_letter)
+            || !name.iter().copied().all(is_part)
+        {
+            return Err(KeyringError::Name);
+        }
+        if principal.roles.is_empty() {
+            return Err(KeyringError::NoRole);
+        }
+        if secret.len() < SECRET_CHARS_MIN || !secret.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(KeyringError::Secret);
+        }
+        match self.by_digest.insert(digest(secret), Arc::new(principal)) {
+            None => Ok(()),
+            Some(_) => Err(KeyringError::Shared),
+        }
+    }
+
+    /// Whose secret this is.
+    pub fn find(&self, secret: &str) -> Option<Arc<Principal>> {
+        self.by_digest.get(&digest(secret)).cloned()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.by_digest.is_empty()
+    }
+}
+
+fn digest(secret: &str) -> [u8; 32] {
+    Sha256::digest(secret).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Role;
+
+    const SECRET: &str = "0123456789abcdef";
+
+    fn somebody(name: &str) -> Principal {
+        Principal { name: name.to_owned(), roles: vec![Role::Service] }
+    }
+
+    #[test]
+    fn whoever_shows_a_secret_is_its_principal() {
+        let mut keys = Keyring::default();
+        keys.add(somebody("checkout"), SECRET).unwrap();
+        // A second key of the same principal: the first can be taken away later.
+        keys.add(somebody("checkout"), "fedcba9876543210").unwrap();
+        assert_eq!(keys.find(SECRET).unwrap().name, "checkout");
+        assert_eq!(keys.find("fedcba9876543210").unwrap().name, "checkout");
+        assert_eq!(keys.find("0123456789abcdeF"), None);
+        assert_eq!(keys.find(""), None);
+    }
+
+    #[test]
+    fn what_is_no_key_is_refused() {
+        let mut keys = Keyring::default();
+        for name in ["", "Checkout", "1st", "a b", "ä", &"a".repeat(65)] {
+            assert_eq!(keys.add(somebody(name), SECRET), Err(KeyringError::Name), "{name}");
+        }
+        for secret in ["", "0123456789abcde", "0123456789abcde ", "0123456789abcdé"] {
+            assert_eq!(keys.add(somebody("a"), secret), Err(KeyringError::Secret), "{secret}");
+        }
+        let nobody = Principal { name: "a".to_owned(), roles: Vec::new() };
+        assert_eq!(keys.add(nobody, SECRET), Err(KeyringError::NoRole));
+        keys.add(somebody("a"), SECRET).unwrap();
+        assert_eq!(keys.add(somebody("b"), SECRET), Err(KeyringError::Shared));
+    }
+}

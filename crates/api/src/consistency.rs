@@ -1,0 +1,71 @@
+//! `Consistency-Token`: the `stream@seq` pairs that a write has appended. A list that is asked for with it shows what the write has done.
+
+use std::time::Duration;
+
+use axum::extract::FromRequestParts;
+use axum::http::HeaderValue;
+use axum::http::request::Parts;
+use delivery::{Handler, wait_until_handled};
+use event::{Seq, StreamName};
+use event_store::{Store, StreamSeq};
+
+use crate::{Code, Problem};
+
+pub(crate) const HEADER: &str = "consistency-token";
+const PAIRS_MAX: usize = 64;
+const WAIT_MAX: Duration = Duration::from_secs(5);
+
+/// What a read has to have seen. Empty without the header.
+pub(crate) struct Seen(Vec<StreamSeq>);
+
+impl<S: Sync> FromRequestParts<S> for Seen {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let invalid = || {
+            let detail = "send the Consistency-Token of a write as it came: `stream@seq` pairs with commas between them";
+            Problem::new(Code::ConsistencyTokenInvalid, detail)
+        };
+        let mut seen = Vec::new();
+        for value in parts.headers.get_all(HEADER) {
+            // What has appended nothing has an empty one.
+            let text = value.to_str().map_err(|_| invalid())?.trim();
+            for pair in text.split(',').map(str::trim).filter(|_| !text.is_empty()) {
+                let (stream, seq) = pair.rsplit_once('@').ok_or_else(invalid)?;
+                let (stream, seq): (StreamName, i64) =
+                    (stream.parse().map_err(|_| invalid())?, seq.parse().map_err(|_| invalid())?);
+                seen.push(StreamSeq { stream, seq: Seq::new(seq) });
+            }
+        }
+        if seen.len() > PAIRS_MAX || seen.iter().any(|at| at.seq < Seq::new(1)) {
+            return Err(invalid());
+        }
+        Ok(Self(seen))
+    }
+}
+
+impl Seen {
+    /// Waits until the projection shows it.
+    pub(crate) async fn by(&self, store: &Store, view: &dyn Handler) -> Result<(), Problem> {
+        for at in &self.0 {
+            if store.last(&at.stream).await?.is_none_or(|last| last.seq < at.seq) {
+                let detail =
+                    format!("there is no {}@{}: the token is another deployment's", at.stream, at.seq);
+                return Err(Problem::new(Code::ConsistencyTokenUnknown, detail));
+            }
+        }
+        let handled = wait_until_handled(store, view, &self.0, WAIT_MAX).await;
+        match handled.map_err(event_store::Error::from)? {
+            true => Ok(()),
+            false => {
+                Err(Problem::new(Code::ProjectionBehind, "what the write has done is not in the list yet"))
+            }
+        }
+    }
+}
+
+/// The header of a write.
+pub(crate) fn token(written: &[StreamSeq]) -> Option<HeaderValue> {
+    let pairs: Vec<String> = written.iter().map(|at| format!("{}@{}", at.stream, at.seq)).collect();
+    HeaderValue::from_str(&pairs.join(",")).ok().filter(|_| !pairs.is_empty())
+}

@@ -1,0 +1,144 @@
+//! The OpenAPI 3.1 document: what utoipa reads off the handlers, and what all operations have in common.
+//!
+//! ```text
+//! GET /openapi.json     GET /docs/  Swagger UI, served from here     GET /errors   /errors/{code}
+//! ```
+
+use axum::extract::Path;
+use axum::http::Method;
+use axum::{Json, Router, routing::get};
+use serde_json::{Map, Value, json};
+use utoipa::OpenApi;
+use utoipa_swagger_ui::{Config, SwaggerUi};
+
+use crate::access::{Access, access};
+use crate::{Code, Problem, schema};
+
+const ABOUT: &str = "Amounts are strings of minor units with their ISO 4217 code: `{\"amount\":\"12500\",\"currency\":\"DKK\"}` is 125.00 kr.
+
+**Who asks** shows an API key: `Authorization: Bearer KEY`. Each operation names the roles of which one is needed.
+
+**Each POST needs an `Idempotency-Key`**: a new one for each new request, the same one with each retry. The same key gets the same answer, byte for byte
+(`Idempotency-Replayed: true`), and has one effect; with other content it is an error. A refusal is an answer, and stays one. Keys are each principal's own, and never expire.
+
+**A write answers with a `Consistency-Token`**: the `stream@seq` pairs that it has appended. A list that is asked for with it shows what the write has done.
+
+**Errors** are `application/problem+json` (RFC 9457) with a stable `code`; `GET /errors` lists them. Where `retryable` is true the same request, with the same key, may be sent again
+after `Retry-After` seconds.
+
+**Lists** are newest first. `next_cursor` is the `cursor` of the next page, and is absent on the last; rows that are added meanwhile move nothing.";
+
+/// A stream and a seq, as a write names what it has appended.
+const PAIR: &str = "[a-z]{1,20}-[0-9a-f]{1,20}(-[0-9a-f]{1,20}){0,8}@[1-9][0-9]{0,17}";
+/// The scheme by which operations name their roles.
+const SCHEME: &str = "key";
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "Lunaria", version = "1", description = ABOUT, license(name = "Apache-2.0", identifier = "Apache-2.0")),
+    components(schemas(schema::Problem)),
+    tags(
+        (name = "accounts", description = "Accounts, their balances, and demo money"),
+        (name = "transfers", description = "Between accounts here, and to other banks"),
+        (name = "incoming payments", description = "What other banks pay to accounts here"),
+        (name = "cards", description = "Cards, and payments by card"),
+        (name = "orders", description = "Orders on credit"),
+        (name = "cases", description = "What needs a person"),
+        (name = "events", description = "What has happened, as it was recorded"),
+        (name = "external streams", description = "What other services read"),
+    )
+)]
+pub(crate) struct Described;
+
+/// Adds to each operation what follows from its method, its path and the table of rights.
+pub(crate) fn complete(described: &utoipa::openapi::OpenApi) -> Value {
+    let mut document = serde_json::to_value(described).unwrap_or_default();
+    document["components"]["securitySchemes"] = json!({
+        SCHEME: {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "An API key. Each operation lists the roles of which one is needed.",
+        }
+    });
+    let paths = document.get_mut("paths").and_then(Value::as_object_mut);
+    for (path, methods) in paths.into_iter().flatten() {
+        for (method, operation) in methods.as_object_mut().into_iter().flatten() {
+            if let Some(operation) = operation.as_object_mut() {
+                complete_operation(&method.to_uppercase(), path, operation);
+            }
+        }
+    }
+    document
+}
+
+fn complete_operation(method: &str, path: &str, operation: &mut Map<String, Value>) {
+    let named = |segment: &str| segment.strip_prefix('{')?.strip_suffix('}').map(str::to_owned);
+    let in_path = path.split('/').filter_map(named).map(|name| {
+        let format = if name == "id" {
+            json!({ "type": "string", "format": "uuid" })
+        } else {
+            json!({ "type": "string" })
+        };
+        json!({ "name": name, "in": "path", "required": true, "schema": format })
+    });
+    let key = (method == Method::POST.as_str()).then(|| {
+        json!({
+            "name": "Idempotency-Key", "in": "header", "required": true,
+            "description": "New for each new request, the same with each retry of it: 1 to 255 visible ASCII characters.",
+            "schema": { "type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[\\x21-\\x7e]([\\x20-\\x7e]*[\\x21-\\x7e])?$" },
+        })
+    });
+    let id = operation.get("operationId").and_then(Value::as_str).unwrap_or_default();
+    let seen = id.starts_with("list").then(|| {
+        json!({
+            "name": "Consistency-Token", "in": "header", "required": false,
+            "description": "Of a write: the list shows what it has done, or says `projection-behind` after five seconds.",
+            "schema": { "type": "string", "pattern": format!("^({PAIR}(,{PAIR})*)?$") },
+        })
+    });
+    let wait = (id == "readTransfer").then(|| {
+        json!({
+            "name": "Prefer", "in": "header", "required": false,
+            "description": "`wait=N`: answer once the transfer has ended or needs a person, after N seconds (20 at most) at the latest.",
+            "schema": { "type": "string", "pattern": "^wait=[0-9]{1,3}$", "example": "wait=5" },
+        })
+    });
+    let mut parameters: Vec<Value> = in_path.chain(key).chain(seen).chain(wait).collect();
+    if let Some(Value::Array(described)) = operation.remove("parameters") {
+        parameters.extend(described);
+    }
+    if !parameters.is_empty() {
+        operation.insert("parameters".to_owned(), parameters.into());
+    }
+    if let Some(responses) = operation.get_mut("responses").and_then(Value::as_object_mut) {
+        let problem =
+            json!({ "application/problem+json": { "schema": { "$ref": "#/components/schemas/Problem" } } });
+        for (status, description) in [("4XX", "The request is refused"), ("5XX", "It cannot be answered now")]
+        {
+            responses.insert(status.to_owned(), json!({ "description": description, "content": problem }));
+        }
+    }
+    if let Some(Access::Only(roles)) = access(method, path) {
+        let names: Vec<String> = roles.iter().map(|role| format!("`{role}`")).collect();
+        let said = operation.get("description").and_then(Value::as_str).map(|text| format!("{text}\n\n"));
+        let said = format!("{}Roles: {}.", said.unwrap_or_default(), names.join(", "));
+        operation.insert("description".to_owned(), said.into());
+        operation.insert("security".to_owned(), json!([{ SCHEME: roles }]));
+    }
+}
+
+/// The document, a page to read and try it by, and the table of errors.
+pub(crate) fn router(document: Value) -> Router {
+    let page = SwaggerUi::new("/docs").config(Config::from("/openapi.json").persist_authorization(true));
+    Router::new()
+        .route("/openapi.json", get(async move || Json(document)))
+        .route("/errors", get(async || Json(json!({ "errors": Code::ALL.map(Code::describe).to_vec() }))))
+        .route("/errors/{code}", get(error))
+        .merge(page)
+}
+
+async fn error(Path(name): Path<String>) -> Result<Json<Value>, Problem> {
+    let code = Code::ALL.into_iter().find(|code| code.name() == name);
+    let code = code.ok_or_else(|| Problem::new(Code::NotFound, "GET /errors lists those that there are"))?;
+    Ok(Json(code.describe()))
+}

@@ -1,0 +1,180 @@
+//! An account as it was, its statement, and what followed from what.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::harness::{Client, OTHER_BANK, Platform, Transport};
+
+fn minor(money: &Value) -> i64 {
+    money["amount"].as_str().unwrap().parse().unwrap()
+}
+
+async fn balances_at(client: &Client, account: Uuid, query: &str) -> (i64, i64) {
+    let (status, answer) = client.get(&format!("/v1/accounts/{account}?{query}")).await;
+    assert_eq!(status, StatusCode::OK, "{query}: {answer}");
+    (minor(&answer["balances"]["posted"]), minor(&answer["balances"]["reserved"]))
+}
+
+async fn code(client: &Client, path: &str) -> String {
+    let (status, problem) = client.get(path).await;
+    assert!(status.is_client_error(), "{path}: {problem}");
+    problem["code"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_is_seen_as_it_was_and_its_statement_adds_up() {
+    let platform = Platform::start(Transport::Embedded).await;
+    let client = platform.client();
+    let before = Timestamp::now();
+    let (ada, bo) = (client.account(10_000).await, client.account(500).await);
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    let between = Timestamp::now();
+    let (_, booked) =
+        client.post("/v1/transfers", crate::harness::transfer(ada, json!({ "account_id": bo }), 3_000)).await;
+    assert_eq!(booked["status"], "succeeded");
+    let paid = client.pay(ada, 1_200).await;
+    client.until(paid, "succeeded").await;
+
+    // Then, and after each event.
+    assert_eq!(balances_at(&client, ada, &format!("at={between}")).await, (10_000, 0));
+    assert_eq!(balances_at(&client, ada, "").await, (5_800, 0));
+    let history = [(0, 0), (10_000, 0), (7_000, 0), (7_000, 1_200), (5_800, 0)];
+    for (seq, expected) in (1..).zip(history) {
+        assert_eq!(balances_at(&client, ada, &format!("seq={seq}")).await, expected, "seq {seq}");
+    }
+    assert_eq!(code(&client, &format!("/v1/accounts/{ada}?at={before}")).await, "account-unknown");
+    assert_eq!(code(&client, &format!("/v1/accounts/{ada}?seq=0")).await, "invalid-query");
+    assert_eq!(code(&client, &format!("/v1/accounts/{ada}?seq=1&at={before}")).await, "conflicting-query");
+    assert_eq!(code(&client, &format!("/v1/accounts/{ada}?at=yesterday")).await, "invalid-query");
+
+    // Line by line, the newest first, page by page.
+    let (mut lines, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let (_, page) = client.get(&format!("/v1/accounts/{ada}/entries?limit=2{cursor}")).await;
+        lines.extend(page["entries"].as_array().unwrap().clone());
+        let Some(next) = page["next_cursor"].as_i64() else { break };
+        cursor = format!("&cursor={next}");
+    }
+    let shown: Vec<(&str, i64, i64)> = lines
+        .iter()
+        .map(|line| (line["type"].as_str().unwrap(), minor(&line["posted"]), minor(&line["reserved"])))
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            ("FundsCaptured", -1_200, -1_200),
+            ("FundsReserved", 0, 1_200),
+            ("Debited", -3_000, 0),
+            ("Deposited", 10_000, 0)
+        ]
+    );
+    assert_eq!(lines[2]["reference"], booked["transfer_id"]);
+
+    let path = format!("/v1/accounts/{ada}/statement?from={between}");
+    let (_, first) = client.get(&format!("{path}&limit=1")).await;
+    let (_, whole) = client.get(&path).await;
+    assert_eq!((minor(&whole["opening"]["posted"]), minor(&whole["closing"]["posted"])), (10_000, 5_800));
+    let changes: i64 = whole["entries"].as_array().unwrap().iter().map(|entry| minor(&entry["posted"])).sum();
+    assert_eq!(changes, -4_200);
+    assert_eq!(first["entries"].as_array().unwrap()[..], whole["entries"].as_array().unwrap()[..1]);
+    assert!(first["next_cursor"].is_i64() && whole["next_cursor"].is_null());
+    let (_, empty) = client.get(&format!("{path}&to={between}")).await;
+    assert!(empty["entries"].as_array().unwrap().is_empty() && empty["opening"] == empty["closing"]);
+    assert_eq!(code(&client, &format!("{path}&to={before}")).await, "conflicting-query");
+    assert_eq!(code(&client, &format!("/v1/accounts/{}/entries", Uuid::nil())).await, "account-unknown");
+    platform.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_may_wait_for_their_own_write_and_for_the_end() {
+    let platform = Platform::start(Transport::Embedded).await;
+    let client = platform.client();
+    let account = client.account(100_000).await;
+    let pay = || crate::harness::transfer(account, json!({ "iban": OTHER_BANK, "name": "Muster GmbH" }), 10);
+    for n in 0..20 {
+        let written = client.send("/v1/transfers", &format!("payment-{n}"), &pay()).await.unwrap();
+        let token = written.headers()["consistency-token"].clone();
+        let id = written.json::<Value>().await.unwrap()["transfer_id"].clone();
+        let list = client.request(Method::GET, "/v1/transfers?limit=1").header("Consistency-Token", token);
+        let list: Value = list.send().await.unwrap().json().await.unwrap();
+        assert_eq!(list["transfers"][0]["transfer_id"], id, "payment {n}: {list}");
+    }
+    let ask = async |token: &str| {
+        let list = client.request(Method::GET, "/v1/transfers").header("Consistency-Token", token);
+        list.send().await.unwrap().json::<Value>().await.unwrap()["code"].clone()
+    };
+    assert_eq!(ask("nonsense").await, "consistency-token-invalid");
+    assert_eq!(ask(&format!("transfer-{}@1", Uuid::nil())).await, "consistency-token-unknown");
+
+    let wait = async |transfer: Uuid, preference: &str| {
+        let read = client.request(Method::GET, &format!("/v1/transfers/{transfer}"));
+        let answer = read.header("Prefer", preference).send().await.unwrap();
+        let applied =
+            answer.headers().get("preference-applied").map(|value| value.to_str().unwrap().to_owned());
+        (answer.json::<Value>().await.unwrap()["status"].clone(), applied)
+    };
+    let transfer = client.pay(account, 10).await;
+    assert_eq!(
+        wait(transfer, "respond-async, wait=15").await,
+        (json!("succeeded"), Some("wait=15".to_owned()))
+    );
+    client.order_fault(json!({ "kind": "lose_answer", "for_ms": 60_000 })).await;
+    let transfer = client.pay(account, 10).await;
+    assert_eq!(wait(transfer, "wait=1").await, (json!("processing"), Some("wait=1".to_owned())));
+    assert_eq!(wait(transfer, "wait=soon").await.1, None);
+    client.heal().await;
+    client.until(transfer, "succeeded").await;
+    platform.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transfer_is_explained_from_its_request_to_its_end() {
+    let platform = Platform::start(Transport::Embedded).await;
+    let client = platform.client();
+    let account = client.account(10_000).await;
+    let transfer = client.pay(account, 1_200).await;
+    client.until(transfer, "succeeded").await;
+    // What account.v1 says of the last event comes after that.
+    let steps = testbed::eventually("the last derivation is there", async || {
+        let (_, timeline) = client.get(&format!("/v1/transfers/{transfer}/timeline")).await;
+        let steps = timeline["steps"].as_array().unwrap().clone();
+        let last = steps.iter().filter(|step| step["stream"] == format!("account.v1-{account}")).count();
+        (last == 2).then_some(steps)
+    })
+    .await;
+    let ids: Vec<&Value> = steps.iter().map(|step| &step["event_id"]).collect();
+    for (n, step) in steps.iter().enumerate() {
+        let kind = step["caused_by"]["kind"].as_str().unwrap();
+        let cause = ids[..n].iter().position(|id| **id == step["caused_by"]["id"]);
+        // From a request, from an event before it, or from what the adapter has published.
+        let is_from_outside = step["actor"] == "service:core/transfer.clearing" || kind == "request";
+        assert!(cause.is_some() || is_from_outside, "{step}");
+        let depth = cause.map_or(0, |cause| steps[cause]["depth"].as_u64().unwrap() + 1);
+        assert_eq!(step["depth"], depth, "{step}");
+    }
+    let types: Vec<&str> = steps.iter().map(|step| step["type"].as_str().unwrap()).collect();
+    for expected in [
+        "Requested",
+        "FundsReserved",
+        "PaymentSubmitted",
+        "ClearingSettled",
+        "FundsCaptured",
+        "BalanceChanged",
+    ] {
+        assert!(types.contains(&expected), "{types:?}");
+    }
+    let (_, events) = client.get(&format!("/v1/events?correlation_id={transfer}")).await;
+    assert_eq!(events["events"].as_array().unwrap().len(), steps.len());
+    let (_, stream) = client.get(&format!("/v1/streams/transfer-{transfer}/events?after=1&limit=1")).await;
+    assert_eq!(stream["events"][0]["seq"], 2);
+    assert_eq!(code(&client, "/v1/streams/nonsense/events").await, "stream-unknown");
+    assert_eq!(
+        code(&client, &format!("/v1/streams/transfer-{}/events", Uuid::nil())).await,
+        "stream-unknown"
+    );
+    platform.stop().await;
+}
