@@ -18,9 +18,11 @@ token() { # $2: its file, $3: the section of the configuration
   printf '[%s]\n%s = "%s"\n' "$3" "$2" "$(cat "$1/$2")" >>"$1/application.toml"
 }
 
-# $1: the directory. Who may ask the API: whoever has the file `api_key`, everything; the adapters, for what core publishes.
+# $1: the directory. Who may ask the API: whoever has the file `api_key`, everything but to approve; whoever has `approver_key`, that; the adapters, for
+# what core publishes.
 api_keys() {
-  printf '[api.keys.desk]\nroles = "service,operator,approver,auditor"\nsecret = "%s"\n' "$(cat "$1/api_key")"
+  printf '[api.keys.desk]\nroles = "service,operator,auditor"\nsecret = "%s"\n' "$(cat "$1/api_key")"
+  printf '[api.keys.approver]\nroles = "approver"\nsecret = "%s"\n' "$(cat "$1/approver_key")"
   printf '[api.keys.adapters]\nroles = "service"\nsecret = "%s"\n[core]\nexternal_token = "%s"\n' "$(cat "$1/external_token")" "$(cat "$1/external_token")"
 }
 
@@ -60,7 +62,7 @@ upgrade() {
     name=$directory/${file#*:}.toml
     grep -q '^\[card\.database\]' "$name" || { settings "${file%:*}" card:lunaria_adapter_card | extend "$name"; added+=" ${file#*:}.toml"; }
   done
-  for name in house_token network_token api_key external_token; do
+  for name in house_token network_token api_key approver_key external_token; do
     [ -s "$directory/$name" ] || { (umask 222 && password >"$directory/$name.draft"); mv -f "$directory/$name.draft" "$directory/$name"; chmod 444 "$directory/$name"; }
   done
   for file in house_token:instant network_token:card; do
@@ -101,6 +103,7 @@ password >"$draft/owner_password"
 token "$draft" house_token instant
 token "$draft" network_token card
 password >"$draft/api_key"
+password >"$draft/approver_key"
 password >"$draft/external_token"
 api_keys "$draft" >>"$draft/application.toml"
 # The directory is closed to all others. Its files are not: compose mounts them as they are, and the containers' users are

@@ -50,6 +50,11 @@ async fn an_account_is_seen_as_it_was_and_its_statement_adds_up() {
     assert_eq!(code(&client, &format!("/v1/accounts/{ada}?seq=0")).await, "invalid-query");
     assert_eq!(code(&client, &format!("/v1/accounts/{ada}?seq=1&at={before}")).await, "conflicting-query");
     assert_eq!(code(&client, &format!("/v1/accounts/{ada}?at=yesterday")).await, "invalid-query");
+    assert_eq!(
+        code(&client, &format!("/v1/accounts/{ada}?at=-009999-06-01T00:00:00Z")).await,
+        "account-unknown"
+    );
+    assert_eq!(code(&client, &format!("/v1/accounts/{ada}?seq=6")).await, "seq-unknown");
 
     // Line by line, the newest first, page by page.
     let (mut lines, mut cursor) = (Vec::new(), String::new());
@@ -74,6 +79,13 @@ async fn an_account_is_seen_as_it_was_and_its_statement_adds_up() {
     );
     assert_eq!(lines[2]["reference"], booked["transfer_id"]);
 
+    assert_eq!(code(&client, &format!("/v1/accounts/{}/entries", Uuid::nil())).await, "account-unknown");
+    statement_adds_up(&client, ada, between).await;
+    platform.stop().await;
+}
+
+/// What is on it since `between`, whole and page by page.
+async fn statement_adds_up(client: &Client, ada: Uuid, between: Timestamp) {
     let path = format!("/v1/accounts/{ada}/statement?from={between}");
     let (_, first) = client.get(&format!("{path}&limit=1")).await;
     let (_, whole) = client.get(&path).await;
@@ -81,12 +93,29 @@ async fn an_account_is_seen_as_it_was_and_its_statement_adds_up() {
     let changes: i64 = whole["entries"].as_array().unwrap().iter().map(|entry| minor(&entry["posted"])).sum();
     assert_eq!(changes, -4_200);
     assert_eq!(first["entries"].as_array().unwrap()[..], whole["entries"].as_array().unwrap()[..1]);
-    assert!(first["next_cursor"].is_i64() && whole["next_cursor"].is_null());
+    assert!(first["next_cursor"].is_string() && whole["next_cursor"].is_null());
+    // Page by page, in which holds stand between, it is the same; and all pages end where the first one did.
+    let (mut entries, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let (_, page) = client.get(&format!("{path}&limit=1{cursor}")).await;
+        assert_eq!((&page["opening"], &page["closing"]), (&whole["opening"], &whole["closing"]));
+        entries.extend(page["entries"].as_array().unwrap().clone());
+        let Some(next) = page["next_cursor"].as_str() else { break };
+        if cursor.is_empty() {
+            client.account(1).await;
+            client
+                .post(
+                    &format!("/v1/accounts/{ada}/deposits"),
+                    json!({ "amount": whole["closing"]["posted"] }),
+                )
+                .await;
+        }
+        cursor = format!("&cursor={next}");
+    }
+    assert_eq!(entries[..], whole["entries"].as_array().unwrap()[..]);
     let (_, empty) = client.get(&format!("{path}&to={between}")).await;
     assert!(empty["entries"].as_array().unwrap().is_empty() && empty["opening"] == empty["closing"]);
-    assert_eq!(code(&client, &format!("{path}&to={before}")).await, "conflicting-query");
-    assert_eq!(code(&client, &format!("/v1/accounts/{}/entries", Uuid::nil())).await, "account-unknown");
-    platform.stop().await;
+    assert_eq!(code(client, &format!("{path}&to=2020-01-01T00:00:00Z")).await, "conflicting-query");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -98,6 +127,9 @@ async fn a_reader_may_wait_for_their_own_write_and_for_the_end() {
     for n in 0..20 {
         let written = client.send("/v1/transfers", &format!("payment-{n}"), &pay()).await.unwrap();
         let token = written.headers()["consistency-token"].clone();
+        // Whoever has lost the answer gets it, and its token, once more.
+        let again = client.send("/v1/transfers", &format!("payment-{n}"), &pay()).await.unwrap();
+        assert_eq!(again.headers()["consistency-token"], token);
         let id = written.json::<Value>().await.unwrap()["transfer_id"].clone();
         let list = client.request(Method::GET, "/v1/transfers?limit=1").header("Consistency-Token", token);
         let list: Value = list.send().await.unwrap().json().await.unwrap();
@@ -120,12 +152,13 @@ async fn a_reader_may_wait_for_their_own_write_and_for_the_end() {
     let transfer = client.pay(account, 10).await;
     assert_eq!(
         wait(transfer, "respond-async, wait=15").await,
-        (json!("succeeded"), Some("wait=15".to_owned()))
+        (json!("succeeded"), Some("wait=8".to_owned()))
     );
     client.order_fault(json!({ "kind": "lose_answer", "for_ms": 60_000 })).await;
     let transfer = client.pay(account, 10).await;
     assert_eq!(wait(transfer, "wait=1").await, (json!("processing"), Some("wait=1".to_owned())));
-    assert_eq!(wait(transfer, "wait=soon").await.1, None);
+    assert_eq!(wait(transfer, "Wait = \"0\"; x").await.1, Some("wait=0".to_owned()));
+    assert_eq!(wait(transfer, "wait=soon, wait=5").await.1, None);
     client.heal().await;
     client.until(transfer, "succeeded").await;
     platform.stop().await;

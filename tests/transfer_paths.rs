@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use testbed::eventually;
 use uuid::Uuid;
 
-use crate::harness::{LUNARIA, Platform, Transport, settle_down};
+use crate::harness::{APPROVER_KEY, LUNARIA, Platform, Transport, settle_down};
 
 const SETTLED: [&str; 6] =
     ["Requested", "Reserved", "SubmissionInitiated", "ClearingSettled", "Captured", "Succeeded"];
@@ -203,8 +203,10 @@ async fn a_large_transfer_waits_for_an_approval_and_can_be_cancelled_until_then(
     let platform = Platform::with(Transport::Embedded, LUNARIA, "", settings).await;
     let client = platform.client();
     let account = client.account(10_000).await;
+    let others = client.clone().with_key(APPROVER_KEY);
     let post = async |transfer: Uuid, verb: &str, body: Value| {
-        let (status, answer) = client.post(&format!("/v1/transfers/{transfer}/{verb}"), body).await;
+        let asker = if verb == "cancel" { &client } else { &others };
+        let (status, answer) = asker.post(&format!("/v1/transfers/{transfer}/{verb}"), body).await;
         (status.as_u16(), answer)
     };
 
@@ -217,8 +219,21 @@ async fn a_large_transfer_waits_for_an_approval_and_can_be_cancelled_until_then(
     }
     assert_eq!(client.balances(account).await.1, "1506");
 
+    let (status, own) = client.post(&format!("/v1/transfers/{approved}/approve"), json!({})).await;
+    assert_eq!((status.as_u16(), own["code"].as_str()), (403, Some("own-request")));
     assert_eq!(post(approved, "approve", json!({})).await.0, 200);
     client.until(approved, "succeeded").await;
+    // What follows from the approval is part of its story.
+    let (_, timeline) = client.get(&format!("/v1/transfers/{approved}/timeline")).await;
+    let steps = timeline["steps"].as_array().unwrap();
+    for (r#type, actor) in [
+        ("Requested", "api:tests"),
+        ("Approved", "api:approvals"),
+        ("FundsCaptured", "service:core/transfer.clearing"),
+    ] {
+        let is_it = |step: &&Value| step["type"] == r#type;
+        assert_eq!(steps.iter().find(is_it).map(|step| step["actor"].clone()), Some(json!(actor)), "{type}");
+    }
     assert_eq!(post(denied, "deny", json!({ "reason": " " })).await.1["pointer"], "/reason");
     assert_eq!(post(denied, "deny", json!({ "reason": "not the usual payee" })).await.1["status"], "failed");
     assert_eq!(client.until(denied, "failed").await["status_reason"], "approval_denied");

@@ -7,6 +7,8 @@ use uuid::Uuid;
 
 /// Of a principal that has every role.
 pub(crate) const KEY: &str = "the-key-of-the-tests";
+/// Of somebody else, who says yes or no.
+pub(crate) const APPROVER_KEY: &str = "the-key-of-their-approver";
 pub(crate) const OTHER_BANK: &str = "DE89370400440532013000";
 
 #[derive(Clone)]

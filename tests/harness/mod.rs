@@ -10,7 +10,7 @@ mod platform;
 mod process;
 
 pub(crate) use checker::{Violations, check, settle_down};
-pub(crate) use client::{Client, KEY, OTHER_BANK, transfer};
+pub(crate) use client::{APPROVER_KEY, Client, KEY, OTHER_BANK, transfer};
 pub(crate) use compose::{Compose, Service, file, yaml};
 pub(crate) use kafka::{Record, read_all};
 pub(crate) use load::Load;

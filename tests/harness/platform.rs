@@ -10,6 +10,7 @@ use sqlx::PgConnection;
 use tempfile::TempDir;
 use testbed::{TestDatabase, eventually, kafka, unique};
 
+use super::client::APPROVER_KEY;
 use super::{Client, KEY, LUNARIA, Process};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -258,7 +259,7 @@ fn configuration(
     };
     write!(
         config,
-        "api.keys.tests = {{ secret = \"{KEY}\", roles = \"service,operator,approver,auditor\" }}\ncore.external_token = \"{KEY}\"\n\
+        "api.keys.tests = {{ secret = \"{KEY}\", roles = \"service,operator,approver,auditor\" }}\napi.keys.approvals = {{ secret = \"{APPROVER_KEY}\", roles = \"approver\" }}\ncore.external_token = \"{KEY}\"\n\
          ops = {{ listen = \"127.0.0.1:0\", token = \"{OPS_TOKEN}\" }}\napi.listen = \"{api}\"\ncore.external_url = \"http://{api}\"\n\
          instant.listen = \"{adapter}\"\ncard.listen = \"{network}\"\ninstant.clearing_house_url = \"{house}\"\n\
          instant.answer_timeout_ms = 1000\ninstant.retry_pause_ms = 100\ninstant.attempts_max = 4\n"

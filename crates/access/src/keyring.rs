@@ -1,4 +1,4 @@
-//! The keys that are known, by their digests: no secret is kept, and looking one up takes as long whatever is shown.
+//! The keys that are known, by their digests: no secret is kept, and the time of a look-up says nothing about one.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use crate::Principal;
 
 /// What is shorter can be guessed.
-pub const SECRET_CHARS_MIN: usize = 16;
+const SECRET_CHARS_MIN: usize = 16;
 /// In headers, in events, in logs.
 const NAME_CHARS_MAX: usize = 64;
 

@@ -1,7 +1,7 @@
 //! Who asks, and what they may do: roles, principals, and the keys by which a principal is known.
 
 mod keyring;
-pub use keyring::{Keyring, KeyringError, SECRET_CHARS_MIN};
+pub use keyring::{Keyring, KeyringError};
 
 mod principal;
 pub use principal::Principal;

@@ -97,17 +97,16 @@ pub(crate) async fn authorise(
     };
     let roles = match access(request.method().as_str(), &path) {
         Some(Anybody) => return next.run(request).await,
-        Some(Only(roles)) => roles,
-        // The path has no such method, which is said after who asks is known; or it was forgotten in the table.
-        None => &[],
+        Some(Only(roles)) => Some(roles),
+        None => None,
     };
     let principal = match authenticate(&keys, request.headers()) {
         Ok(principal) => principal,
         Err(problem) => return problem.into_response(),
     };
-    let is_known = RULES.iter().any(|rule| rule.1 == path);
-    let is_no_method = is_known && roles.is_empty();
-    if !is_no_method && !principal.has_one_of(roles) {
+    // Whatever the router has there: it is not in the table.
+    let Some(roles) = roles else { return no_such_method(&path) };
+    if !principal.has_one_of(roles) {
         tracing::warn!(principal = principal.name, method = %request.method(), path, "refused: not in its roles");
         let names: Vec<&str> = roles.iter().map(|role| role.as_str()).collect();
         let detail = format!("it takes one of the roles {}", names.join(", "));
@@ -115,6 +114,13 @@ pub(crate) async fn authorise(
     }
     request.extensions_mut().insert(principal);
     next.run(request).await
+}
+
+fn no_such_method(path: &str) -> Response {
+    let of_path = RULES.iter().filter(|rule| rule.1 == path).map(|rule| rule.0);
+    let allowed: Vec<&str> = of_path.collect();
+    let problem = Problem::new(Code::MethodNotAllowed, "/docs/ shows what there is").into_response();
+    ([(header::ALLOW, allowed.join(", "))], problem).into_response()
 }
 
 fn authenticate(keys: &Keyring, headers: &HeaderMap) -> Result<Arc<Principal>, Problem> {

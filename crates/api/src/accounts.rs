@@ -20,7 +20,7 @@ use uuid::Uuid;
 use crate::body::{Body, NAME_RULE, is_name};
 use crate::entries::not_yet;
 use crate::idempotency::{Answer, IdempotencyKey, Operation, Undecided, once};
-use crate::page::invalid;
+use crate::page::{invalid, time};
 use crate::service::{Id, Service};
 use crate::{Code, Problem, schema};
 
@@ -182,7 +182,7 @@ async fn read(
     let seq = match as_of {
         AsOf { at: None, seq: None } => None,
         AsOf { at: None, seq: Some(seq) } if seq > 0 => Some(Seq::new(seq)),
-        AsOf { at: Some(at), seq: None } => Some(last_seq(&service.store, id, at).await?),
+        AsOf { at: Some(at), seq: None } => Some(last_seq(&service.store, id, time(at)).await?),
         AsOf { at: None, seq: Some(_) } => return Err(invalid("seq begins with 1".to_owned())),
         AsOf { at: Some(_), seq: Some(_) } => {
             return Err(Problem::new(Code::ConflictingQuery, "either at, or seq"));
@@ -190,7 +190,12 @@ async fn read(
     };
     let (account, seq) = match seq {
         None => service.store.load::<Account>(id).await?,
-        Some(seq) => service.store.load_at::<Account>(id, seq).await?,
+        Some(asked) => match service.store.load_at::<Account>(id, asked).await? {
+            (Some(_), seq) if seq < asked => {
+                return Err(Problem::new(Code::SeqUnknown, format!("the account's last event is {seq}")));
+            }
+            loaded => loaded,
+        },
     };
     Ok(Json(view(account.ok_or_else(unknown)?, seq.get())?))
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::extract::FromRequestParts;
 use axum::http::HeaderValue;
 use axum::http::request::Parts;
-use delivery::{Handler, wait_until_handled};
+use delivery::{Handler, Reached, wait_until_handled};
 use event::{Seq, StreamName};
 use event_store::{Store, StreamSeq};
 
@@ -34,11 +34,11 @@ impl<S: Sync> FromRequestParts<S> for Seen {
                 let (stream, seq) = pair.rsplit_once('@').ok_or_else(invalid)?;
                 let (stream, seq): (StreamName, i64) =
                     (stream.parse().map_err(|_| invalid())?, seq.parse().map_err(|_| invalid())?);
+                if seq < 1 || seen.len() == PAIRS_MAX {
+                    return Err(invalid());
+                }
                 seen.push(StreamSeq { stream, seq: Seq::new(seq) });
             }
-        }
-        if seen.len() > PAIRS_MAX || seen.iter().any(|at| at.seq < Seq::new(1)) {
-            return Err(invalid());
         }
         Ok(Self(seen))
     }
@@ -56,9 +56,12 @@ impl Seen {
         }
         let handled = wait_until_handled(store, view, &self.0, WAIT_MAX).await;
         match handled.map_err(event_store::Error::from)? {
-            true => Ok(()),
-            false => {
+            Reached::Yes => Ok(()),
+            Reached::NotYet => {
                 Err(Problem::new(Code::ProjectionBehind, "what the write has done is not in the list yet"))
+            }
+            Reached::Parked => {
+                Err(Problem::new(Code::ProjectionParked, "what the write has done waits for a person"))
             }
         }
     }

@@ -6,7 +6,7 @@ use axum::extract::{Query, State};
 use event::{Aggregate, RecordedEvent, Seq, StreamName};
 use event_store::Store;
 use jiff::Timestamp;
-use ledger::{Account, AccountEvent, Entry};
+use ledger::{Account, AccountEvent, Balances, Entry};
 use money::Money;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -15,7 +15,7 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use crate::accounts::{BalancesView, balances, unknown};
-use crate::page::{invalid, limit};
+use crate::page::{invalid, limit, time};
 use crate::service::{Id, Service};
 use crate::{Code, Problem, schema};
 
@@ -32,7 +32,7 @@ struct EntryDocument {
     r#type: String,
     event_id: Uuid,
     recorded_at: Timestamp,
-    /// The transfer, payment, deposit or hold that it belongs to.
+    /// The transfer, payment, deposit, refund or hold that it belongs to.
     reference: Uuid,
     /// By how much the money on the account has changed.
     #[schema(value_type = schema::Money)]
@@ -92,11 +92,11 @@ async fn entries(
 struct StatementQuery {
     /// Then, and later: such as `2026-01-01T00:00:00Z`.
     from: Timestamp,
-    /// Before then. Now, without it.
+    /// Before then. Without it: to the last event.
     to: Option<Timestamp>,
     /// The `next_cursor` of the page before.
-    #[param(minimum = 1)]
-    cursor: Option<i64>,
+    #[param(pattern = "^[1-9][0-9]{0,17}-[1-9][0-9]{0,17}$")]
+    cursor: Option<String>,
     /// 50 without it.
     #[param(minimum = 1, maximum = 500)]
     limit: Option<u32>,
@@ -106,19 +106,21 @@ struct StatementQuery {
 struct Statement {
     account_id: Uuid,
     from: Timestamp,
-    to: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    to: Option<Timestamp>,
     opening: BalancesView,
     closing: BalancesView,
     /// Of this page.
     entries: Vec<EntryDocument>,
     /// Pass it as `cursor`, with the same `from` and `to`, to get the next page; absent on the last.
     #[serde(skip_serializing_if = "Option::is_none")]
-    next_cursor: Option<i64>,
+    next_cursor: Option<String>,
 }
 
 /// An account's statement: the balances before and after a time, and what has changed the money between them.
 ///
-/// The oldest entry comes first. The opening balance and `posted` of all entries add up to the closing balance; holds are left out.
+/// The oldest entry comes first. The opening balance and `posted` of all entries of all pages add up to the closing balance; holds are left out, so that a page may
+/// have no entry and still a `next_cursor`. What is recorded in the last moments of a period may become visible a moment after its end.
 #[utoipa::path(
     get, path = "/v1/accounts/{id}/statement", tag = "accounts", operation_id = "accountStatement",
     params(StatementQuery),
@@ -131,31 +133,51 @@ async fn statement(
 ) -> Result<Json<Statement>, Problem> {
     let Id(id) = id.map_err(|_| unknown())?;
     let Query(query) = query.map_err(|error| invalid(error.body_text()))?;
-    let (stream, limit) = (existing(&service.store, id).await?, limit(query.limit)?);
-    let (from, to) = (query.from, query.to.unwrap_or_else(Timestamp::now));
-    if from > to {
+    let (store, limit) = (&service.store, limit(query.limit)?);
+    let (stream, from, to) = (existing(store, id).await?, time(query.from), query.to.map(time));
+    if to.is_some_and(|to| from > to) {
         return Err(Problem::new(Code::ConflictingQuery, "from is later than to"));
     }
-    let last = service.store.last_before(&stream, to).await?;
-    let last = last.ok_or_else(|| not_yet(to))?;
-    let before = service.store.last_before(&stream, from).await?;
+    // The begin is looked up first: what is recorded meanwhile belongs behind it. All pages end where the first one does.
+    let before = store.last_before(&stream, from).await?;
+    let cursor = query.cursor.as_deref().map(StatementCursor::parse).transpose()?;
+    let last = match (&cursor, to) {
+        (Some(cursor), _) => store.read(&stream, Seq::new(cursor.last.get() - 1), 1).await?.pop(),
+        (None, Some(to)) => store.last_before(&stream, to).await?,
+        (None, None) => store.last(&stream).await?,
+    };
+    let last = last.ok_or_else(|| not_yet(to.unwrap_or(from)))?;
     let closing = decoded(&last)?.balances();
+    let nothing = Money::zero(closing.posted.currency());
     let opening = match &before {
         Some(event) => decoded(event)?.balances(),
-        None => ledger::Balances {
-            posted: Money::zero(closing.posted.currency()),
-            reserved: Money::zero(closing.posted.currency()),
-        },
+        None => Balances { posted: nothing, reserved: nothing },
     };
     let first = before.map_or(Seq::ZERO, |event| event.seq);
-    let after = cursor(query.cursor)?.map_or(first, |cursor| cursor.max(first));
-    let mut events = service.store.read(&stream, after, limit).await?;
+    let after = cursor.map_or(first, |cursor| cursor.seq.max(first));
+    let mut events = store.read(&stream, after, limit).await?;
     let next_cursor = next(&events, limit).filter(|seq| *seq < last.seq.get());
+    let next_cursor = next_cursor.map(|seq| format!("{seq}-{}", last.seq));
     events.retain(|event| event.seq <= last.seq);
     let mut entries = documents(id, &events)?;
     entries.retain(|entry| entry.posted.minor() != 0);
     let (opening, closing) = (balances(opening)?, balances(closing)?);
     Ok(Json(Statement { account_id: id, from, to, opening, closing, entries, next_cursor }))
+}
+
+/// Where a page of a statement begins, and the event with which the statement ends.
+struct StatementCursor {
+    seq: Seq,
+    last: Seq,
+}
+
+impl StatementCursor {
+    fn parse(text: &str) -> Result<Self, Problem> {
+        let seq = |text: &str| text.parse().ok().filter(|seq| *seq > 0).map(Seq::new);
+        let parsed =
+            text.split_once('-').and_then(|(at, last)| Some(Self { seq: seq(at)?, last: seq(last)? }));
+        parsed.ok_or_else(|| invalid("cursor is the next_cursor of an earlier page".to_owned()))
+    }
 }
 
 async fn existing(store: &Store, id: Uuid) -> Result<StreamName, Problem> {

@@ -1,6 +1,6 @@
 //! `/v1/events`, `/v1/streams`, and a transfer's timeline: what has happened, as it was recorded, and because of what.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use axum::Json;
 use axum::extract::rejection::{PathRejection, QueryRejection};
@@ -16,12 +16,9 @@ use uuid::Uuid;
 
 use crate::page::{invalid, limit};
 use crate::service::{Id, Service};
-use crate::story::Story;
+use crate::story::{EVENTS_MAX, Story};
 use crate::transfers::unknown;
 use crate::{Code, Problem};
-
-/// Of what follows from one request.
-const CORRELATED_MAX: u32 = 1_000;
 
 pub(crate) fn router() -> OpenApiRouter<Service> {
     OpenApiRouter::new().routes(routes!(correlated)).routes(routes!(of_stream)).routes(routes!(timeline))
@@ -35,9 +32,9 @@ struct CorrelatedQuery {
     correlation_id: Uuid,
 }
 
-/// All events of core that follow from one request, across streams, in the order in which they were recorded.
+/// All events of core that follow from one request, across streams, each after its cause.
 ///
-/// At most 1,000. What its adapters have done stands in their own databases, under the same `correlation_id`.
+/// The first thousand. What its adapters have done stands in their own databases, under the same `correlation_id`.
 #[utoipa::path(
     get, path = "/v1/events", tag = "events", operation_id = "correlatedEvents",
     params(CorrelatedQuery),
@@ -48,7 +45,8 @@ async fn correlated(
     query: Result<Query<CorrelatedQuery>, QueryRejection>,
 ) -> Result<Json<Story>, Problem> {
     let Query(query) = query.map_err(|error| invalid(error.body_text()))?;
-    Ok(Json(Story { events: service.store.correlated(query.correlation_id, CORRELATED_MAX).await? }))
+    let events = service.store.correlated(&[query.correlation_id], EVENTS_MAX + 1).await?;
+    Ok(Json(Story::of(events, EVENTS_MAX)))
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -71,13 +69,14 @@ struct StreamQuery {
 )]
 async fn of_stream(
     State(service): State<Service>,
-    Path(name): Path<String>,
+    name: Result<Path<String>, PathRejection>,
     query: Result<Query<StreamQuery>, QueryRejection>,
 ) -> Result<Json<Story>, Problem> {
     let Query(query) = query.map_err(|error| invalid(error.body_text()))?;
     let unknown = || {
         Problem::new(Code::StreamUnknown, "a stream is named `category-id`, such as `transfer-0198c1f2-…`")
     };
+    let Path(name) = name.map_err(|_| unknown())?;
     let stream: StreamName = name.parse().map_err(|_| unknown())?;
     let after = query.after.unwrap_or_default();
     if after < 0 {
@@ -88,14 +87,13 @@ async fn of_stream(
     if events.is_empty() && service.store.last(&stream).await?.is_none() {
         return Err(unknown());
     }
-    Ok(Json(Story { events }))
+    Ok(Json(Story::of(events, EVENTS_MAX)))
 }
 
 #[derive(Serialize, ToSchema)]
 struct Timeline {
     transfer_id: Uuid,
-    /// The request that everything began with.
-    correlation_id: Uuid,
+    /// The first thousand.
     steps: Vec<Step>,
 }
 
@@ -112,7 +110,7 @@ struct Step {
     actor: String,
     /// What it follows from. Where that is an event of core, it is a step of its own.
     caused_by: Cause,
-    /// How many events there are between it and what came from outside of core.
+    /// How many causes above it are events of core that are steps too.
     depth: u32,
 }
 
@@ -127,7 +125,7 @@ struct Cause {
 
 /// What has happened for a transfer, on every stream of core, step by step, each with its cause.
 ///
-/// The causes make a tree: `depth` is how far down a step is, and a step that follows from what another service has done begins anew.
+/// The causes make a tree: `depth` is how far down a step is. What follows from a request, a deadline, or what another service has done begins anew.
 #[utoipa::path(
     get, path = "/v1/transfers/{id}/timeline", tag = "transfers", operation_id = "transferTimeline",
     responses((status = 200, description = "Found", body = Timeline))
@@ -137,10 +135,15 @@ async fn timeline(
     id: Result<Id, PathRejection>,
 ) -> Result<Json<Timeline>, Problem> {
     let Id(transfer_id) = id.map_err(|_| unknown())?;
-    let first = service.store.read(&Transfer::stream(transfer_id), Seq::ZERO, 1).await?;
-    let correlation_id = first.first().ok_or_else(unknown)?.correlation_id;
-    let events = service.store.correlated(correlation_id, CORRELATED_MAX).await?;
-    Ok(Json(Timeline { transfer_id, correlation_id, steps: steps(&events) }))
+    let own = service.store.read(&Transfer::stream(transfer_id), Seq::ZERO, EVENTS_MAX).await?;
+    // Who approves, cancels or recalls asks anew.
+    let requests: BTreeSet<Uuid> = own.iter().map(|event| event.correlation_id).collect();
+    if requests.is_empty() {
+        return Err(unknown());
+    }
+    let requests: Vec<Uuid> = requests.into_iter().collect();
+    let events = service.store.correlated(&requests, EVENTS_MAX).await?;
+    Ok(Json(Timeline { transfer_id, steps: steps(&events) }))
 }
 
 fn steps(events: &[RecordedEvent]) -> Vec<Step> {

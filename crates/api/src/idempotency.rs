@@ -4,6 +4,7 @@
 //! first one's answer, byte for byte; one that comes while the first is under way waits for it. A refusal is an answer. What fails
 //! before the commit leaves nothing and may be tried again with the same key.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use event::{Actor, Context, StreamName};
+use event::{Actor, Context, Seq, StreamName};
 use event_store::{Ahead, Error, Group, Request, RequestKey, Store, StreamSeq, UnitOfWork};
 use futures::future::BoxFuture;
 use jiff::Timestamp;
@@ -19,6 +20,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::access::Asker;
+use crate::story::EVENTS_MAX;
 use crate::{Code, Problem, consistency};
 
 const KEY_BYTES_MAX: usize = 255;
@@ -31,6 +33,13 @@ const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 pub(crate) struct IdempotencyKey {
     principal: String,
     key: String,
+}
+
+impl IdempotencyKey {
+    /// Whose it is.
+    pub(crate) fn actor(&self) -> Actor {
+        Actor(self.principal.clone())
+    }
 }
 
 impl<S: Sync> FromRequestParts<S> for IdempotencyKey {
@@ -160,7 +169,9 @@ async fn alone(store: &Store, asked: &Asked<impl Decide>) -> Result<Response, Pr
     for tried in 1..=TRIES_MAX {
         let mut unit = store.begin(asked.context()).await?;
         if let Some(earlier) = unit.find_request(&asked.key).await? {
-            return replay(&earlier, &asked.content);
+            // Its connection is free for what the replay reads.
+            drop(unit);
+            return replay(store, &earlier, &asked.content).await;
         }
         unit.begin_part();
         let done = match asked.answer(&mut unit).await {
@@ -209,13 +220,20 @@ impl<D: Decide> Asked<D> {
     }
 }
 
-fn replay(earlier: &Request, content: &Value) -> Result<Response, Problem> {
+async fn replay(store: &Store, earlier: &Request, content: &Value) -> Result<Response, Problem> {
     if let Some(pointer) = first_difference(&earlier.content, content, "") {
         let detail = "the same key was sent with other content; a new request needs a new key";
         return Err(Problem::new(Code::IdempotencyKeyReused, detail).at(&pointer));
     }
     let status = StatusCode::from_u16(earlier.status).unwrap_or(StatusCode::OK);
-    let mut response = respond(status, earlier.answer.clone(), &[]);
+    // Whoever has lost the answer has lost its token too.
+    let mut written: BTreeMap<StreamName, Seq> = BTreeMap::new();
+    let events = store.correlated(&[earlier.id], EVENTS_MAX).await?;
+    for event in events.into_iter().filter(|event| event.causation_id == earlier.id) {
+        written.insert(event.stream, event.seq);
+    }
+    let written: Vec<_> = written.into_iter().map(|(stream, seq)| StreamSeq { stream, seq }).collect();
+    let mut response = respond(status, earlier.answer.clone(), &written);
     response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
     Ok(response)
 }

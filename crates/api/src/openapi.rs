@@ -5,6 +5,7 @@
 //! ```
 
 use axum::extract::Path;
+use axum::extract::rejection::PathRejection;
 use axum::http::Method;
 use axum::{Json, Router, routing::get};
 use serde_json::{Map, Value, json};
@@ -26,7 +27,7 @@ const ABOUT: &str = "Amounts are strings of minor units with their ISO 4217 code
 **Errors** are `application/problem+json` (RFC 9457) with a stable `code`; `GET /errors` lists them. Where `retryable` is true the same request, with the same key, may be sent again
 after `Retry-After` seconds.
 
-**Lists** are newest first. `next_cursor` is the `cursor` of the next page, and is absent on the last; rows that are added meanwhile move nothing.";
+**Lists** are newest first, streams oldest first. `next_cursor` is the `cursor` of the next page, and is absent on the last; rows that are added meanwhile move nothing.";
 
 /// A stream and a seq, as a write names what it has appended.
 const PAIR: &str = "[a-z]{1,20}-[0-9a-f]{1,20}(-[0-9a-f]{1,20}){0,8}@[1-9][0-9]{0,17}";
@@ -52,7 +53,7 @@ pub(crate) struct Described;
 
 /// Adds to each operation what follows from its method, its path and the table of rights.
 pub(crate) fn complete(described: &utoipa::openapi::OpenApi) -> Value {
-    let mut document = serde_json::to_value(described).unwrap_or_default();
+    let mut document = serde_json::to_value(described).expect("what utoipa describes is JSON");
     document["components"]["securitySchemes"] = json!({
         SCHEME: {
             "type": "http",
@@ -99,7 +100,7 @@ fn complete_operation(method: &str, path: &str, operation: &mut Map<String, Valu
     let wait = (id == "readTransfer").then(|| {
         json!({
             "name": "Prefer", "in": "header", "required": false,
-            "description": "`wait=N`: answer once the transfer has ended or needs a person, after N seconds (20 at most) at the latest.",
+            "description": "`wait=N`: answer once the transfer has ended or needs a person, after N seconds (8 at most) at the latest.",
             "schema": { "type": "string", "pattern": "^wait=[0-9]{1,3}$", "example": "wait=5" },
         })
     });
@@ -129,7 +130,7 @@ fn complete_operation(method: &str, path: &str, operation: &mut Map<String, Valu
 
 /// The document, a page to read and try it by, and the table of errors.
 pub(crate) fn router(document: Value) -> Router {
-    let page = SwaggerUi::new("/docs").config(Config::from("/openapi.json").persist_authorization(true));
+    let page = SwaggerUi::new("/docs").config(Config::from("/openapi.json"));
     Router::new()
         .route("/openapi.json", get(async move || Json(document)))
         .route("/errors", get(async || Json(json!({ "errors": Code::ALL.map(Code::describe).to_vec() }))))
@@ -137,8 +138,9 @@ pub(crate) fn router(document: Value) -> Router {
         .merge(page)
 }
 
-async fn error(Path(name): Path<String>) -> Result<Json<Value>, Problem> {
-    let code = Code::ALL.into_iter().find(|code| code.name() == name);
+async fn error(name: Result<Path<String>, PathRejection>) -> Result<Json<Value>, Problem> {
+    let is_it = |code: &Code| name.as_ref().is_ok_and(|Path(name)| code.name() == name);
+    let code = Code::ALL.into_iter().find(is_it);
     let code = code.ok_or_else(|| Problem::new(Code::NotFound, "GET /errors lists those that there are"))?;
     Ok(Json(code.describe()))
 }

@@ -41,6 +41,11 @@ pub(crate) fn limit(asked: Option<u32>) -> Result<u32, Problem> {
     }
 }
 
+/// A time that the database can compare with: before 1970 nothing has happened here.
+pub(crate) fn time(asked: Timestamp) -> Timestamp {
+    asked.max(Timestamp::UNIX_EPOCH)
+}
+
 /// A status to filter by, of those that there are.
 pub(crate) fn check_status(status: Option<&str>, statuses: &[&str]) -> Result<(), Problem> {
     match status {

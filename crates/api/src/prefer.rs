@@ -5,35 +5,51 @@ use std::time::{Duration, Instant};
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
-/// Below the limit of a request.
-const WAIT_MAX: Duration = Duration::from_secs(20);
+/// Below the time that a process gives its requests when it ends.
+const WAIT_MAX: Duration = Duration::from_secs(8);
+/// At the same time. Whoever comes then is answered at once.
+static PLACES: Semaphore = Semaphore::const_new(128);
 const PAUSE_MIN: Duration = Duration::from_millis(5);
 const PAUSE_MAX: Duration = Duration::from_millis(100);
 const APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 
-/// How long a reader is willing to wait. A preference that is not understood is none.
-pub(crate) struct Wait(Option<Duration>);
+/// How long a reader waits. A preference that is not understood is none.
+pub(crate) struct Wait(Option<(Duration, SemaphorePermit<'static>)>);
 
 impl<S: Sync> FromRequestParts<S> for Wait {
     type Rejection = std::convert::Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
         let values = parts.headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
-        let mut preferences = values.flat_map(|value| value.split(',')).map(str::trim);
-        let seconds = preferences.find_map(|preference| preference.strip_prefix("wait=")?.parse().ok());
-        Ok(Self(seconds.map(|seconds| WAIT_MAX.min(Duration::from_secs(seconds)))))
+        let mut preferences = values.flat_map(|value| value.split(',')).filter_map(seconds);
+        // The first one counts.
+        let wait = preferences.next().flatten().map(|seconds| WAIT_MAX.min(Duration::from_secs(seconds)));
+        Ok(Self(wait.zip(PLACES.try_acquire().ok())))
     }
+}
+
+/// Of `wait=N` with its parameters. Some(None): a wait of no number.
+fn seconds(preference: &str) -> Option<Option<u64>> {
+    let (name, value) = preference.split(';').next()?.split_once('=')?;
+    name.trim().eq_ignore_ascii_case("wait").then(|| value.trim().trim_matches('"').parse().ok())
 }
 
 impl Wait {
     /// For the first look; whoever has not seen what they look for asks for [`Waiting::again`].
     pub(crate) fn begin(&self) -> Waiting {
-        Waiting { deadline: Instant::now() + self.0.unwrap_or_default(), pause: PAUSE_MIN }
+        Waiting {
+            deadline: Instant::now() + self.0.as_ref().map_or(Duration::ZERO, |(wait, _)| *wait),
+            pause: PAUSE_MIN,
+        }
     }
 
     pub(crate) fn applied(&self) -> HeaderMap {
-        let applied = self.0.and_then(|wait| HeaderValue::try_from(format!("wait={}", wait.as_secs())).ok());
+        let applied = self
+            .0
+            .as_ref()
+            .and_then(|(wait, _)| HeaderValue::try_from(format!("wait={}", wait.as_secs())).ok());
         applied.into_iter().map(|value| (APPLIED, value)).collect()
     }
 }

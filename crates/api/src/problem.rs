@@ -36,6 +36,7 @@ codes! {
     ConsistencyTokenInvalid: "consistency-token-invalid", 400, "Consistency-Token is not usable", false;
     ConsistencyTokenUnknown: "consistency-token-unknown", 422, "Nothing like that was written here", false;
     ProjectionBehind: "projection-behind", 503, "The list is behind, try again", true;
+    ProjectionParked: "projection-parked", 409, "The list could not take up an event", false;
     InsufficientFunds: "insufficient-funds", 422, "The account has not enough money", false;
     AccountUnknown: "account-unknown", 404, "There is no such account", false;
     TransferUnknown: "transfer-unknown", 404, "There is no such transfer", false;
@@ -46,7 +47,9 @@ codes! {
     OrderUnknown: "order-unknown", 404, "There is no such order", false;
     CreditExceeded: "credit-exceeded", 422, "The credit line does not cover the order", false;
     CaseUnknown: "case-unknown", 404, "There is no such case", false;
-    StreamUnknown: "stream-unknown", 404, "There is no such external stream", false;
+    StreamUnknown: "stream-unknown", 404, "There is no such stream", false;
+    SeqUnknown: "seq-unknown", 404, "The stream has no such event", false;
+    OwnRequest: "own-request", 403, "Nobody decides about what they have asked for themselves", false;
     TooLateToCancel: "too-late-to-cancel", 409, "It can no longer be cancelled", false;
     NoApprovalAwaited: "no-approval-awaited", 409, "The transfer does not wait for an approval", false;
     NothingToRecall: "nothing-to-recall", 409, "The transfer cannot be recalled", false;

@@ -9,14 +9,33 @@ use uuid::Uuid;
 
 use crate::{Problem, schema};
 
-const EVENTS_MAX: u32 = 1_000;
+pub(crate) const EVENTS_MAX: u32 = 1_000;
 
 /// In the order in which they happened.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Events)]
 pub(crate) struct Story {
     #[schema(value_type = Vec<schema::Event>)]
-    pub(crate) events: Vec<RecordedEvent>,
+    events: Vec<RecordedEvent>,
+    /// There are more than are shown.
+    #[serde(skip_serializing_if = "is_false")]
+    #[schema(required = false)]
+    is_truncated: bool,
+}
+
+impl Story {
+    /// Of what was read with room for one more than `max`.
+    pub(crate) fn of(mut events: Vec<RecordedEvent>, max: u32) -> Self {
+        let max = usize::try_from(max).unwrap_or(usize::MAX);
+        let is_truncated = events.len() > max;
+        events.truncate(max);
+        Self { events, is_truncated }
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// `unknown` when there are none.
@@ -25,9 +44,9 @@ pub(crate) async fn story<A: Aggregate>(
     id: Uuid,
     unknown: fn() -> Problem,
 ) -> Result<Json<Story>, Problem> {
-    let events = store.read(&A::stream(id), Seq::ZERO, EVENTS_MAX).await?;
+    let events = store.read(&A::stream(id), Seq::ZERO, EVENTS_MAX + 1).await?;
     if events.is_empty() {
         return Err(unknown());
     }
-    Ok(Json(Story { events }))
+    Ok(Json(Story::of(events, EVENTS_MAX)))
 }

@@ -8,7 +8,7 @@ use axum::extract::rejection::PathRejection;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use contract::Iban;
-use event::{Aggregate, Personal};
+use event::{Aggregate, Personal, Seq};
 use event_store::UnitOfWork;
 use ledger::Account;
 use money::Money;
@@ -237,8 +237,19 @@ async fn approve(
     key: IdempotencyKey,
 ) -> Result<Response, Problem> {
     let Id(id) = id.map_err(|_| unknown())?;
+    not_their_own(&service, id, &key).await?;
     let approve = TransferCommand::Approve { submission: service.limits.submission };
     command(&service, "POST /v1/transfers/{id}/approve", id, key, json!({}), approve).await
+}
+
+/// Who has asked for a transfer does not decide about it.
+async fn not_their_own(service: &Service, id: Uuid, key: &IdempotencyKey) -> Result<(), Problem> {
+    let requested = service.store.read(&Transfer::stream(id), Seq::ZERO, 1).await?;
+    let actor = requested.first().map(|event| &event.metadata.actor);
+    match actor.is_some_and(|actor| *actor == key.actor()) {
+        true => Err(Problem::new(Code::OwnRequest, "somebody else has to approve or deny the transfer")),
+        false => Ok(()),
+    }
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -266,6 +277,7 @@ async fn deny(
     if reason.is_empty() || reason.chars().count() > REASON_CHARS_MAX {
         return Err(Problem::new(Code::InvalidField, "it has 1 to 500 characters").at("/reason"));
     }
+    not_their_own(&service, id, &key).await?;
     command(&service, "POST /v1/transfers/{id}/deny", id, key, content, TransferCommand::Deny { reason })
         .await
 }

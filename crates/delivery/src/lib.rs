@@ -47,6 +47,6 @@ mod consumer;
 pub use consumer::{ConsumerConfig, consume};
 
 mod reached;
-pub use reached::wait_until_handled;
+pub use reached::{Reached, wait_until_handled};
 
 mod record;

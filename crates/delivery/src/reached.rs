@@ -9,36 +9,48 @@ use crate::Handler;
 const PAUSE_MIN: Duration = Duration::from_millis(2);
 const PAUSE_MAX: Duration = Duration::from_millis(50);
 
-/// Waits until the handler has handled these events, as far as they are of its categories. False: not within the limit.
+/// Whether a handler has handled what it was asked about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reached {
+    Yes,
+    /// Not within the limit.
+    NotYet,
+    /// A stream waits at an event that the handler could not handle.
+    Parked,
+}
+
+/// Waits until the handler has handled these events, as far as they are of its categories.
 pub async fn wait_until_handled(
     store: &Store,
     handler: &dyn Handler,
     events: &[StreamSeq],
     limit: Duration,
-) -> Result<bool, sqlx::Error> {
+) -> Result<Reached, sqlx::Error> {
     let categories = handler.subscription().categories;
     let of_it = events.iter().filter(|at| categories.contains(&at.stream.category()));
     let (streams, seqs): (Vec<&str>, Vec<i64>) = of_it.map(|at| (at.stream.as_str(), at.seq.get())).unzip();
     let (deadline, mut pause) = (Instant::now() + limit, PAUSE_MIN);
     while !streams.is_empty() {
-        let has_handled = sqlx::query_scalar(
+        let (has_handled, is_parked) = sqlx::query_as(
             "select not exists (select from unnest($3::text[], $4::bigint[]) as asked (stream, seq)
                  where coalesce((select cursor.seq from cursor where handler = $1 and source = $2
-                                 and cursor.stream = asked.stream), 0) < asked.seq)",
+                                 and cursor.stream = asked.stream), 0) < asked.seq),
+                 exists (select from parked where handler = $1 and source = $2 and stream = any($3))",
         )
         .bind(handler.name())
         .bind(handler.subscription().source)
         .bind(&streams)
         .bind(&seqs)
-        .fetch_one(store.pool());
-        if has_handled.await? {
-            break;
-        }
-        if Instant::now() + pause > deadline {
-            return Ok(false);
+        .fetch_one(store.pool())
+        .await?;
+        match (has_handled, is_parked) {
+            (true, _) => break,
+            (false, true) => return Ok(Reached::Parked),
+            (false, false) if Instant::now() + pause > deadline => return Ok(Reached::NotYet),
+            (false, false) => {}
         }
         tokio::time::sleep(pause).await;
         pause = PAUSE_MAX.min(pause * 2);
     }
-    Ok(true)
+    Ok(Reached::Yes)
 }

@@ -1,4 +1,4 @@
-//! Reads for people: as of then, the newest first, all that followed from one request.
+//! Reads for people: as of then, the newest first, all that followed from a request.
 
 use event::{Aggregate, RecordedEvent, Seq, StreamName};
 use futures::TryStreamExt;
@@ -60,15 +60,20 @@ impl Store {
         rows.into_iter().map(Row::into_event).collect()
     }
 
-    /// What followed from one request, in the order in which it was recorded, at most `limit`.
-    pub async fn correlated(&self, correlation_id: Uuid, limit: u32) -> Result<Vec<RecordedEvent>, Error> {
-        let rows: Vec<Row> = sqlx::query_as(
-            "select * from event where correlation_id = $1 order by recorded_at, position limit $2",
-        )
-        .bind(correlation_id)
-        .bind(i64::from(limit))
-        .fetch_all(self.pool())
-        .await?;
+    /// What followed from these requests, each event after its cause, at most `limit`. The events of one append have no order among
+    /// themselves.
+    pub async fn correlated(
+        &self,
+        correlation_ids: &[Uuid],
+        limit: u32,
+    ) -> Result<Vec<RecordedEvent>, Error> {
+        // A cause is committed before its effect draws its position.
+        let rows: Vec<Row> =
+            sqlx::query_as("select * from event where correlation_id = any($1) order by position limit $2")
+                .bind(correlation_ids)
+                .bind(i64::from(limit))
+                .fetch_all(self.pool())
+                .await?;
         rows.into_iter().map(Row::into_event).collect()
     }
 }

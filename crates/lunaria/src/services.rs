@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use authorisation::{Authorisation, AuthorisationView, Card, CardMessages, VerdictStream};
 use axum::Router;
 use card::{CardStream, Verdicts};
@@ -207,7 +207,14 @@ pub(crate) fn history_afar(own: &Store, source: &str, config: &Config) -> anyhow
         return Ok(Arc::new(own.clone()));
     }
     let (url, token) = match source {
-        CORE => (config.core.external_url.clone(), config.core.external_token.as_str()),
+        CORE => {
+            let token = config.core.external_token.as_str();
+            ensure!(
+                !token.is_empty(),
+                "core shows its external streams to a key with the role service: set core.external_token"
+            );
+            (config.core.external_url.clone(), token)
+        }
         instant::SERVICE => (instant_url(config), config.instant.house_token.as_str()),
         card::SERVICE => {
             (url_or(&config.card.public_url, config.card.listen), config.card.network_token.as_str())
