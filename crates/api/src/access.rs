@@ -92,10 +92,11 @@ pub(crate) async fn authorise(
     next: Next,
 ) -> Response {
     // Without one there is nothing at this address, which anybody may hear.
-    let Some(path) = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned()) else {
+    let Some(path) = request.extensions().get::<MatchedPath>().cloned() else {
         return next.run(request).await;
     };
-    let roles = match access(request.method().as_str(), &path) {
+    let path = path.as_str();
+    let roles = match access(request.method().as_str(), path) {
         Some(Anybody) => return next.run(request).await,
         Some(Only(roles)) => Some(roles),
         None => None,
@@ -105,7 +106,7 @@ pub(crate) async fn authorise(
         Err(problem) => return problem.into_response(),
     };
     // Whatever the router has there: it is not in the table.
-    let Some(roles) = roles else { return no_such_method(&path) };
+    let Some(roles) = roles else { return no_such_method(path) };
     if !principal.has_one_of(roles) {
         tracing::warn!(principal = principal.name, method = %request.method(), path, "refused: not in its roles");
         let names: Vec<&str> = roles.iter().map(|role| role.as_str()).collect();

@@ -47,8 +47,12 @@ impl<S: Sync> FromRequestParts<S> for Seen {
 impl Seen {
     /// Waits until the projection shows it.
     pub(crate) async fn by(&self, store: &Store, view: &dyn Handler) -> Result<(), Problem> {
-        for at in &self.0 {
-            if store.last(&at.stream).await?.is_none_or(|last| last.seq < at.seq) {
+        if self.0.is_empty() {
+            return Ok(());
+        }
+        let lasts = store.last_seqs(self.0.iter().map(|at| at.stream.clone())).await?;
+        for (at, last) in self.0.iter().zip(lasts) {
+            if last.seq < at.seq {
                 let detail =
                     format!("there is no {}@{}: the token is another deployment's", at.stream, at.seq);
                 return Err(Problem::new(Code::ConsistencyTokenUnknown, detail));

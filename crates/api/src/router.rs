@@ -31,9 +31,6 @@ pub fn router(service: Service, readiness: Readiness) -> Router {
         .merge(health::router(Some(store), readiness))
         .merge(openapi::router(openapi::complete(&described)))
         .fallback(async || Problem::new(Code::NotFound, "/docs/ shows what there is"))
-        .method_not_allowed_fallback(async || {
-            Problem::new(Code::MethodNotAllowed, "/docs/ shows what there is")
-        })
         .layer(middleware::from_fn_with_state(keys, authorise))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, REQUEST_TIMEOUT))

@@ -5,8 +5,8 @@ use futures::TryStreamExt;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use crate::read::{Folding, Row, Stored};
-use crate::{Error, Store};
+use crate::read::{Folding, Row, Stored, last_seqs_in};
+use crate::{Error, Store, StreamSeq};
 
 impl Store {
     /// The state of an aggregate as it was at this seq, and the seq of the last event that went into it.
@@ -41,6 +41,15 @@ impl Store {
         .await?
         .map(Row::into_event)
         .transpose()
+    }
+
+    /// The seq of each stream's last event, in the order asked for; zero where there is none.
+    pub async fn last_seqs(
+        &self,
+        streams: impl IntoIterator<Item = StreamName>,
+    ) -> Result<Vec<StreamSeq>, Error> {
+        let mut connection = self.pool().acquire().await?;
+        last_seqs_in(&mut connection, streams).await
     }
 
     /// The events of a stream before `before`, the newest first, at most `limit`.
