@@ -21,7 +21,7 @@ token() { # $2: its file, $3: the section of the configuration
 # $1: the directory. Who may ask the API: whoever has the file `api_key`, everything but to approve; whoever has `approver_key`, that; the adapters, for
 # what core publishes.
 api_keys() {
-  printf '[api.keys.desk]\nroles = "service,operator,auditor"\nsecret = "%s"\n' "$(cat "$1/api_key")"
+  printf '[api.keys.desk]\nroles = "service,operator,auditor,admin"\nsecret = "%s"\n' "$(cat "$1/api_key")"
   printf '[api.keys.approver]\nroles = "approver"\nsecret = "%s"\n' "$(cat "$1/approver_key")"
   printf '[api.keys.adapters]\nroles = "service"\nsecret = "%s"\n[core]\nexternal_token = "%s"\n' "$(cat "$1/external_token")" "$(cat "$1/external_token")"
 }

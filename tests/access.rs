@@ -9,13 +9,14 @@ use uuid::Uuid;
 
 use crate::harness::{Client, KEY, LUNARIA, Platform, Transport, file};
 
-const ROLES: [(&str, &str); 4] = [
+const ROLES: [(&str, &str); 5] = [
     ("service", "the-key-of-a-service"),
     ("operator", "the-key-of-an-operator"),
     ("approver", "the-key-of-an-approver"),
     ("auditor", "the-key-of-an-auditor"),
+    ("admin", "the-key-of-an-admin"),
 ];
-const SETTINGS: [&str; 8] = [
+const SETTINGS: [&str; 10] = [
     "api.keys.service.roles=service",
     "api.keys.service.secret=the-key-of-a-service",
     "api.keys.operator.roles=operator",
@@ -24,6 +25,8 @@ const SETTINGS: [&str; 8] = [
     "api.keys.approver.secret=the-key-of-an-approver",
     "api.keys.auditor.roles=auditor",
     "api.keys.auditor.secret=the-key-of-an-auditor",
+    "api.keys.admin.roles=admin",
+    "api.keys.admin.secret=the-key-of-an-admin",
 ];
 
 /// Method, path and roles of each operation; no roles: anybody.
@@ -34,7 +37,8 @@ fn matrix(document: &Value) -> Vec<(Method, String, BTreeSet<String>)> {
             let roles = operation["security"][0]["key"].as_array();
             let roles = roles.into_iter().flatten().map(|role| role.as_str().unwrap().to_owned()).collect();
             let path = path.replace("{id}", &Uuid::nil().to_string());
-            let path = path.replace("{contract}", "payment").replace("{version}", "v2");
+            let path =
+                path.replace("{contract}", "payment").replace("{version}", "v2").replace("{name}", "none");
             found.push((method.to_uppercase().parse().unwrap(), path, roles));
         }
     }

@@ -12,6 +12,8 @@ mod transfer_paths;
 mod access;
 // An account then and now, its statement, and why something happened.
 mod queries;
+// Read models: spoilt, compared, built anew.
+mod projections;
 // What comes after the end: recalls and returns; what the rail takes and does not decide.
 mod aftermath;
 // A rail that answers nobody, or is closed.

@@ -259,7 +259,7 @@ fn configuration(
     };
     write!(
         config,
-        "api.keys.tests = {{ secret = \"{KEY}\", roles = \"service,operator,approver,auditor\" }}\napi.keys.approvals = {{ secret = \"{APPROVER_KEY}\", roles = \"approver\" }}\ncore.external_token = \"{KEY}\"\n\
+        "api.keys.tests = {{ secret = \"{KEY}\", roles = \"service,operator,approver,auditor,admin\" }}\napi.keys.approvals = {{ secret = \"{APPROVER_KEY}\", roles = \"approver\" }}\ncore.external_token = \"{KEY}\"\n\
          ops = {{ listen = \"127.0.0.1:0\", token = \"{OPS_TOKEN}\" }}\napi.listen = \"{api}\"\ncore.external_url = \"http://{api}\"\n\
          instant.listen = \"{adapter}\"\ncard.listen = \"{network}\"\ninstant.clearing_house_url = \"{house}\"\n\
          instant.answer_timeout_ms = 1000\ninstant.retry_pause_ms = 100\ninstant.attempts_max = 4\n"

@@ -16,14 +16,16 @@ pub enum Role {
     Approver,
     /// Reads everything, and changes nothing.
     Auditor,
+    /// Keeps the platform itself: what is built anew, and what is ended.
+    Admin,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0} is no role; there are service, operator, approver and auditor")]
+#[error("{0} is no role; there are service, operator, approver, auditor and admin")]
 pub struct UnknownRole(String);
 
 impl Role {
-    pub const ALL: [Self; 4] = [Self::Service, Self::Operator, Self::Approver, Self::Auditor];
+    pub const ALL: [Self; 5] = [Self::Service, Self::Operator, Self::Approver, Self::Auditor, Self::Admin];
 
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -31,6 +33,7 @@ impl Role {
             Self::Operator => "operator",
             Self::Approver => "approver",
             Self::Auditor => "auditor",
+            Self::Admin => "admin",
         }
     }
 }

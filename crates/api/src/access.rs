@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use access::Role::{self, Approver, Auditor, Operator, Service};
+use access::Role::{self, Admin, Approver, Auditor, Operator, Service};
 use access::{Keyring, Principal};
 use axum::extract::{FromRequestParts, MatchedPath, Request, State};
 use axum::http::request::Parts;
@@ -27,8 +27,11 @@ const CUSTOMERS: Access = Only(&[Service]);
 /// What customers do, and the support desk for them.
 const DESK: Access = Only(&[Service, Operator]);
 
+/// Who looks after the platform.
+const OVERSEERS: Access = Only(&[Operator, Auditor, Admin]);
+
 /// Method, path, and who may.
-pub(crate) const RULES: [(&str, &str, Access); 47] = [
+pub(crate) const RULES: [(&str, &str, Access); 52] = [
     ("POST", "/v1/accounts", CUSTOMERS),
     ("GET", "/v1/accounts/{id}", READERS),
     ("POST", "/v1/accounts/{id}/deposits", CUSTOMERS),
@@ -65,6 +68,11 @@ pub(crate) const RULES: [(&str, &str, Access); 47] = [
     ("GET", "/v1/cases/{id}/events", READERS),
     ("GET", "/v1/events", Only(&[Operator, Auditor])),
     ("GET", "/v1/streams/{stream}/events", Only(&[Operator, Auditor])),
+    ("GET", "/v1/projections", OVERSEERS),
+    ("POST", "/v1/projections/{name}/rebuild", Only(&[Admin])),
+    ("POST", "/v1/projections/{name}/verify", Only(&[Operator, Admin])),
+    ("GET", "/v1/operations/{id}", OVERSEERS),
+    ("POST", "/v1/operations/{id}/cancel", Only(&[Admin])),
     ("GET", "/v1/external/asyncapi.json", Anybody),
     ("GET", "/v1/external/{contract}/{version}/streams", Only(&[Service, Auditor])),
     ("GET", "/v1/external/{contract}/{version}/streams/{id}/events", Only(&[Service, Auditor])),

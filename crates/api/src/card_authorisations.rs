@@ -170,7 +170,7 @@ async fn list(
     let Query(query) = query.map_err(|error| invalid(error.body_text()))?;
     check_status(query.status.as_deref(), &[&Status::NAMES[..], &[ATTENTION]].concat())?;
     let page = Page::asked(query.limit, query.cursor.as_deref())?;
-    seen.by(&service.store, &authorisation::AuthorisationView).await?;
+    seen.by(&service.store, &authorisation::AuthorisationView::default()).await?;
     let filter = ListFilter {
         status: query.status,
         card_id: query.card,

@@ -88,7 +88,7 @@ async fn list(
     let page = Page::asked(query.limit, query.cursor.as_deref())?;
     let subject = query.subject.map(|subject| subject.parse::<StreamName>()).transpose();
     let subject = subject.map_err(|error| invalid(error.to_string()))?.map(|subject| subject.to_string());
-    seen.by(&service.store, &cases::CaseView).await?;
+    seen.by(&service.store, &cases::CaseView::default()).await?;
     let is_open = query.status.map(|status| status == OPEN);
     let filter = ListFilter { is_open, subject, after: page.after, limit: page.limit };
     let rows = cases::list(&service.store, &filter).await?;

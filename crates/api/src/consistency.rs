@@ -5,9 +5,10 @@ use std::time::Duration;
 use axum::extract::FromRequestParts;
 use axum::http::HeaderValue;
 use axum::http::request::Parts;
-use delivery::{Handler, Reached, wait_until_handled};
+use delivery::{Reached, wait_until_handled};
 use event::{Seq, StreamName};
 use event_store::{Store, StreamSeq};
+use projection::Projection;
 
 use crate::{Code, Problem};
 
@@ -46,7 +47,7 @@ impl<S: Sync> FromRequestParts<S> for Seen {
 
 impl Seen {
     /// Waits until the projection shows it.
-    pub(crate) async fn by(&self, store: &Store, view: &dyn Handler) -> Result<(), Problem> {
+    pub(crate) async fn by(&self, store: &Store, view: &dyn Projection) -> Result<(), Problem> {
         if self.0.is_empty() {
             return Ok(());
         }
@@ -58,7 +59,7 @@ impl Seen {
                 return Err(Problem::new(Code::ConsistencyTokenUnknown, detail));
             }
         }
-        let handled = wait_until_handled(store, view, &self.0, WAIT_MAX).await;
+        let handled = wait_until_handled(store, view.name(), view.subscription(), &self.0, WAIT_MAX).await;
         match handled.map_err(event_store::Error::from)? {
             Reached::Yes => Ok(()),
             Reached::NotYet => {

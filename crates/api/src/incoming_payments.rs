@@ -163,7 +163,7 @@ async fn list(
     let Query(query) = query.map_err(|error| invalid(error.body_text()))?;
     check_status(query.status.as_deref(), &STATUSES)?;
     let page = Page::asked(query.limit, query.cursor.as_deref())?;
-    seen.by(&service.store, &incoming::IncomingView).await?;
+    seen.by(&service.store, &incoming::IncomingView::default()).await?;
     let filter =
         ListFilter { status: query.status, account_id: query.account, after: page.after, limit: page.limit };
     let rows = incoming::list(&service.store, &filter).await?;

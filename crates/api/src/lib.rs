@@ -11,6 +11,8 @@
 //! POST /v1/orders   /v1/orders/{id}/cancel                        GET /v1/orders   /v1/orders/{id}   /v1/orders/{id}/events
 //! GET  /v1/cases   /v1/cases/{id}/events
 //! GET  /v1/events   /v1/streams/{stream}/events
+//! GET  /v1/projections   POST /v1/projections/{name}/rebuild   …/{name}/verify
+//! GET  /v1/operations/{id}   POST /v1/operations/{id}/cancel
 //! GET  /v1/external/{contract}/{version}/streams               …/streams/{id}/events
 //! GET  /openapi.json   /docs/   /errors   /livez   /readyz
 //! ```
@@ -40,6 +42,7 @@ mod entries;
 mod events;
 mod incoming_payments;
 mod orders;
+mod projections;
 mod transfers;
 
 mod external;

@@ -285,7 +285,7 @@ async fn list(
     let Query(query) = query.map_err(|error| invalid(error.body_text()))?;
     check_status(query.status.as_deref(), &Status::NAMES)?;
     let page = Page::asked(query.limit, query.cursor.as_deref())?;
-    seen.by(&service.store, &order::OrderView).await?;
+    seen.by(&service.store, &order::OrderView::default()).await?;
     let filter = ListFilter {
         status: query.status,
         credit_id: query.credit,

@@ -47,6 +47,8 @@ codes! {
     OrderUnknown: "order-unknown", 404, "There is no such order", false;
     CreditExceeded: "credit-exceeded", 422, "The credit line does not cover the order", false;
     CaseUnknown: "case-unknown", 404, "There is no such case", false;
+    ProjectionUnknown: "projection-unknown", 404, "There is no such projection", false;
+    OperationUnknown: "operation-unknown", 404, "There is no such operation", false;
     StreamUnknown: "stream-unknown", 404, "There is no such stream", false;
     SeqUnknown: "seq-unknown", 404, "The stream has no such event", false;
     OwnRequest: "own-request", 403, "Nobody decides about what they have asked for themselves", false;

@@ -15,7 +15,7 @@ use crate::access::authorise;
 use crate::openapi::{self, Described};
 use crate::{
     Code, Problem, Readiness, Service, accounts, card_authorisations, cards, cases, credit_lines, entries,
-    events, external, health, incoming_payments, orders, transfers,
+    events, external, health, incoming_payments, orders, projections, transfers,
 };
 
 const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -49,6 +49,7 @@ fn described() -> OpenApiRouter<Service> {
         .merge(credit_lines::router())
         .merge(orders::router())
         .merge(cases::router())
+        .merge(projections::router())
         .merge(external::routes())
 }
 

@@ -1,11 +1,14 @@
 //! What the routes stand on.
 
+use std::sync::Arc;
+
 use access::Keyring;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRef, FromRequestParts, Path};
 use axum::http::request::Parts;
 use event_store::{Group, Store};
 use order::PaymentPolicy;
+use projection::Projection;
 use transfer::Limits;
 use uuid::Uuid;
 
@@ -18,6 +21,8 @@ pub struct Service {
     pub limits: Limits,
     /// Of orders.
     pub payments: PaymentPolicy,
+    /// The read models.
+    pub projections: Vec<Arc<dyn Projection>>,
     /// Who is known by which key.
     pub keys: Keyring,
 }

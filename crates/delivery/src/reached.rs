@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use event_store::{Store, StreamSeq};
 
-use crate::Handler;
+use crate::Subscription;
 
 const PAUSE_MIN: Duration = Duration::from_millis(2);
 const PAUSE_MAX: Duration = Duration::from_millis(50);
@@ -22,12 +22,12 @@ pub enum Reached {
 /// Waits until the handler has handled these events, as far as they are of its categories.
 pub async fn wait_until_handled(
     store: &Store,
-    handler: &dyn Handler,
+    handler: &str,
+    subscription: Subscription,
     events: &[StreamSeq],
     limit: Duration,
 ) -> Result<Reached, sqlx::Error> {
-    let categories = handler.subscription().categories;
-    let of_it = events.iter().filter(|at| categories.contains(&at.stream.category()));
+    let of_it = events.iter().filter(|at| subscription.categories.contains(&at.stream.category()));
     let (streams, seqs): (Vec<&str>, Vec<i64>) = of_it.map(|at| (at.stream.as_str(), at.seq.get())).unzip();
     let (deadline, mut pause) = (Instant::now() + limit, PAUSE_MIN);
     while !streams.is_empty() {
@@ -37,8 +37,8 @@ pub async fn wait_until_handled(
                                  and cursor.stream = asked.stream), 0) < asked.seq),
                  exists (select from parked where handler = $1 and source = $2 and stream = any($3))",
         )
-        .bind(handler.name())
-        .bind(handler.subscription().source)
+        .bind(handler)
+        .bind(subscription.source)
         .bind(&streams)
         .bind(&seqs)
         .fetch_one(store.pool())

@@ -24,6 +24,9 @@ pub use memory::Server;
 
 mod look_back;
 mod read;
+
+mod replay;
+pub use replay::{read_before_in, read_between_in};
 mod retry;
 
 mod unit_of_work;

@@ -1,9 +1,10 @@
 //! The ledger: every posting, and the totals of each account. Their sum is zero per currency.
 
 use async_trait::async_trait;
-use delivery::{HandleError, Handler, Subscription};
+use delivery::{HandleError, Subscription};
 use event::{DecodeError, RecordedEvent};
-use event_store::UnitOfWork;
+use projection::Projection;
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::Posting;
@@ -16,7 +17,7 @@ pub struct LedgerView {
 }
 
 #[async_trait]
-impl Handler for LedgerView {
+impl Projection for LedgerView {
     fn name(&self) -> &'static str {
         "ledger"
     }
@@ -25,11 +26,11 @@ impl Handler for LedgerView {
         Subscription { source: "core", categories: self.categories }
     }
 
-    async fn handle(&self, event: &RecordedEvent, unit: &mut UnitOfWork) -> Result<(), HandleError> {
-        self.handle_all(&[event], unit).await
-    }
-
-    async fn handle_all(&self, events: &[&RecordedEvent], unit: &mut UnitOfWork) -> Result<(), HandleError> {
+    async fn project(
+        &self,
+        events: &[&RecordedEvent],
+        connection: &mut PgConnection,
+    ) -> Result<(), HandleError> {
         let mut postings = Vec::new();
         for event in events {
             let posted = (self.postings)(event)?;
@@ -67,7 +68,7 @@ impl Handler for LedgerView {
         .bind(currencies)
         .bind(amounts)
         .bind(times)
-        .execute(unit.connection())
+        .execute(connection)
         .await?;
         Ok(())
     }

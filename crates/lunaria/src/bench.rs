@@ -9,6 +9,7 @@ mod pgbench;
 mod platform;
 mod program;
 mod rail;
+mod rebuild;
 mod relay;
 mod transfers;
 mod usage;
@@ -39,6 +40,7 @@ pub(crate) async fn run(options: BenchOptions) -> anyhow::Result<()> {
         Bench::Cards => cards::measure(&bed, &options).await,
         Bench::Deadlines => deadlines::measure(&bed, &options).await,
         Bench::Rail => rail::measure(&bed, &options).await,
+        Bench::Rebuild => rebuild::measure(&bed, &options).await,
         Bench::Relay => relay::measure(&bed, &options).await,
         Bench::Transfers => transfers::measure(&bed, &options).await,
     };

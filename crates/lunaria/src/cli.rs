@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use url::Url;
+use uuid::Uuid;
 
 use crate::config::PostgresUrl;
 
@@ -67,6 +68,8 @@ pub(crate) enum Command {
         #[command(subcommand)]
         action: StreamsAction,
     },
+    /// The read models: how they are, built anew, compared with the events. Asks the API.
+    Projections(ProjectionsOptions),
     /// Writes the beginning of something of one's own into Lunaria's source.
     New {
         #[command(subcommand)]
@@ -225,6 +228,47 @@ pub(crate) enum StreamsAction {
     Asyncapi,
 }
 
+/// Where the API is, and who asks.
+#[derive(Debug, Args)]
+pub(crate) struct ApiOptions {
+    #[arg(long, env = "LUNARIA_URL", global = true, default_value = "http://127.0.0.1:8080")]
+    pub url: Url,
+    /// A key of the API.
+    #[arg(long, env = "LUNARIA_TOKEN", hide_env_values = true, global = true)]
+    pub token: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ProjectionsOptions {
+    #[command(flatten)]
+    pub api: ApiOptions,
+    #[command(subcommand)]
+    pub action: ProjectionsAction,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ProjectionsAction {
+    /// What there is, and how it is.
+    List {
+        /// The API's answer as it is.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Builds one anew while the old one serves, and puts it in its place. Goes on when this is interrupted.
+    Rebuild {
+        name: String,
+        /// Only begins it.
+        #[arg(long)]
+        detach: bool,
+    },
+    /// Builds one anew beside the one that serves, and compares them. Changes nothing. Exit code 1 when they differ.
+    Verify { name: String },
+    /// Shows how far an operation has come, until it has ended.
+    Follow { operation_id: Uuid },
+    /// Ends an operation. What serves stays as it is.
+    Cancel { operation_id: Uuid },
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct DevOptions {
     #[arg(long, value_enum, default_value = "embedded")]
@@ -312,7 +356,7 @@ pub(crate) struct BenchOptions {
     /// Seconds per measured window.
     #[arg(long, default_value_t = 8)]
     pub seconds: u32,
-    /// Events in the relay's backlog.
+    /// Events in the relay's backlog, or that a projection is rebuilt from.
     #[arg(long, default_value_t = 300_000)]
     pub events: u32,
     /// For `append`: beside it, appends to a table of `--long-events` events against one of a million; some 20 GB and a
@@ -333,6 +377,7 @@ pub(crate) enum Bench {
     Cards,
     Deadlines,
     Rail,
+    Rebuild,
     Relay,
     Transfers,
 }

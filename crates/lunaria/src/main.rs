@@ -10,10 +10,12 @@ mod services;
 
 mod bench;
 mod capturing;
+mod client;
 mod dev;
 mod doctor;
 mod health;
 mod ops;
+mod projections;
 mod provision;
 mod relaying;
 mod skeleton;
@@ -71,6 +73,7 @@ async fn run(cli: Cli, config: Config) -> anyhow::Result<ExitCode> {
         Command::New { what: cli::New::Adapter { name, workspace } } => skeleton::write(&name, &workspace)?,
         Command::Bench(options) => bench::run(options).await?,
         Command::Streams { action } => return streams::run(&config, action).await,
+        Command::Projections(options) => return projections::run(options).await,
         Command::Config { action: cli::ConfigAction::Show } => config.show()?,
     }
     Ok(ExitCode::SUCCESS)

@@ -322,7 +322,8 @@ fn core_router(store: &Store, config: &Config, readiness: &api::Readiness) -> an
     }
     let group = Group::new(store.clone());
     let (limits, payments) = (config.limits(), config.order_payments());
-    let service = api::Service { store: store.clone(), group, limits, payments, keys };
+    let projections = ServiceName::Core.projections();
+    let service = api::Service { store: store.clone(), group, limits, payments, projections, keys };
     Ok(api::router(service, readiness.clone()))
 }
 

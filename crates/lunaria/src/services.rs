@@ -19,6 +19,7 @@ use instant::{
 use kafka_client::TopicNames;
 use ledger::{Account, AccountEvent, BalanceStream, LedgerView, Posting};
 use order::{Credit, Order, OrderView};
+use projection::{Keeper, Projecting, Projection, Rebuild, RebuildDesk};
 use relay::{HeaderFormat, OpenCapture, Reads, RefillMode};
 use replication::SlotName;
 use tokio_util::sync::CancellationToken;
@@ -77,6 +78,7 @@ impl ServiceName {
                 Credit::CATEGORY,
                 Order::CATEGORY,
                 Case::CATEGORY,
+                Rebuild::CATEGORY,
                 contract::payment::CATEGORY,
                 contract::payment::v1::CATEGORY,
                 contract::acceptance::CATEGORY,
@@ -104,16 +106,11 @@ impl ServiceName {
                 Arc::new(Reservations { limits: config.limits(), approvals: config.approvals() }),
                 Arc::new(Deriving::<PaymentStream>::new()),
                 Arc::new(Clearing { adapter: instant::SERVICE }),
-                Arc::new(TransferView),
-                Arc::new(LedgerView { categories: &MOVES_MONEY, postings }),
                 Arc::new(Deriving::<BalanceStream>::new()),
                 Arc::new(Arrivals { adapter: instant::SERVICE, limits: config.incoming_limits() }),
                 Arc::new(Deriving::<AcceptanceStream>::new()),
-                Arc::new(IncomingView),
                 Arc::new(Deriving::<VerdictStream>::new()),
-                Arc::new(AuthorisationView),
-                Arc::new(OrderView),
-                Arc::new(CaseView),
+                Arc::new(RebuildDesk),
             ],
             Self::AdapterInstant => vec![
                 Arc::new(Submissions),
@@ -126,6 +123,9 @@ impl ServiceName {
         if self == Self::Core && config.card.enabled {
             handlers.push(Arc::new(CardMessages { adapter: card::SERVICE, hold_for: config.card_hold() }));
         }
+        for projection in self.projections() {
+            handlers.push(Arc::new(Projecting(projection)));
+        }
         match self {
             Self::Core if config.contracts.publishes(contract::payment::v1::CATEGORY) => {
                 handlers.push(Arc::new(Deriving::<PaymentStreamV1>::new()));
@@ -136,6 +136,23 @@ impl ServiceName {
             _ => {}
         }
         handlers
+    }
+}
+
+impl ServiceName {
+    /// Its read models, as migrations name them too.
+    pub(crate) fn projections(self) -> Vec<Arc<dyn Projection>> {
+        match self {
+            Self::Core => vec![
+                Arc::new(LedgerView { categories: &MOVES_MONEY, postings }),
+                Arc::new(TransferView::default()),
+                Arc::new(IncomingView::default()),
+                Arc::new(AuthorisationView::default()),
+                Arc::new(OrderView::default()),
+                Arc::new(CaseView::default()),
+            ],
+            Self::AdapterInstant | Self::AdapterCard => vec![],
+        }
     }
 }
 
@@ -274,7 +291,7 @@ pub(crate) fn adapter_door(service: ServiceName, store: &Store, config: &Config)
     })
 }
 
-/// Starts what a service does by itself: its deadlines, and in core the count of what needs a person.
+/// Starts what a service does by itself: its deadlines, the rebuilds of its projections, and in core the count of what needs a person.
 pub(crate) fn start_own(
     parts: &mut Parts,
     service: ServiceName,
@@ -284,6 +301,14 @@ pub(crate) fn start_own(
 ) -> anyhow::Result<()> {
     let (deadlines, token) = (scheduler(service, store.clone(), config)?, shutdown.clone());
     parts.start("deadlines", async move { Ok(deadlines.run(token).await?) });
+    let projections = service.projections();
+    if !projections.is_empty() {
+        let (keeper, token) = (Keeper { projections, store: store.clone() }, shutdown.clone());
+        parts.start("projections", async move {
+            keeper.run(token).await;
+            Ok(())
+        });
+    }
     if service == ServiceName::Core {
         let (store, token) = (store.clone(), shutdown.clone());
         parts.start("cases", async move {

@@ -3,8 +3,6 @@
 //! Two customers, demo money, a booking between them and a payment through the rail, as the first user of the deployment would
 //! make them. Each run is a story of its own: it leaves two accounts and two transfers behind and can be repeated at any time.
 
-mod client;
-
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -12,8 +10,8 @@ use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use self::client::{Answer, Client};
 use crate::cli::SmokeOptions;
+use crate::client::{Answer, Client};
 use crate::process::say;
 
 /// A published example of an IBAN, so that nobody's account is meant.

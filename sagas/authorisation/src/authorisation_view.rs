@@ -1,54 +1,70 @@
 //! The list of card payments: a projection of the `authorisation` streams (migrations/core/1007_authorisation_view.sql).
 
-use async_trait::async_trait;
-use delivery::{HandleError, Handler, Subscription};
-use event::RecordedEvent;
-use event_store::{Store, UnitOfWork};
+use delivery::Subscription;
+use event::Aggregate;
+use event_store::Store;
 use jiff::Timestamp;
+use projection::{RowPerStream, StreamRow};
+use serde::Serialize;
 use uuid::Uuid;
 
-use crate::{Authorisation, Status};
+use crate::{Authorisation, AuthorisationEvent, Status};
 
-pub struct AuthorisationView;
+pub type AuthorisationView = RowPerStream<Followed>;
 
-#[async_trait]
-impl Handler for AuthorisationView {
-    fn name(&self) -> &'static str {
-        "authorisation.view"
+/// A payment by card, with the times of its first and its last event.
+pub struct Followed {
+    authorisation: Authorisation,
+    opened_at: Timestamp,
+    changed_at: Timestamp,
+}
+
+/// A row of `authorisation_view`.
+#[derive(Serialize)]
+pub struct Shown<'a> {
+    id: Uuid,
+    card_id: Uuid,
+    account_id: Option<Uuid>,
+    status: &'static str,
+    attention: Option<&'a str>,
+    approved: i64,
+    held: i64,
+    captured: i64,
+    refunded: i64,
+    currency: &'static str,
+    opened_at: Timestamp,
+    changed_at: Timestamp,
+}
+
+impl StreamRow for Followed {
+    const PROJECTION: &'static str = "authorisation.view";
+    const SUBSCRIPTION: Subscription = Subscription { source: "core", categories: &["authorisation"] };
+    const TABLE: &'static str = "authorisation_view";
+    type Event = AuthorisationEvent;
+    type Row<'a> = Shown<'a>;
+
+    fn evolve(state: Option<Self>, _: Uuid, event: AuthorisationEvent, at: Timestamp) -> Option<Self> {
+        let (before, opened_at) = state.map(|state| (state.authorisation, state.opened_at)).unzip();
+        let authorisation = Authorisation::evolve(before, &event)?;
+        Some(Self { authorisation, opened_at: opened_at.unwrap_or(at), changed_at: at })
     }
 
-    fn subscription(&self) -> Subscription {
-        Subscription { source: "core", categories: &["authorisation"] }
-    }
-
-    /// A row is the state as it stands, which may be ahead of the event: each that follows writes it once more.
-    async fn handle(&self, event: &RecordedEvent, unit: &mut UnitOfWork) -> Result<(), HandleError> {
-        let id = event.stream.uuid();
-        let id = id.ok_or_else(|| HandleError::Failed(format!("{} is no card payment", event.stream)))?;
-        let state = unit.state::<Authorisation>(id).await?;
-        let state = state.ok_or_else(|| HandleError::Failed(format!("{} has not begun", event.stream)))?;
-        sqlx::query(
-            "insert into authorisation_view (id, card_id, account_id, status, attention, approved, held, captured,
-                 refunded, currency, opened_at, changed_at)
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11)
-             on conflict (id) do update set account_id = $3, status = $4, attention = $5, approved = $6, held = $7,
-                 captured = $8, refunded = $9, changed_at = $11",
-        )
-        .bind(id)
-        .bind(state.payment.card_id)
-        .bind(state.account_id)
-        .bind(state.status.name())
-        .bind(state.attention.last())
-        .bind(state.approved.minor())
-        .bind(state.held.minor())
-        .bind(state.captured.minor())
-        .bind(state.refunded.minor())
-        .bind(state.held.currency().code())
-        .bind(jiff_sqlx::Timestamp::from(event.recorded_at))
-        .persistent(false)
-        .execute(unit.connection())
-        .await?;
-        Ok(())
+    fn row(&self, id: Uuid) -> Shown<'_> {
+        let Self { authorisation: state, opened_at, changed_at } = self;
+        Shown {
+            id,
+            card_id: state.payment.card_id,
+            account_id: state.account_id,
+            status: state.status.name(),
+            attention: state.attention.last().map(String::as_str),
+            approved: state.approved.minor(),
+            held: state.held.minor(),
+            captured: state.captured.minor(),
+            refunded: state.refunded.minor(),
+            currency: state.held.currency().code(),
+            opened_at: *opened_at,
+            changed_at: *changed_at,
+        }
     }
 }
 

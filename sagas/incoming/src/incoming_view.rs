@@ -1,91 +1,74 @@
 //! The list of incoming payments: a projection of the `incoming` streams (migrations/core/1005_incoming_view.sql).
 
-use async_trait::async_trait;
-use delivery::{HandleError, Handler, Subscription};
-use event::RecordedEvent;
-use event_store::{Store, UnitOfWork};
+use delivery::Subscription;
+use event_store::Store;
 use jiff::Timestamp;
+use projection::{RowPerStream, StreamRow};
+use serde::Serialize;
 use uuid::Uuid;
 
 use crate::{IncomingEvent, Received};
 
-pub struct IncomingView;
+pub type IncomingView = RowPerStream<IncomingRow>;
 
-#[async_trait]
-impl Handler for IncomingView {
-    fn name(&self) -> &'static str {
-        "incoming.view"
-    }
+#[derive(Debug, Clone, Serialize, sqlx::FromRow)]
+pub struct IncomingRow {
+    pub id: Uuid,
+    pub status: String,
+    /// The latest reason why a person has to look.
+    pub attention: Option<String>,
+    pub account_id: Option<Uuid>,
+    pub amount: i64,
+    pub currency: String,
+    #[sqlx(try_from = "jiff_sqlx::Timestamp")]
+    pub received_at: Timestamp,
+    #[sqlx(try_from = "jiff_sqlx::Timestamp")]
+    pub changed_at: Timestamp,
+}
 
-    fn subscription(&self) -> Subscription {
-        Subscription { source: "core", categories: &["incoming"] }
-    }
+impl StreamRow for IncomingRow {
+    const PROJECTION: &'static str = "incoming.view";
+    const SUBSCRIPTION: Subscription = Subscription { source: "core", categories: &["incoming"] };
+    const TABLE: &'static str = "incoming_view";
+    type Event = IncomingEvent;
+    type Row<'a> = &'a Self;
 
-    async fn handle(&self, event: &RecordedEvent, unit: &mut UnitOfWork) -> Result<(), HandleError> {
-        let id = event.stream.uuid();
-        let id = id.ok_or_else(|| HandleError::Failed(format!("{} is no incoming payment", event.stream)))?;
-        let decoded: IncomingEvent = event.decode()?;
-        if let IncomingEvent::Received(Received(payment)) = &decoded {
-            let at = jiff_sqlx::Timestamp::from(event.recorded_at);
-            sqlx::query(
-                "insert into incoming_view (id, amount, currency, received_at, changed_at) values ($1, $2, $3, $4, $4)",
-            )
-            .bind(id)
-            .bind(payment.amount.minor())
-            .bind(payment.amount.currency().code())
-            .bind(at)
-            .execute(unit.connection())
-            .await?;
-            return Ok(());
+    fn evolve(row: Option<Self>, id: Uuid, event: IncomingEvent, at: Timestamp) -> Option<Self> {
+        if let IncomingEvent::Received(Received(payment)) = event {
+            return Some(Self {
+                id,
+                status: "pending".to_owned(),
+                attention: None,
+                account_id: None,
+                amount: payment.amount.minor(),
+                currency: payment.amount.currency().code().to_owned(),
+                received_at: at,
+                changed_at: at,
+            });
         }
-        let Some(change) = Change::of(&decoded) else { return Ok(()) };
-        sqlx::query(
-            "update incoming_view set status = coalesce($2, status), account_id = coalesce($3, account_id),
-                 attention = case when $4 then $5 else attention end, changed_at = $6
-             where id = $1",
-        )
-        .bind(id)
-        .bind(change.status)
-        .bind(change.account_id)
-        .bind(change.attention.is_some())
-        .bind(change.attention.flatten())
-        .bind(jiff_sqlx::Timestamp::from(event.recorded_at))
-        .persistent(false)
-        .execute(unit.connection())
-        .await?;
-        Ok(())
-    }
-}
-
-/// What an event makes of a row. None: as it was.
-#[derive(Default)]
-struct Change {
-    status: Option<&'static str>,
-    account_id: Option<Uuid>,
-    /// The latest reason to look, or that there is none any more.
-    attention: Option<Option<String>>,
-}
-
-impl Change {
-    fn of(event: &IncomingEvent) -> Option<Self> {
+        let row = row?;
         let status = match event {
             IncomingEvent::CreditPending(event) => {
-                return Some(Self { account_id: Some(event.account_id), ..Self::default() });
+                return Some(Self { account_id: Some(event.account_id), changed_at: at, ..row });
             }
             IncomingEvent::OperatorAttentionRequired(event) => {
-                return Some(Self { attention: Some(Some(event.reason.clone())), ..Self::default() });
+                return Some(Self { attention: Some(event.reason), changed_at: at, ..row });
             }
             IncomingEvent::AttentionWithdrawn(event) => {
-                return Some(Self { attention: Some(event.remaining.last().cloned()), ..Self::default() });
+                return Some(Self { attention: event.remaining.last().cloned(), changed_at: at, ..row });
             }
             IncomingEvent::Refused(_) => "refused",
             IncomingEvent::CreditPosted(_) => "credited",
             IncomingEvent::SettlementCancelled(_) => "cancelled",
             IncomingEvent::ReturnInitiated(_) => "returning",
             IncomingEvent::ReturnSettled(_) => "returned",
-            _ => return None,
+            _ => return Some(row),
         };
-        Some(Self { status: Some(status), ..Self::default() })
+        Some(Self { status: status.to_owned(), changed_at: at, ..row })
+    }
+
+    fn row(&self, _: Uuid) -> &Self {
+        self
     }
 }
 
@@ -100,25 +83,10 @@ pub struct ListFilter {
     pub limit: u32,
 }
 
-#[derive(Debug, Clone)]
-pub struct IncomingRow {
-    pub id: Uuid,
-    pub status: String,
-    pub attention: Option<String>,
-    pub account_id: Option<Uuid>,
-    pub amount: i64,
-    pub currency: String,
-    pub received_at: Timestamp,
-    pub changed_at: Timestamp,
-}
-
-type Row =
-    (Uuid, String, Option<String>, Option<Uuid>, i64, String, jiff_sqlx::Timestamp, jiff_sqlx::Timestamp);
-
 /// A page of incoming payments, as far as the projection has come.
 pub async fn list(store: &Store, filter: &ListFilter) -> Result<Vec<IncomingRow>, event_store::Error> {
     let (after_at, after_id) = filter.after.unzip();
-    let rows: Vec<Row> = sqlx::query_as(
+    let rows = sqlx::query_as(
         "select id, status, attention, account_id, amount, currency, received_at, changed_at
          from incoming_view
          where ($1::text is null or status = $1 or $1 = 'requires_attention' and attention is not null)
@@ -133,9 +101,5 @@ pub async fn list(store: &Store, filter: &ListFilter) -> Result<Vec<IncomingRow>
     .bind(i64::from(filter.limit))
     .fetch_all(store.pool())
     .await?;
-    let row = |(id, status, attention, account_id, amount, currency, received_at, changed_at): Row| {
-        let (received_at, changed_at) = (received_at.to_jiff(), changed_at.to_jiff());
-        IncomingRow { id, status, attention, account_id, amount, currency, received_at, changed_at }
-    };
-    Ok(rows.into_iter().map(row).collect())
+    Ok(rows)
 }

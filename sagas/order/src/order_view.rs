@@ -1,60 +1,63 @@
 //! The list of orders: a projection of the `order` streams (migrations/core/1008_order_view.sql).
 
-use async_trait::async_trait;
-use delivery::{HandleError, Handler, Subscription};
-use event::RecordedEvent;
-use event_store::{Store, UnitOfWork};
+use delivery::Subscription;
+use event_store::Store;
 use jiff::Timestamp;
+use projection::{RowPerStream, StreamRow};
+use serde::Serialize;
 use uuid::Uuid;
 
 use crate::OrderEvent;
 
-pub struct OrderView;
+pub type OrderView = RowPerStream<OrderRow>;
 
-#[async_trait]
-impl Handler for OrderView {
-    fn name(&self) -> &'static str {
-        "order.view"
-    }
+#[derive(Debug, Clone, Serialize, sqlx::FromRow)]
+pub struct OrderRow {
+    pub id: Uuid,
+    pub credit_id: Uuid,
+    pub from_account: Uuid,
+    pub to_account: Uuid,
+    pub status: String,
+    pub amount: i64,
+    pub currency: String,
+    #[sqlx(try_from = "jiff_sqlx::Timestamp")]
+    pub placed_at: Timestamp,
+    #[sqlx(try_from = "jiff_sqlx::Timestamp")]
+    pub changed_at: Timestamp,
+}
 
-    fn subscription(&self) -> Subscription {
-        Subscription { source: "core", categories: &["order"] }
-    }
+impl StreamRow for OrderRow {
+    const PROJECTION: &'static str = "order.view";
+    const SUBSCRIPTION: Subscription = Subscription { source: "core", categories: &["order"] };
+    const TABLE: &'static str = "order_view";
+    type Event = OrderEvent;
+    type Row<'a> = &'a Self;
 
-    async fn handle(&self, event: &RecordedEvent, unit: &mut UnitOfWork) -> Result<(), HandleError> {
-        let id = event.stream.uuid();
-        let id = id.ok_or_else(|| HandleError::Failed(format!("{} is no order", event.stream)))?;
-        let at = jiff_sqlx::Timestamp::from(event.recorded_at);
-        let status = match event.decode()? {
+    fn evolve(row: Option<Self>, id: Uuid, event: OrderEvent, at: Timestamp) -> Option<Self> {
+        let status = match event {
             OrderEvent::Placed(placed) => {
-                sqlx::query(
-                    "insert into order_view (id, credit_id, from_account, to_account, amount, currency, placed_at, changed_at)
-                     values ($1, $2, $3, $4, $5, $6, $7, $7)",
-                )
-                .bind(id)
-                .bind(placed.credit_id)
-                .bind(placed.from_account)
-                .bind(placed.to_account)
-                .bind(placed.amount.minor())
-                .bind(placed.amount.currency().code())
-                .bind(at)
-                .execute(unit.connection())
-                .await?;
-                return Ok(());
+                return Some(Self {
+                    id,
+                    credit_id: placed.credit_id,
+                    from_account: placed.from_account,
+                    to_account: placed.to_account,
+                    status: "awaiting_payment".to_owned(),
+                    amount: placed.amount.minor(),
+                    currency: placed.amount.currency().code().to_owned(),
+                    placed_at: at,
+                    changed_at: at,
+                });
             }
             OrderEvent::CreditRefused(_) => "rejected",
             OrderEvent::Confirmed(_) => "confirmed",
             OrderEvent::Cancelled(_) => "cancelled",
-            _ => return Ok(()),
+            _ => return row,
         };
-        sqlx::query("update order_view set status = $2, changed_at = $3 where id = $1")
-            .bind(id)
-            .bind(status)
-            .bind(at)
-            .persistent(false)
-            .execute(unit.connection())
-            .await?;
-        Ok(())
+        Some(Self { status: status.to_owned(), changed_at: at, ..row? })
+    }
+
+    fn row(&self, _: Uuid) -> &Self {
+        self
     }
 }
 
@@ -68,21 +71,6 @@ pub struct ListFilter {
     /// The last row of the page before.
     pub after: Option<(Timestamp, Uuid)>,
     pub limit: u32,
-}
-
-#[derive(Debug, Clone, sqlx::FromRow)]
-pub struct OrderRow {
-    pub id: Uuid,
-    pub credit_id: Uuid,
-    pub from_account: Uuid,
-    pub to_account: Uuid,
-    pub status: String,
-    pub amount: i64,
-    pub currency: String,
-    #[sqlx(try_from = "jiff_sqlx::Timestamp")]
-    pub placed_at: Timestamp,
-    #[sqlx(try_from = "jiff_sqlx::Timestamp")]
-    pub changed_at: Timestamp,
 }
 
 /// A page of orders, as far as the projection has come.

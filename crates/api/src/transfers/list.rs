@@ -83,7 +83,7 @@ pub(super) async fn list(
     let Query(query) = query.map_err(|error| invalid(error.body_text()))?;
     check_status(query.status.as_deref(), &STATUSES)?;
     let page = Page::asked(query.limit, query.cursor.as_deref())?;
-    seen.by(&service.store, &transfer::TransferView).await?;
+    seen.by(&service.store, &transfer::TransferView::default()).await?;
     let filter = ListFilter {
         status: query.status,
         from_account: query.account,

@@ -60,22 +60,33 @@ pub(super) fn passwords(directory: &Path) -> anyhow::Result<Passwords> {
 
 /// A key of the API for each role.
 pub(super) fn keys(directory: &Path) -> anyhow::Result<BTreeMap<Role, String>> {
-    kept(directory.join("keys.json"), || Role::ALL.map(|role| (role, random())).into())
+    let file = directory.join("keys.json");
+    let mut keys: BTreeMap<Role, String> = kept(file.clone(), BTreeMap::new)?;
+    if keys.len() < Role::ALL.len() {
+        // The first time, or since there are more roles.
+        for role in Role::ALL {
+            keys.entry(role).or_insert_with(random);
+        }
+        keep(&file, &keys)?;
+    }
+    Ok(keys)
 }
 
 /// What is made once, readable by this user alone.
 fn kept<T: Serialize + DeserializeOwned>(file: PathBuf, make: impl FnOnce() -> T) -> anyhow::Result<T> {
     if !file.exists() {
-        let new = make();
-        let draft = file.with_extension("draft");
-        let mut out =
-            fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
-        out.write_all(&serde_json::to_vec(&new)?)?;
-        out.sync_all()?;
-        fs::rename(&draft, &file)?;
+        keep(&file, &make())?;
     }
     serde_json::from_slice(&fs::read(&file)?)
         .with_context(|| format!("{} is damaged; remove it to get new ones", file.display()))
+}
+
+fn keep(file: &Path, new: &impl Serialize) -> anyhow::Result<()> {
+    let draft = file.with_extension("draft");
+    let mut out = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
+    out.write_all(&serde_json::to_vec(new)?)?;
+    out.sync_all()?;
+    Ok(fs::rename(&draft, file)?)
 }
 
 fn random() -> String {

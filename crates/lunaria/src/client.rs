@@ -18,7 +18,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Of an answer, in a message.
 const SHOWN_CHARS: usize = 400;
 
-pub(super) struct Client {
+pub(crate) struct Client {
     http: reqwest::Client,
     base: String,
     token: Option<String>,
@@ -27,22 +27,22 @@ pub(super) struct Client {
 }
 
 /// An answer as it came.
-pub(super) struct Answer {
-    pub(super) status: StatusCode,
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
     /// It is the answer to an earlier request with the same key.
-    pub(super) replayed: bool,
-    pub(super) body: Bytes,
+    pub(crate) replayed: bool,
+    pub(crate) body: Bytes,
 }
 
 impl Client {
-    pub(super) fn new(url: &Url, token: Option<&str>, limit: Duration) -> anyhow::Result<Self> {
+    pub(crate) fn new(url: &Url, token: Option<&str>, limit: Duration) -> anyhow::Result<Self> {
         let http = reqwest::Client::builder().timeout(REQUEST_TIMEOUT.min(limit)).build()?;
         let base = url.as_str().trim_end_matches('/').to_owned();
         Ok(Self { http, base, token: token.map(str::to_owned), limit })
     }
 
     /// Waits until `/readyz` says so.
-    pub(super) async fn ready(&self) -> anyhow::Result<()> {
+    pub(crate) async fn ready(&self) -> anyhow::Result<()> {
         let deadline = Instant::now() + self.limit;
         loop {
             let refused = match self.send(self.http.get(self.url("/readyz"))).await {
@@ -55,17 +55,17 @@ impl Client {
     }
 
     /// The first answer that is not a passing "try again": the key makes it safe to ask as often as it takes.
-    pub(super) async fn post(&self, path: &str, key: &str, body: &Value) -> anyhow::Result<Answer> {
+    pub(crate) async fn post(&self, path: &str, key: &str, body: &Value) -> anyhow::Result<Answer> {
         let request = || self.http.post(self.url(path)).header("Idempotency-Key", key).json(body);
         self.answered(request).await.with_context(|| format!("POST {path}"))
     }
 
-    pub(super) async fn get(&self, path: &str) -> anyhow::Result<Answer> {
+    pub(crate) async fn get(&self, path: &str) -> anyhow::Result<Answer> {
         self.answered(|| self.http.get(self.url(path))).await.with_context(|| format!("GET {path}"))
     }
 
     /// Reads until the document is as wanted.
-    pub(super) async fn until(&self, path: &str, wanted: impl Fn(&Value) -> bool) -> anyhow::Result<Value> {
+    pub(crate) async fn until(&self, path: &str, wanted: impl Fn(&Value) -> bool) -> anyhow::Result<Value> {
         let deadline = Instant::now() + self.limit;
         loop {
             let answer = self.get(path).await?;
@@ -118,19 +118,19 @@ impl Client {
 
 impl Answer {
     /// The body of a success.
-    pub(super) fn document(&self) -> anyhow::Result<Value> {
+    pub(crate) fn document(&self) -> anyhow::Result<Value> {
         ensure!(self.status.is_success(), "the answer is {self}");
         serde_json::from_slice(&self.body).with_context(|| format!("not JSON: {self}"))
     }
 
-    pub(super) fn id(&self, field: &str) -> anyhow::Result<Uuid> {
+    pub(crate) fn id(&self, field: &str) -> anyhow::Result<Uuid> {
         let document = self.document()?;
         let id = document[field].as_str().and_then(|text| text.parse().ok());
         id.with_context(|| format!("no {field} in {self}"))
     }
 
     /// The stable code of a problem.
-    pub(super) fn code(&self) -> String {
+    pub(crate) fn code(&self) -> String {
         self.problem()["code"].as_str().unwrap_or_default().to_owned()
     }
 

@@ -1,0 +1,63 @@
+//! Reads for who goes through history once more: streams in the order of their names, and parts of them.
+
+use event::{RecordedEvent, Seq, StreamName};
+use sqlx::PgConnection;
+
+use crate::read::Row;
+use crate::{Error, Store};
+
+impl Store {
+    /// The events after a place, stream by stream in the order of their names, of streams before `end`, at most `limit`.
+    pub async fn read_range(
+        &self,
+        (stream, seq): (&str, Seq),
+        end: &str,
+        limit: usize,
+    ) -> Result<Vec<RecordedEvent>, Error> {
+        let rows: Vec<Row> = sqlx::query_as(
+            "select * from event where (stream, seq) > ($1, $2) and stream < $3 order by stream, seq limit $4",
+        )
+        .bind(stream)
+        .bind(seq.get())
+        .bind(end)
+        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+        .fetch_all(self.pool())
+        .await?;
+        rows.into_iter().map(Row::into_event).collect()
+    }
+}
+
+/// Of each of these streams the events before a seq, in order.
+pub async fn read_before_in(
+    connection: &mut PgConnection,
+    places: &[(&StreamName, Seq)],
+) -> Result<Vec<RecordedEvent>, Error> {
+    let (streams, seqs): (Vec<&str>, Vec<i64>) =
+        places.iter().map(|(stream, seq)| (stream.as_str(), seq.get())).unzip();
+    // Stream by stream: a join of a table that has not been analyzed reads all of it.
+    let rows: Vec<Row> = sqlx::query_as(
+        "select earlier.* from unnest($1::text[], $2::bigint[]) as asked (stream, seq),
+             lateral (select * from event where event.stream = asked.stream and event.seq < asked.seq order by seq) as earlier",
+    )
+    .bind(streams)
+    .bind(seqs)
+    .fetch_all(connection)
+    .await?;
+    rows.into_iter().map(Row::into_event).collect()
+}
+
+/// The events of a stream after the first seq up to the second, in order.
+pub async fn read_between_in(
+    connection: &mut PgConnection,
+    stream: &StreamName,
+    (after, to): (Seq, Seq),
+) -> Result<Vec<RecordedEvent>, Error> {
+    let rows: Vec<Row> =
+        sqlx::query_as("select * from event where stream = $1 and seq > $2 and seq <= $3 order by seq")
+            .bind(stream.as_str())
+            .bind(after.get())
+            .bind(to.get())
+            .fetch_all(connection)
+            .await?;
+    rows.into_iter().map(Row::into_event).collect()
+}

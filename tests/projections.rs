@@ -1,0 +1,178 @@
+//! Read models: destroyed and built anew out of the events, by their handlers and by rebuilds, and what comes out is the same.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+use sqlx::{AssertSqlSafe, PgConnection};
+use testbed::eventually;
+use uuid::Uuid;
+
+use crate::harness::{Client, KEY, Load, Platform, Transport, Victim, settle_down};
+
+async fn tables(core: &mut PgConnection) -> BTreeMap<String, Vec<String>> {
+    let rows: Vec<(String, Vec<String>)> =
+        sqlx::query_as("select name, tables from projection").fetch_all(core).await.unwrap();
+    rows.into_iter().collect()
+}
+
+/// Every row of every projection, as text and in order.
+async fn contents(core: &mut PgConnection) -> BTreeMap<String, Vec<String>> {
+    let mut contents = BTreeMap::new();
+    for table in tables(core).await.into_values().flatten() {
+        let rows = format!("select row_to_json(t)::text from {table} as t order by 1");
+        let rows: Vec<String> = sqlx::query_scalar(AssertSqlSafe(rows)).fetch_all(&mut *core).await.unwrap();
+        contents.insert(table, rows);
+    }
+    contents
+}
+
+/// Something of everything, so that no projection is empty; all of it comes to rest.
+async fn something_of_everything(platform: &Platform) {
+    let client = platform.client();
+    let (ada, bo) = (client.account(100_000).await, client.account(1).await);
+    let mut accepted = Vec::new();
+    for n in 0..3 {
+        let paid = client.pay(ada, 100 + n).await;
+        client.until(paid, "succeeded").await;
+        accepted.extend([paid, client.pay_to(ada, json!({ "account_id": bo }), 10 + n).await]);
+    }
+    client.order_fault(json!({ "kind": "reject", "count": 1, "reason_code": "AC04" })).await;
+    let refused = client.pay(ada, 7).await;
+    client.until(refused, "failed").await;
+    accepted.push(refused);
+    client.order_payment(client.incoming_order(&platform.adapter_url, "DK5000400440116243", 60)).await;
+    client.until_incoming("refused", 1).await;
+    let dkk = |minor: i64| json!({ "amount": minor.to_string(), "currency": "DKK" });
+    let (_, line) = client.post("/v1/credit-lines", json!({ "limit": dkk(500) })).await;
+    let order =
+        json!({ "credit_id": line["credit_id"], "from_account": ada, "to_account": bo, "amount": dkk(20) });
+    assert_eq!(client.post("/v1/orders", order).await.0, StatusCode::CREATED);
+    let nobodys = Uuid::now_v7();
+    let force = json!({ "deliver_to": format!("{}/iso8583", platform.card_url), "card_id": nobodys, "amount": "700", "currency": "DKK", "kind": "force_post" });
+    client.pay_by_card(force).await;
+    client.until_card(nobodys, "requires_attention", 1).await;
+    settle_down(platform, &accepted).await;
+    eventually("nothing is empty", async || {
+        let all = contents(&mut platform.core_database().await).await;
+        all.values().all(|rows| !rows.is_empty()).then_some(())
+    })
+    .await;
+}
+
+fn projections(platform: &Platform, arguments: &[&str]) -> (i32, String) {
+    let (url, key) = (platform.api_url.as_str(), KEY);
+    platform.lunaria(&[&["projections", "--url", url, "--token", key], arguments].concat())
+}
+
+/// Until it is what the events say: handlers may still be at work.
+async fn until_verified(platform: &Platform, name: &str) {
+    eventually(&format!("{name} is what its events say"), async || {
+        let (code, text) = projections(platform, &["verify", name]);
+        assert!(code == 0 || text.contains("rows that the events do not say"), "{text}");
+        (code == 0).then_some(())
+    })
+    .await;
+}
+
+/// The same on both transports.
+async fn each_projection_is_built_anew(transport: Transport) {
+    let mut platform = Platform::start(transport).await;
+    something_of_everything(&platform).await;
+    let mut core = platform.core_database().await;
+    let names: Vec<String> = tables(&mut core).await.into_keys().collect();
+    assert_eq!(names.len(), 6, "{names:?}");
+    for name in &names {
+        until_verified(&platform, name).await;
+    }
+    let before = contents(&mut core).await;
+
+    // By a rebuild, of what somebody has spoilt.
+    for (name, tables) in tables(&mut core).await {
+        for table in tables {
+            let spoil = format!("delete from {table} where ctid in (select ctid from {table} limit 2)");
+            sqlx::query(AssertSqlSafe(spoil)).execute(&mut core).await.unwrap();
+        }
+        let (code, text) = projections(&platform, &["verify", &name]);
+        assert!(code == 1 && text.contains("0 rows that the events do not say"), "{text}");
+        let (code, text) = projections(&platform, &["rebuild", &name]);
+        assert!(code == 0 && text.contains("is built anew"), "{text}");
+        assert_eq!(projections(&platform, &["verify", &name]).0, 0, "{name}");
+    }
+    assert_eq!(contents(&mut core).await, before);
+
+    // By their handlers, when nothing is left of them.
+    platform.kill(Victim::Everything);
+    for (name, tables) in tables(&mut core).await {
+        for table in tables {
+            sqlx::query(AssertSqlSafe(format!("truncate {table}"))).execute(&mut core).await.unwrap();
+        }
+        sqlx::query("delete from cursor where handler = $1").bind(&name).execute(&mut core).await.unwrap();
+        sqlx::query("delete from handler where name = $1").bind(&name).execute(&mut core).await.unwrap();
+    }
+    platform.resume().await;
+    eventually("all of it is there again", async || {
+        (contents(&mut platform.core_database().await).await == before).then_some(())
+    })
+    .await;
+    let (_, text) = projections(&platform, &["list"]);
+    assert!(names.iter().all(|name| text.contains(name.as_str())), "{text}");
+    drop(core);
+    platform.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_projection_is_built_anew_embedded() {
+    each_projection_is_built_anew(Transport::Embedded).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_projection_is_built_anew_over_kafka() {
+    each_projection_is_built_anew(Transport::Kafka).await;
+}
+
+async fn operation(client: &Client, path: &str) -> (StatusCode, Value) {
+    client.post(path, json!({})).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_rebuilt_under_load_is_right_and_whole_at_every_look() {
+    let platform = Platform::start(Transport::Embedded).await;
+    let client = platform.client();
+    let load = Load::start(&client).await;
+    let ada = client.account(1_000).await;
+    let paid = client.pay(ada, 100).await;
+    client.until(paid, "succeeded").await;
+    let looks = AtomicU32::new(0);
+    for name in ["transfer.view", "ledger"] {
+        let (status, begun) = operation(&client, &format!("/v1/projections/{name}/rebuild")).await;
+        assert_eq!((status, &begun["status"]), (StatusCode::ACCEPTED, &json!("running")), "{begun}");
+        let path = format!("/v1/operations/{}", begun["operation_id"].as_str().unwrap());
+        eventually("it is built anew", async || {
+            looks.fetch_add(1, Ordering::Relaxed);
+            let (_, listed) = client.get(&format!("/v1/transfers?account={ada}")).await;
+            assert_eq!(listed["transfers"][0]["transfer_id"], json!(paid), "{listed}");
+            let (_, operation) = client.get(&path).await;
+            assert_ne!(operation["status"], "failed", "{operation}");
+            (operation["status"] == "completed").then_some(())
+        })
+        .await;
+        let (_, refused) = operation(&client, &format!("{path}/cancel")).await;
+        assert_eq!(refused["code"], "too-late-to-cancel");
+    }
+    assert!(looks.into_inner() > 2);
+    let accepted = [load.stop().await, vec![paid]].concat();
+    settle_down(&platform, &accepted).await;
+    for name in ["transfer.view", "ledger"] {
+        until_verified(&platform, name).await;
+    }
+    // Nonsense.
+    assert_eq!(operation(&client, "/v1/projections/event/rebuild").await.1["code"], "projection-unknown");
+    assert_eq!(operation(&client, "/v1/operations/nonsense/cancel").await.1["code"], "operation-unknown");
+    let nobodys = format!("/v1/operations/{}", Uuid::now_v7());
+    assert_eq!(client.get(&nobodys).await.1["code"], "operation-unknown");
+    let (code, text) = projections(&platform, &["rebuild", "nothing"]);
+    assert!(code == 1 && text.contains("GET /v1/projections lists"), "{text}");
+    platform.stop().await;
+}
