@@ -22,6 +22,8 @@ pub use append::{EVENT_BYTES_MAX, TYPE_BYTES_MAX};
 mod memory;
 pub use memory::Server;
 
+mod snapshot;
+
 mod look_back;
 mod read;
 

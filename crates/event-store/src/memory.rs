@@ -8,8 +8,10 @@ use std::any::Any;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use event::{Seq, StreamName};
+use event::{Aggregate, Seq, StreamName};
 use jiff::Timestamp;
+
+use crate::snapshot::{Snapshot, Take, take_of};
 
 /// Of a few hundred bytes each: some tens of megabytes.
 const STATES_MAX: usize = 100_000;
@@ -19,6 +21,22 @@ pub(crate) struct Loaded {
     /// `Option<A>`, or `()` for an external stream.
     pub(crate) state: Arc<dyn Any + Send + Sync>,
     pub(crate) seq: Seq,
+    take: Option<Take>,
+}
+
+impl Loaded {
+    pub(crate) fn of<A: Aggregate>(state: Option<A>, seq: Seq) -> Self {
+        Self { state: Arc::new(state), seq, take: take_of::<A>() }
+    }
+
+    /// Where an external stream ends.
+    pub(crate) fn end(seq: Seq) -> Self {
+        Self { state: Arc::new(()), seq, take: None }
+    }
+
+    pub(crate) fn snapshot(&self, stream: &StreamName) -> Option<Snapshot> {
+        self.take.and_then(|take| take(&*self.state, stream, self.seq))
+    }
 }
 
 #[derive(Default)]
@@ -113,7 +131,7 @@ mod tests {
     use super::*;
 
     fn at(stream: &StreamName, seq: i64) -> (StreamName, Loaded) {
-        (stream.clone(), Loaded { state: Arc::new(seq), seq: Seq::new(seq) })
+        (stream.clone(), Loaded::end(Seq::new(seq)))
     }
 
     fn seq(memory: &Memory, stream: &StreamName) -> Option<i64> {

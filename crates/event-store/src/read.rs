@@ -9,6 +9,8 @@ use sqlx::PgConnection;
 use sqlx::types::Json;
 use uuid::Uuid;
 
+use crate::memory::Loaded;
+use crate::snapshot::is_overdue;
 use crate::{Error, Store, StreamSeq};
 
 #[derive(sqlx::FromRow)]
@@ -107,7 +109,7 @@ impl Store {
     }
 }
 
-/// What a fold needs of an event.
+/// What a fold needs of an event; or, under no type, a kept state and its version.
 #[derive(sqlx::FromRow)]
 pub(crate) struct Stored {
     seq: i64,
@@ -116,33 +118,102 @@ pub(crate) struct Stored {
     data: Json<Box<RawValue>>,
 }
 
+impl Stored {
+    fn is_snapshot(&self) -> bool {
+        self.r#type.is_empty()
+    }
+}
+
 /// An aggregate that is being folded.
 pub(crate) struct Folding<'a, A> {
     stream: &'a StreamName,
     pub(crate) state: Option<A>,
     pub(crate) seq: Seq,
+    folded: i64,
 }
 
 impl<'a, A: Aggregate> Folding<'a, A> {
     pub(crate) fn new(stream: &'a StreamName) -> Self {
-        Self { stream, state: None, seq: Seq::ZERO }
+        Self { stream, state: None, seq: Seq::ZERO, folded: 0 }
+    }
+
+    /// Whether what follows can be folded: not onto a kept state that is no use here.
+    pub(crate) fn begins_with(&self, first: &Stored) -> bool {
+        !first.is_snapshot() && first.seq == Seq::FIRST.get() || Self::kept(first).is_some()
+    }
+
+    fn kept(stored: &Stored) -> Option<A> {
+        let snapshots = A::SNAPSHOTS.filter(|_| stored.is_snapshot())?;
+        (snapshots.version == stored.version).then(|| (snapshots.read)(stored.data.get()).ok())?
     }
 
     pub(crate) fn fold(&mut self, stored: &Stored) -> Result<(), Error> {
         self.seq = Seq::new(stored.seq);
+        if stored.is_snapshot() {
+            self.state = Self::kept(stored);
+            return Ok(());
+        }
         let event =
             <A::Event as event::DomainEvent>::decode(&stored.r#type, stored.version, stored.data.get())
                 .map_err(|error| error.at(self.stream, self.seq))?;
         self.state = A::evolve(self.state.take(), &event);
+        self.folded += 1;
         Ok(())
     }
 }
 
-/// Folds a whole stream.
-pub(crate) async fn load_in<A: Aggregate>(
+impl Store {
+    /// Folds a stream, from its kept state if there is one.
+    pub(crate) async fn load_in<A: Aggregate>(
+        &self,
+        connection: &mut PgConnection,
+        stream: &StreamName,
+    ) -> Result<(Option<A>, Seq), Error> {
+        let Some(snapshots) = A::SNAPSHOTS else {
+            return load_whole(connection, stream).await.map(Folding::end);
+        };
+        let mut rows = sqlx::query_as::<_, Stored>(
+            "with kept as (select seq, version, state from snapshot where stream = $1 and version = $2)
+             select seq, '' as type, version, state as data from kept
+             union all
+             select seq, type, version, data from event
+             where stream = $1 and seq > coalesce((select seq from kept), 0)
+             order by seq",
+        )
+        .bind(stream.as_str())
+        .bind(snapshots.version)
+        .fetch(&mut *connection);
+        let mut folding = Folding::<A>::new(stream);
+        let mut is_usable = true;
+        while let Some(stored) = rows.try_next().await? {
+            is_usable = is_usable && (folding.seq > Seq::ZERO || folding.begins_with(&stored));
+            if is_usable {
+                folding.fold(&stored)?;
+            }
+        }
+        drop(rows);
+        if !is_usable {
+            tracing::warn!(%stream, "snapshot cannot be read, the stream is folded");
+            folding = load_whole(connection, stream).await?;
+        }
+        if is_overdue(folding.folded) {
+            let loaded = Loaded::of(folding.state.clone(), folding.seq);
+            self.keep_snapshots(loaded.snapshot(stream).into_iter().collect());
+        }
+        Ok(folding.end())
+    }
+}
+
+impl<A> Folding<'_, A> {
+    fn end(self) -> (Option<A>, Seq) {
+        (self.state, self.seq)
+    }
+}
+
+async fn load_whole<'a, A: Aggregate>(
     connection: &mut PgConnection,
-    stream: &StreamName,
-) -> Result<(Option<A>, Seq), Error> {
+    stream: &'a StreamName,
+) -> Result<Folding<'a, A>, Error> {
     let mut rows = sqlx::query_as::<_, Stored>(
         "select seq, type, version, data from event where stream = $1 order by seq",
     )
@@ -152,13 +223,14 @@ pub(crate) async fn load_in<A: Aggregate>(
     while let Some(stored) = rows.try_next().await? {
         folding.fold(&stored)?;
     }
-    Ok((folding.state, folding.seq))
+    Ok(folding)
 }
 
 /// Of one stream that is read ahead. One that has more is folded as it is read.
 const EVENTS_AHEAD_MAX: usize = 200;
 
-/// The events of several streams, in one round trip. A stream without events is there as well; one with many is not.
+/// The events of several streams, in one round trip: those after the kept state, which comes before them. A stream without events is
+/// there as well; one with many is not.
 pub(crate) async fn read_streams_in(
     connection: &mut PgConnection,
     streams: Vec<StreamName>,
@@ -172,7 +244,14 @@ pub(crate) async fn read_streams_in(
     // Stream by stream: a join of a table that has not been analyzed reads all of it.
     let rows: Vec<Numbered> = sqlx::query_as(
         "select n, stored.* from unnest($1::text[]) with ordinality as asked (stream, n),
-             lateral (select seq, type, version, data from event where event.stream = asked.stream order by seq limit $2) as stored",
+             lateral (
+                 (select seq, '' as type, version, state as data from snapshot where snapshot.stream = asked.stream)
+                 union all
+                 (select seq, type, version, data from event
+                  where event.stream = asked.stream
+                    and seq > coalesce((select seq from snapshot where snapshot.stream = asked.stream), 0)
+                  order by seq limit $2)
+             ) as stored",
     )
     .bind(streams.iter().map(StreamName::as_str).collect::<Vec<_>>())
     .bind(i64::try_from(EVENTS_AHEAD_MAX).unwrap_or(i64::MAX))

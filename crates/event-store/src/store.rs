@@ -11,8 +11,8 @@ use uuid::Uuid;
 
 use crate::append::{Append, append_in};
 use crate::memory::{Loaded, Memory};
-use crate::read::load_in;
 use crate::retry::Conflicts;
+use crate::snapshot::{self, is_due};
 use crate::{Error, ExecuteError, UnitOfWork};
 
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -24,6 +24,7 @@ pub struct Store {
     service: Arc<str>,
     memory: Arc<Memory>,
     deadline_set: Arc<Notify>,
+    snapshots: Arc<snapshot::Writer>,
 }
 
 /// A place in a stream; together, those of a write are its consistency token.
@@ -64,7 +65,13 @@ impl Store {
     }
 
     pub fn new(service: &str, pool: PgPool) -> Self {
-        Self { pool, service: service.into(), memory: Arc::default(), deadline_set: Arc::new(Notify::new()) }
+        Self {
+            pool,
+            service: service.into(),
+            memory: Arc::default(),
+            deadline_set: Arc::new(Notify::new()),
+            snapshots: Arc::default(),
+        }
     }
 
     pub fn service(&self) -> &str {
@@ -97,7 +104,7 @@ impl Store {
     /// The current state of an aggregate and the seq of its last event.
     pub async fn load<A: Aggregate>(&self, id: Uuid) -> Result<(Option<A>, Seq), Error> {
         let mut connection = self.pool.acquire().await?;
-        load_in(&mut connection, &A::stream(id)).await
+        self.load_in(&mut connection, &A::stream(id)).await
     }
 
     /// Load → decide → append for one aggregate; the whole is rerun after a conflict, within a limit.
@@ -126,7 +133,8 @@ impl Store {
     ) -> Result<Executed<A>, ExecuteError<A::Refusal>> {
         let (stream, epoch) = (A::stream(id), self.memory.epoch());
         let mut connection = self.pool.acquire().await?;
-        let (before, mut seq) = load_in::<A>(&mut connection, &stream).await?;
+        let (before, mut seq) = self.load_in::<A>(&mut connection, &stream).await?;
+        let first = seq.next();
         let events = A::decide(before.as_ref(), command, context).map_err(ExecuteError::Refused)?;
         let deadline_before = before.as_ref().and_then(A::deadline);
         let state = A::fold(before, &events);
@@ -147,8 +155,16 @@ impl Store {
             unit.append(rows);
             unit.commit().await?;
         }
-        self.memory.keep(epoch, [(stream, Loaded { state: Arc::new(state.clone()), seq })]);
+        let loaded = Loaded::of(state.clone(), seq);
+        if is_due(first, seq) {
+            self.keep_snapshots(loaded.snapshot(&stream).into_iter().collect());
+        }
+        self.memory.keep(epoch, [(stream, loaded)]);
         Ok(Executed { events, state, seq })
+    }
+
+    pub(crate) fn snapshots(&self) -> &snapshot::Writer {
+        &self.snapshots
     }
 
     pub(crate) fn memory(&self) -> &Memory {

@@ -12,8 +12,9 @@ use uuid::Uuid;
 
 use crate::append::append_in;
 use crate::memory::{Epoch, Loaded, Memory, Server};
-use crate::read::{Folding, Stored, last_seq_in, last_seqs_in, load_in, read_streams_in};
+use crate::read::{Folding, Stored, last_seq_in, last_seqs_in, read_streams_in};
 use crate::request::{Request, RequestKey, insert_requests};
+use crate::snapshot::{Snapshot, is_due};
 use crate::store::new_event;
 use crate::{Error, ExecuteError, Store, StreamSeq};
 
@@ -118,7 +119,7 @@ impl UnitOfWork {
     ) -> Result<Vec<A::Event>, ExecuteError<A::Refusal>> {
         let stream = A::stream(id);
         let (state, seq) = self.take::<A>(&stream).await?;
-        self.keep_for_undo(&stream, || Some(Loaded { state: Arc::new(state.clone()), seq }));
+        self.keep_for_undo(&stream, || Some(Loaded::of(state.clone(), seq)));
         let decided = A::decide(state.as_ref(), command, &self.context);
         let events = match decided {
             Ok(events) => events,
@@ -156,7 +157,7 @@ impl UnitOfWork {
         // One is looked up when it is its turn.
         if streams.len() > 1 {
             for StreamSeq { stream, seq } in last_seqs_in(&mut self.transaction, streams).await? {
-                self.loaded.insert(stream, Loaded { state: Arc::new(()), seq });
+                self.loaded.insert(stream, Loaded::end(seq));
             }
         }
         Ok(())
@@ -177,7 +178,7 @@ impl UnitOfWork {
     /// Says that nothing stands in an aggregate's stream, so that it need not be read: its id has just been made. Should it be
     /// otherwise, the append is a conflict.
     pub fn expect_new<A: Aggregate>(&mut self, id: Uuid) {
-        let nothing = || Loaded { state: Arc::new(None::<A>), seq: Seq::ZERO };
+        let nothing = || Loaded::of(None::<A>, Seq::ZERO);
         self.loaded.entry(A::stream(id)).or_insert_with(nothing);
     }
 
@@ -189,7 +190,7 @@ impl UnitOfWork {
         source: &RecordedEvent,
     ) -> Result<(), Error> {
         let before = self.loaded.get(&stream).map(|loaded| loaded.seq);
-        self.keep_for_undo(&stream, || before.map(|seq| Loaded { state: Arc::new(()), seq }));
+        self.keep_for_undo(&stream, || before.map(Loaded::end));
         let last = match before.or_else(|| Some(self.remembered(&stream)?.seq)) {
             Some(seq) => seq,
             None => last_seq_in(&mut self.transaction, &stream).await?,
@@ -202,7 +203,7 @@ impl UnitOfWork {
             id: source.id,
         });
         self.pending.push(row);
-        self.loaded.insert(stream, Loaded { state: Arc::new(()), seq: last.next() });
+        self.loaded.insert(stream, Loaded::end(last.next()));
         Ok(())
     }
 
@@ -248,6 +249,7 @@ impl UnitOfWork {
         if deadline_set {
             self.store.deadline_set().notify_waiters();
         }
+        self.store.keep_snapshots(due(&self.loaded, &self.pending));
         remember(self.store.memory(), self.epoch, self.loaded, &self.pending, &self.deadlines);
         Ok(written)
     }
@@ -405,10 +407,12 @@ impl UnitOfWork {
         }
         if let Some(events) = self.read.remove(stream) {
             let mut folding = Folding::new(stream);
-            events.iter().try_for_each(|event| folding.fold(event))?;
-            return Ok((folding.state, folding.seq));
+            if events.first().is_none_or(|first| folding.begins_with(first)) {
+                events.iter().try_for_each(|event| folding.fold(event))?;
+                return Ok((folding.state, folding.seq));
+            }
         }
-        load_in(&mut self.transaction, stream).await
+        self.store.load_in(&mut self.transaction, stream).await
     }
 
     fn remembered(&mut self, stream: &StreamName) -> Option<Loaded> {
@@ -424,8 +428,15 @@ impl UnitOfWork {
     }
 
     fn put<A: Aggregate>(&mut self, stream: StreamName, state: Option<A>, seq: Seq) {
-        self.loaded.insert(stream, Loaded { state: Arc::new(state), seq });
+        self.loaded.insert(stream, Loaded::of(state, seq));
     }
+}
+
+/// Of the streams that have come so far with what was written.
+fn due(loaded: &HashMap<StreamName, Loaded>, written: &[NewEvent]) -> Vec<Snapshot> {
+    let has_come = |event: &&NewEvent| is_due(event.seq, event.seq);
+    let streams = written.iter().filter(has_come).map(|event| &event.stream);
+    streams.filter_map(|stream| loaded.get(stream)?.snapshot(stream)).collect()
 }
 
 /// Keeps what a commit has left of each stream.

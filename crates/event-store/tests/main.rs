@@ -17,4 +17,6 @@ mod execute;
 mod deadline;
 mod group;
 mod request;
+// States of long streams that are kept.
+mod snapshot;
 mod unit_of_work;

@@ -48,12 +48,12 @@ async fn a_unit_that_conflicts_in_one_stream_leaves_nothing_at_all() {
     let mut unit = store.begin(request()).await.unwrap();
     unit.execute::<Counter>(other, Command::Wait(SignedDuration::from_hours(1))).await.unwrap();
     unit.execute::<Counter>(contested, Command::Count).await.unwrap();
-    sqlx::query("insert into projection values (1)").execute(unit.connection()).await.unwrap();
+    sqlx::query("insert into reading values (1)").execute(unit.connection()).await.unwrap();
     store.execute::<Counter>(contested, Command::Count, request()).await.unwrap();
 
     assert!(matches!(unit.commit().await, Err(Error::Conflict)));
     assert_eq!(events_of_all_streams(&store).await, 1);
-    assert_eq!(rows(&store, "select count(*) from projection").await, 0);
+    assert_eq!(rows(&store, "select count(*) from reading").await, 0);
     assert_eq!(rows(&store, "select count(*) from deadline").await, 0);
     database.drop_database().await;
 }
@@ -157,7 +157,7 @@ async fn a_stream_cannot_be_two_things_in_one_unit() {
 
 async fn create_projection(database: &TestDatabase) {
     let mut superuser = database.superuser_connection().await;
-    for sql in ["create table projection (n bigint)", "grant all on projection to lunaria_app"] {
+    for sql in ["create table reading (n bigint)", "grant all on reading to lunaria_app"] {
         sqlx::query(sql).execute(&mut superuser).await.unwrap();
     }
 }

@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{Context, DomainEvent, StreamName};
+use crate::{Context, DomainEvent, Snapshots, StreamName};
 
 /// A wait's limit. It is stored in the event that starts the wait, and when it fires, that is an event too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +25,8 @@ impl Deadline {
 /// What keeps one stream's rules.
 pub trait Aggregate: Sized + Clone + Send + Sync + 'static {
     const CATEGORY: &'static str;
+    /// For an aggregate whose streams grow long.
+    const SNAPSHOTS: Option<Snapshots<Self>> = None;
     type Event: DomainEvent;
     type Command: Clone + Send + Sync + 'static;
     /// Why a command is not allowed. A refusal that the domain should remember is an event instead.

@@ -29,6 +29,9 @@ pub use domain_event::{DecodeError, DomainEvent};
 mod aggregate;
 pub use aggregate::{Aggregate, Deadline};
 
+mod snapshot;
+pub use snapshot::Snapshots;
+
 mod personal;
 pub use personal::Personal;
 

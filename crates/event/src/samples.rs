@@ -9,7 +9,7 @@ use std::fmt::Debug;
 use std::fs;
 use std::path::Path;
 
-use crate::DomainEvent;
+use crate::{Aggregate, DomainEvent};
 
 /// # Panics
 /// When a type has no example, when an example's JSON differs from its file, when a file cannot be read as
@@ -43,4 +43,27 @@ pub fn check<E: DomainEvent + PartialEq + Debug>(directory: impl AsRef<Path>, ex
         let name = file.file_name().to_string_lossy().into_owned();
         assert!(expected.contains(&name), "{name} belongs to no event type");
     }
+}
+
+/// Locks the shape of an aggregate's kept state, and what it makes of events: one file per version, `STATE.vN.json`, beside the events' samples.
+///
+/// # Panics
+/// When the events come to another state than the committed one, or that cannot be read.
+#[track_caller]
+pub fn check_state<A: Aggregate + PartialEq + Debug>(file: impl AsRef<Path>, events: &[A::Event]) {
+    let file = file.as_ref();
+    let snapshots = A::SNAPSHOTS.unwrap_or_else(|| panic!("{} keeps no states", A::CATEGORY));
+    let state = A::fold(None, events).unwrap_or_else(|| panic!("the events make no {}", A::CATEGORY));
+    let json = (snapshots.write)(&state).unwrap_or_else(|error| panic!("{error}"));
+    let json: serde_json::Value = serde_json::from_str(json.get()).unwrap_or_else(|error| panic!("{error}"));
+    let json = serde_json::to_string_pretty(&json).unwrap_or_else(|error| panic!("{error}")) + "\n";
+    let file = file.with_extension(format!("v{}.json", snapshots.version));
+    if !file.exists() && std::env::var_os("UPDATE_SAMPLES").is_some() {
+        fs::write(&file, &json).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+    }
+    let committed = fs::read_to_string(&file).unwrap_or_else(|error| {
+        panic!("{}: {error}; UPDATE_SAMPLES=1 writes the sample of a new version", file.display())
+    });
+    assert_eq!(json, committed, "the state of {} has changed: give its snapshots a new version", A::CATEGORY);
+    assert_eq!((snapshots.read)(&committed).ok().as_ref(), Some(&state), "it does not read back");
 }

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use contract::Iban;
-use event::{Aggregate, Context, Personal};
+use event::{Aggregate, Context, Personal, Snapshots};
 use money::{Currency, Money};
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::account_event::{
@@ -16,7 +17,7 @@ use crate::account_event::{
 use crate::{LedgerAccount, Posting};
 
 /// An open account. Only what is held or expected now is kept, so that a long history stays a small state.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {
     pub id: Uuid,
     pub owner_name: Personal<String>,
@@ -141,6 +142,7 @@ type Decision = Result<Vec<AccountEvent>, AccountRefusal>;
 
 impl Aggregate for Account {
     const CATEGORY: &'static str = "account";
+    const SNAPSHOTS: Option<Snapshots<Self>> = Some(Snapshots::of_version(1));
     type Event = AccountEvent;
     type Command = AccountCommand;
     type Refusal = AccountRefusal;

@@ -5,6 +5,7 @@ mod append_long;
 mod cards;
 mod deadlines;
 mod figure;
+mod long_stream;
 mod pgbench;
 mod platform;
 mod program;

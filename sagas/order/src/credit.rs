@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use event::{Aggregate, Context, events};
+use event::{Aggregate, Context, Snapshots, events};
 use money::{Currency, Money};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -57,7 +57,7 @@ events! {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Credit {
     pub id: Uuid,
     pub limit: Money,
@@ -97,6 +97,7 @@ type Decision = Result<Vec<CreditEvent>, CreditRefusal>;
 
 impl Aggregate for Credit {
     const CATEGORY: &'static str = "credit";
+    const SNAPSHOTS: Option<Snapshots<Self>> = Some(Snapshots::of_version(1));
     type Event = CreditEvent;
     type Command = CreditCommand;
     type Refusal = CreditRefusal;

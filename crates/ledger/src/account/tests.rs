@@ -154,6 +154,12 @@ fn account_events_keep_their_shape() {
         RefundCredited { refund_id: ID, amount, postings: moved(), balances }.into(),
     ];
     event::samples::check("samples/account", &examples);
+    let opened = &examples[..1];
+    let rest = [
+        FundsReserved { reservation_id, amount, postings: moved(), balances }.into(),
+        CreditPending { payment_id, amount, balances }.into(),
+    ];
+    event::samples::check_state::<Account>("samples/account_state", &[opened, &rest].concat());
 }
 #[test]
 fn a_payment_from_another_bank_can_be_spent_when_it_is_posted_and_once() {

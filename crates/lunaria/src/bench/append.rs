@@ -1,5 +1,5 @@
 //! Appends of one event by 16 writers: bare insert (the floor), `append_event` in SQL, and through the crate; and by 64 whose
-//! units of work share their appends.
+//! units of work share their appends; and a command on a long stream.
 
 use std::borrow::Cow;
 use std::time::{Duration, Instant};
@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::figure::Figure;
 use super::pgbench::pgbench;
-use super::{Bed, DATABASE, append_long};
+use super::{Bed, DATABASE, append_long, long_stream};
 use crate::cli::BenchOptions;
 
 const WRITERS: u32 = 16;
@@ -59,6 +59,7 @@ pub(super) async fn measure(bed: &Bed, options: &BenchOptions) -> anyhow::Result
         figure("append.sql", in_sql),
         figure("append.crate", in_crate),
         figure("append.grouped", in_groups),
+        long_stream::measure(&superuser, &store(&application, &passwords).await?).await?,
     ];
     if options.long {
         figures.push(append_long::measure(bed, options).await?);

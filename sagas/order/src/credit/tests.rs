@@ -98,4 +98,5 @@ fn events_keep_their_shape() {
         CreditReleased { order_id, amount, reserved }.into(),
     ];
     event::samples::check("samples/credit", &examples);
+    event::samples::check_state::<Credit>("samples/credit_state", &examples[..3]);
 }
