@@ -18,11 +18,15 @@ token() { # $2: its file, $3: the section of the configuration
   printf '[%s]\n%s = "%s"\n' "$3" "$2" "$(cat "$1/$2")" >>"$1/application.toml"
 }
 
-# $1: the directory. Who may ask the API: whoever has the file `api_key`, everything but to approve; whoever has `approver_key`, that; the adapters, for
+admin_key() { printf '[api.keys.admin]\nroles = "admin"\nsecret = "%s"\n' "$(cat "$1/admin_key")"; }
+
+# $1: the directory. Who may ask the API: whoever has the file `api_key`, everything but to approve; whoever has `approver_key`, that; whoever has
+# `admin_key`, to build read models anew; the adapters, for
 # what core publishes.
 api_keys() {
-  printf '[api.keys.desk]\nroles = "service,operator,auditor,admin"\nsecret = "%s"\n' "$(cat "$1/api_key")"
+  printf '[api.keys.desk]\nroles = "service,operator,auditor"\nsecret = "%s"\n' "$(cat "$1/api_key")"
   printf '[api.keys.approver]\nroles = "approver"\nsecret = "%s"\n' "$(cat "$1/approver_key")"
+  admin_key "$1"
   printf '[api.keys.adapters]\nroles = "service"\nsecret = "%s"\n[core]\nexternal_token = "%s"\n' "$(cat "$1/external_token")" "$(cat "$1/external_token")"
 }
 
@@ -62,7 +66,7 @@ upgrade() {
     name=$directory/${file#*:}.toml
     grep -q '^\[card\.database\]' "$name" || { settings "${file%:*}" card:lunaria_adapter_card | extend "$name"; added+=" ${file#*:}.toml"; }
   done
-  for name in house_token network_token api_key approver_key external_token; do
+  for name in house_token network_token api_key approver_key admin_key external_token; do
     [ -s "$directory/$name" ] || { (umask 222 && password >"$directory/$name.draft"); mv -f "$directory/$name.draft" "$directory/$name"; chmod 444 "$directory/$name"; }
   done
   for file in house_token:instant network_token:card; do
@@ -72,6 +76,8 @@ upgrade() {
   done
   grep -q '^\[api\.keys\.' "$directory/application.toml" ||
     { api_keys "$directory" | extend "$directory/application.toml"; added+=" api_key"; }
+  grep -q '^\[api\.keys\.admin\]' "$directory/application.toml" ||
+    { admin_key "$directory" | extend "$directory/application.toml"; added+=" admin_key"; }
 }
 
 if [ -e "$directory" ]; then
@@ -104,6 +110,7 @@ token "$draft" house_token instant
 token "$draft" network_token card
 password >"$draft/api_key"
 password >"$draft/approver_key"
+password >"$draft/admin_key"
 password >"$draft/external_token"
 api_keys "$draft" >>"$draft/application.toml"
 # The directory is closed to all others. Its files are not: compose mounts them as they are, and the containers' users are

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::path::Path;
 use std::process::Command;
 
-use local_servers::free_port;
+use local_servers::ReservedPort;
 use sqlx::PgConnection;
 use tempfile::TempDir;
 use testbed::{TestDatabase, eventually, kafka, unique};
@@ -52,6 +52,8 @@ pub(crate) struct Platform {
     /// Where the card network speaks.
     pub(crate) card_url: String,
     directory: TempDir,
+    /// Kept from everybody else, also while a process is down.
+    _ports: [ReservedPort; 3],
 }
 
 /// Name, arguments, how many addresses it announces.
@@ -101,8 +103,9 @@ impl Platform {
         }
         let (house, urls) = Process::start(LUNARIA, &arguments, &[], &directory.path().join("house.log"), 1);
         let topic_prefix = unique("t").replace('_', "-") + ".";
-        let api = format!("127.0.0.1:{}", free_port().unwrap());
-        let config = configuration(transport, [&core, &instant, &card], &api, &urls[0], &topic_prefix);
+        let ports = [(); 3].map(|()| ReservedPort::any().unwrap());
+        let addresses = ports.each_ref().map(|port| format!("127.0.0.1:{}", port.number()));
+        let config = configuration(transport, [&core, &instant, &card], &addresses, &urls[0], &topic_prefix);
         std::fs::write(directory.path().join("lunaria.toml"), config).unwrap();
         let mut platform = Self {
             transport,
@@ -117,10 +120,11 @@ impl Platform {
             processes: BTreeMap::new(),
             ops_urls: BTreeMap::new(),
             house: Some(house),
-            api_url: format!("http://{api}"),
+            api_url: format!("http://{}", addresses[0]),
             adapter_url: String::new(),
             card_url: String::new(),
             directory,
+            _ports: ports,
         };
         platform.resume().await;
         platform
@@ -242,12 +246,10 @@ impl Platform {
 fn configuration(
     transport: Transport,
     [core, instant, card]: [&TestDatabase; 3],
-    api: &str,
+    [api, adapter, network]: &[String; 3],
     house: &str,
     prefix: &str,
 ) -> String {
-    let address = || format!("127.0.0.1:{}", free_port().unwrap());
-    let (adapter, network) = (address(), address());
     let mut config = match transport {
         Transport::Embedded => "transport = \"embedded\"\n".to_owned(),
         Transport::Kafka => {

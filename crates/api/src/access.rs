@@ -72,7 +72,7 @@ pub(crate) const RULES: [(&str, &str, Access); 52] = [
     ("POST", "/v1/projections/{name}/rebuild", Only(&[Admin])),
     ("POST", "/v1/projections/{name}/verify", Only(&[Operator, Admin])),
     ("GET", "/v1/operations/{id}", OVERSEERS),
-    ("POST", "/v1/operations/{id}/cancel", Only(&[Admin])),
+    ("POST", "/v1/operations/{id}/cancel", Only(&[Operator, Admin])),
     ("GET", "/v1/external/asyncapi.json", Anybody),
     ("GET", "/v1/external/{contract}/{version}/streams", Only(&[Service, Auditor])),
     ("GET", "/v1/external/{contract}/{version}/streams/{id}/events", Only(&[Service, Auditor])),

@@ -48,6 +48,7 @@ codes! {
     CreditExceeded: "credit-exceeded", 422, "The credit line does not cover the order", false;
     CaseUnknown: "case-unknown", 404, "There is no such case", false;
     ProjectionUnknown: "projection-unknown", 404, "There is no such projection", false;
+    OperationRunning: "operation-running", 409, "Another operation has to end first", true;
     OperationUnknown: "operation-unknown", 404, "There is no such operation", false;
     StreamUnknown: "stream-unknown", 404, "There is no such stream", false;
     SeqUnknown: "seq-unknown", 404, "The stream has no such event", false;

@@ -12,7 +12,7 @@ use event_store::{ExecuteError, UnitOfWork};
 use jiff::Timestamp;
 use projection::{
     Difference, Overview, Progress, Projection, Purpose, Rebuild, RebuildCommand, RebuildRefusal,
-    RebuildRequested, Status, progress,
+    RebuildRequested, Status, progress, under_way,
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -171,6 +171,10 @@ async fn request(
     let Path(name) = name.map_err(|_| unknown_projection())?;
     let of_name = |projection: &&Arc<dyn Projection>| projection.name() == name;
     let version = service.projections.iter().find(of_name).ok_or_else(unknown_projection)?.version();
+    if let Some(id) = under_way(&service.store, &name).await? {
+        let detail = format!("operation {id} has not ended");
+        return Err(Problem::new(Code::OperationRunning, detail));
+    }
     let operation = Operation { name: operation, key, content: json!({ "projection": name }), reads: vec![] };
     let requested = RebuildRequested { projection: name, purpose, version };
     once(&service.group, operation, move |unit| Box::pin(request_in(unit, requested.clone()))).await

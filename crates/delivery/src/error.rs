@@ -14,6 +14,13 @@ pub enum HandleError {
     Failed(String),
 }
 
+impl HandleError {
+    /// Whether the same may succeed the next time, without anybody mending anything.
+    pub fn is_passing(&self) -> bool {
+        matches!(self, Self::Store(error) if error.is_transient() || matches!(error, event_store::Error::Conflict))
+    }
+}
+
 impl<R: std::fmt::Debug> From<ExecuteError<R>> for HandleError {
     fn from(error: ExecuteError<R>) -> Self {
         match error {

@@ -262,8 +262,13 @@ pub(crate) enum ProjectionsAction {
         detach: bool,
     },
     /// Builds one anew beside the one that serves, and compares them. Changes nothing. Exit code 1 when they differ.
-    Verify { name: String },
-    /// Shows how far an operation has come, until it has ended.
+    Verify {
+        name: String,
+        /// Only begins it.
+        #[arg(long)]
+        detach: bool,
+    },
+    /// Shows how far an operation has come, until it has ended. Exit code 1 unless it has completed and found nothing.
     Follow { operation_id: Uuid },
     /// Ends an operation. What serves stays as it is.
     Cancel { operation_id: Uuid },

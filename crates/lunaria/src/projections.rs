@@ -22,7 +22,7 @@ pub(crate) async fn run(options: ProjectionsOptions) -> anyhow::Result<ExitCode>
     match options.action {
         ProjectionsAction::List { json } => list(&client, json).await,
         ProjectionsAction::Rebuild { name, detach } => begin(&client, &name, "rebuild", detach).await,
-        ProjectionsAction::Verify { name } => begin(&client, &name, "verify", false).await,
+        ProjectionsAction::Verify { name, detach } => begin(&client, &name, "verify", detach).await,
         ProjectionsAction::Follow { operation_id } => follow(&client, operation_id).await,
         ProjectionsAction::Cancel { operation_id } => cancel(&client, operation_id).await,
     }
@@ -59,6 +59,8 @@ async fn begin(client: &Client, name: &str, what: &str, detach: bool) -> anyhow:
         say(&format!("operation {id}: `lunaria projections follow {id}` shows how far it is"))?;
         return Ok(ExitCode::SUCCESS);
     }
+    // It goes on when this is interrupted, and can be found again.
+    writeln!(std::io::stderr(), "operation {id}")?;
     follow(client, id).await
 }
 
@@ -90,12 +92,8 @@ async fn follow(client: &Client, id: Uuid) -> anyhow::Result<ExitCode> {
             untold = Duration::ZERO;
             let (rate, left) = (number("events_per_second"), number("seconds_left"));
             let shown = |number: Option<u64>| number.map_or_else(|| "?".to_owned(), |n| n.to_string());
-            say(&format!(
-                "{done} of {} events, {} a second, {} s left",
-                shown(total),
-                shown(rate),
-                shown(left)
-            ))?;
+            let (total, rate, left) = (shown(total), shown(rate), shown(left));
+            writeln!(std::io::stderr(), "{done} of {total} events, {rate} a second, {left} s left")?;
         }
         tokio::time::sleep(POLL).await;
     }

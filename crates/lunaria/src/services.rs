@@ -303,7 +303,7 @@ pub(crate) fn start_own(
     parts.start("deadlines", async move { Ok(deadlines.run(token).await?) });
     let projections = service.projections();
     if !projections.is_empty() {
-        let (keeper, token) = (Keeper { projections, store: store.clone() }, shutdown.clone());
+        let (keeper, token) = (Keeper::new(store.clone(), projections), shutdown.clone());
         parts.start("projections", async move {
             keeper.run(token).await;
             Ok(())

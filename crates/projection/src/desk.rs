@@ -56,8 +56,8 @@ impl RebuildDesk {
              on conflict (projection) do update set id = excluded.id, purpose = excluded.purpose,
                  version = excluded.version, requested_at = excluded.requested_at, state = 'requested',
                  loaded_to = '', part_stream = null, part_seq = null, events_done = 0, events_total = 0,
-                 reason = null, differences = null, started_at = null, changed_at = now()
-             where projection_rebuild.state in ('completed', 'failed', 'cancelled')",
+                 reason = null, examples = null, started_at = null, changed_at = now()
+             where projection_rebuild.state in ('completed', 'failed', 'cancelled') and not projection_rebuild.has_tables",
         )
         .bind(&requested.projection)
         .bind(id)
@@ -67,10 +67,7 @@ impl RebuildDesk {
         .execute(unit.connection())
         .await?;
         if taken.rows_affected() == 0 {
-            let reason = format!(
-                "another rebuild of {} is under way, or there is no such projection",
-                requested.projection
-            );
+            let reason = format!("another rebuild of {} has not ended", requested.projection);
             unit.execute::<Rebuild>(id, RebuildCommand::Fail { reason }).await?;
         }
         Ok(())

@@ -9,9 +9,6 @@ use crate::rebuild::RebuildCompleted;
 use crate::run::Run;
 use crate::{Difference, RebuildCommand};
 
-/// Whoever reads the tables holds them for as long as that takes; whoever comes after the change has to wait behind it.
-const LOCK_TIMEOUT: &str = "set local lock_timeout = '1s'";
-
 #[derive(sqlx::FromRow)]
 struct Compared {
     only_serving: i64,
@@ -20,14 +17,14 @@ struct Compared {
 }
 
 impl Run {
-    /// Has what was built serve. Transient while somebody reads what serves for long.
+    /// Has what was built serve. Passing while somebody reads what serves for long.
     pub(crate) async fn replace(&self) -> Result<(), Error> {
+        sqlx::query("select analyze_rebuild_tables($1)").bind(self.name()).execute(self.store.pool()).await?;
         let mut unit = self.stand_still().await?;
         if self.place(&mut unit).await?.is_none() {
             return Ok(());
         }
-        sqlx::raw_sql(LOCK_TIMEOUT).execute(unit.connection()).await?;
-        sqlx::query("select take_rebuild_tables($1)").bind(self.name()).execute(unit.connection()).await?;
+        sqlx::query("select take_rebuild_tables($1)").bind(self.id).execute(unit.connection()).await?;
         self.complete(unit, &[], None).await
     }
 
@@ -63,7 +60,7 @@ impl Run {
         examples: Option<Value>,
     ) -> Result<(), Error> {
         let events: i64 = sqlx::query_scalar(
-            "update projection_rebuild set state = 'completed', has_tables = false, differences = $3, changed_at = now()
+            "update projection_rebuild set state = 'completed', has_tables = false, examples = $3, changed_at = now()
              where projection = $1 and id = $2 returning events_done",
         )
         .bind(self.name())
@@ -82,8 +79,7 @@ impl Run {
     /// Throws away what was built.
     pub(crate) async fn abandon(&self, reason: &str) -> Result<(), Error> {
         let mut unit = self.stand_still().await?;
-        self.drop_tables(&mut unit).await?;
-        sqlx::query(
+        let abandoned = sqlx::query(
             "update projection_rebuild set has_tables = false, changed_at = now(),
                  state = case state when 'cancelled' then state else 'failed' end,
                  reason = case state when 'cancelled' then null else coalesce(reason, $3) end
@@ -94,6 +90,10 @@ impl Run {
         .bind(reason)
         .execute(unit.connection())
         .await?;
+        // Otherwise the tables are those of a later one.
+        if abandoned.rows_affected() > 0 {
+            self.drop_tables(&mut unit).await?;
+        }
         self.end(&mut unit, RebuildCommand::Fail { reason: reason.to_owned() }).await?;
         unit.commit().await?;
         Ok(())

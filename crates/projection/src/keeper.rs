@@ -1,7 +1,8 @@
 //! Does the rebuilds that were asked for, one after the other, and asks for those that a program with other rules needs.
 
+use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use delivery::HandleError;
 use event::{Actor, Context, derived_id};
@@ -11,22 +12,31 @@ use sqlx::Connection;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::load::Loaded;
 use crate::rebuild::RebuildRequested;
-use crate::run::Run;
+use crate::run::{LOADING, REQUESTED, Run};
 use crate::{Projection, Purpose, Rebuild, RebuildCommand};
 
 const POLL: Duration = Duration::from_millis(500);
+/// After a hindrance that may pass; doubled with each further one.
+const PAUSE_MIN: Duration = Duration::from_secs(1);
+const PAUSE_MAX: Duration = Duration::from_secs(60);
 
 /// What keeps the projections of one service. Several processes may have one: each rebuild is done by one of them.
 pub struct Keeper {
-    pub projections: Vec<Arc<dyn Projection>>,
-    pub store: Store,
+    projections: Vec<Arc<dyn Projection>>,
+    store: Store,
+    /// By projection: since the last hindrance.
+    pauses: HashMap<&'static str, Pause>,
+}
+
+#[derive(Clone, Copy)]
+struct Pause {
+    length: Duration,
+    until: Instant,
 }
 
 #[derive(sqlx::FromRow)]
 struct Waiting {
-    projection: String,
     id: Uuid,
     purpose: String,
     version: i32,
@@ -35,19 +45,26 @@ struct Waiting {
 }
 
 impl Keeper {
+    pub fn new(store: Store, projections: Vec<Arc<dyn Projection>>) -> Self {
+        Self { projections, store, pauses: HashMap::new() }
+    }
+
     /// Works until shutdown.
-    pub async fn run(self, shutdown: CancellationToken) {
-        let mut is_asked = false;
+    pub async fn run(mut self, shutdown: CancellationToken) {
         while !shutdown.is_cancelled() {
-            let turn = async {
-                if !is_asked {
-                    self.ask_for_new_rules().await?;
-                    is_asked = true;
+            for projection in self.projections.clone() {
+                let name = projection.name();
+                if self.pauses.get(name).is_some_and(|pause| Instant::now() < pause.until) {
+                    continue;
                 }
-                self.work(&shutdown).await
-            };
-            if let Err(error) = turn.await {
-                tracing::warn!(%error, "rebuild waits");
+                match self.turn(projection, &shutdown).await {
+                    Ok(Turn::Idle) => drop(self.pauses.remove(name)),
+                    Ok(Turn::Asked) => self.pause(name),
+                    Err(error) => {
+                        tracing::warn!(projection = name, %error, "rebuild waits");
+                        self.pause(name);
+                    }
+                }
             }
             tokio::select! {
                 () = tokio::time::sleep(POLL) => {}
@@ -56,51 +73,59 @@ impl Keeper {
         }
     }
 
-    /// Where the rows follow other rules than this program's.
-    async fn ask_for_new_rules(&self) -> Result<(), Error> {
-        for projection in &self.projections {
-            let (name, version) = (projection.name(), projection.version());
-            let last: Option<Option<Uuid>> = sqlx::query_scalar(
-                "select id from projection left join projection_rebuild on projection = name
-                 where name = $1 and projection.version <> $2
-                   and (id is null or state in ('completed', 'failed', 'cancelled'))",
-            )
-            .bind(name)
-            .bind(version)
-            .fetch_optional(self.store.pool())
-            .await?;
-            let Some(last) = last else { continue };
-            // The same for each process that finds it so.
-            let id = derived_id(last.unwrap_or_default(), name, usize::try_from(version).unwrap_or_default());
-            let requested =
-                RebuildRequested { projection: name.to_owned(), purpose: Purpose::Replace, version };
-            let actor = Actor::service(self.store.service(), "projections");
-            let context = Context::for_request(id, actor, Timestamp::now());
-            match self.store.execute::<Rebuild>(id, RebuildCommand::Request(requested), context).await {
-                Ok(_) => tracing::info!(projection = name, version, "its rules are new, it is built anew"),
-                Err(ExecuteError::Refused(_)) => {}
-                Err(ExecuteError::Store(error)) => return Err(error),
-            }
-        }
-        Ok(())
+    fn pause(&mut self, name: &'static str) {
+        let length = self.pauses.get(name).map_or(PAUSE_MIN, |pause| PAUSE_MAX.min(pause.length * 2));
+        self.pauses.insert(name, Pause { length, until: Instant::now() + length });
     }
 
-    async fn work(&self, shutdown: &CancellationToken) -> Result<(), Error> {
-        let waiting: Vec<Waiting> = sqlx::query_as(
-            "select projection, id, purpose, version, state, reason from projection_rebuild
-             where state in ('requested', 'loading') or has_tables order by requested_at",
+    /// What there is to do for one projection.
+    async fn turn(
+        &self,
+        projection: Arc<dyn Projection>,
+        shutdown: &CancellationToken,
+    ) -> Result<Turn, Error> {
+        let waiting: Option<Waiting> = sqlx::query_as(
+            "select id, purpose, version, state, reason from projection_rebuild
+             where projection = $1 and (state in ('requested', 'loading') or has_tables)",
         )
-        .fetch_all(self.store.pool())
+        .bind(projection.name())
+        .fetch_optional(self.store.pool())
         .await?;
-        for waiting in waiting {
-            let of_it = |projection: &&Arc<dyn Projection>| {
-                projection.name() == waiting.projection && projection.version() == waiting.version
-            };
-            // One that this program does not know, or with other rules, waits for another one.
-            let Some(projection) = self.projections.iter().find(of_it) else { continue };
-            self.work_alone(Arc::clone(projection), waiting, shutdown).await?;
+        match waiting {
+            // By rules that this program does not know: another one's.
+            Some(waiting) if waiting.version > projection.version() => Ok(Turn::Idle),
+            Some(waiting) => {
+                self.work_alone(projection, waiting, shutdown).await?;
+                Ok(Turn::Idle)
+            }
+            None => self.ask_for_new_rules(&*projection).await,
         }
-        Ok(())
+    }
+
+    /// Where the rows follow older rules than this program's.
+    async fn ask_for_new_rules(&self, projection: &dyn Projection) -> Result<Turn, Error> {
+        let (name, version) = (projection.name(), projection.version());
+        let last: Option<Option<Uuid>> = sqlx::query_scalar(
+            "select id from projection left join projection_rebuild on projection = name
+             where name = $1 and projection.version < $2",
+        )
+        .bind(name)
+        .bind(version)
+        .fetch_optional(self.store.pool())
+        .await?;
+        let Some(last) = last else { return Ok(Turn::Idle) };
+        // The same for each process that finds it so.
+        let id = derived_id(last.unwrap_or_default(), name, usize::try_from(version).unwrap_or_default());
+        let requested = RebuildRequested { projection: name.to_owned(), purpose: Purpose::Replace, version };
+        let actor = Actor::service(self.store.service(), "projections");
+        let context = Context::for_request(id, actor, Timestamp::now());
+        match self.store.execute::<Rebuild>(id, RebuildCommand::Request(requested), context).await {
+            Ok(done) if done.events.is_empty() => {}
+            Ok(_) => tracing::info!(projection = name, version, "its rules are new, it is to be built anew"),
+            Err(ExecuteError::Refused(_)) => {}
+            Err(ExecuteError::Store(error)) => return Err(error),
+        }
+        Ok(Turn::Asked)
     }
 
     /// Unless another process is at it.
@@ -110,52 +135,54 @@ impl Keeper {
         waiting: Waiting,
         shutdown: &CancellationToken,
     ) -> Result<(), Error> {
-        // Its own connection: the lock goes with it, however this ends.
-        let mut holder = self.store.pool().acquire().await?.detach();
+        let mut connection = self.store.pool().acquire().await?;
         let is_ours: bool =
             sqlx::query_scalar("select pg_try_advisory_lock(hashtextextended('rebuild ' || $1, 0))")
-                .bind(&waiting.projection)
-                .fetch_one(&mut holder)
+                .bind(projection.name())
+                .fetch_one(&mut *connection)
                 .await?;
-        let done = if is_ours { self.run_once(projection, waiting, shutdown).await } else { Ok(()) };
+        if !is_ours {
+            return Ok(());
+        }
+        // The lock goes with its connection, however this ends.
+        let holder = connection.detach();
+        let done = self.work(projection, waiting, shutdown).await;
         holder.close().await?;
         done
     }
 
-    async fn run_once(
+    async fn work(
         &self,
         projection: Arc<dyn Projection>,
         waiting: Waiting,
         shutdown: &CancellationToken,
     ) -> Result<(), Error> {
-        let purpose =
-            if waiting.purpose == Purpose::Compare.as_str() { Purpose::Compare } else { Purpose::Replace };
-        let Some(run) = Run::find(projection, self.store.clone(), waiting.id).await? else {
-            return Ok(());
-        };
-        if !matches!(waiting.state.as_str(), "requested" | "loading") {
+        let (name, version) = (projection.name(), projection.version());
+        let Some(run) = Run::find(projection, self.store.clone(), waiting.id).await? else { return Ok(()) };
+        if waiting.state != REQUESTED && waiting.state != LOADING {
             return run.abandon(waiting.reason.as_deref().unwrap_or("it was cancelled")).await;
         }
-        let name = run.name();
-        tracing::info!(projection = name, purpose = purpose.as_str(), "rebuild loads");
-        let done = match run.load(shutdown).await {
-            Ok(Loaded::All) => match purpose {
-                Purpose::Replace => run.replace().await.map_err(HandleError::from),
-                Purpose::Compare => run.compare().await.map_err(HandleError::from),
-            },
-            Ok(Loaded::Ended | Loaded::Stopped) => return Ok(()),
-            Err(error) => Err(error),
+        let Some(purpose) = Purpose::named(&waiting.purpose).filter(|_| waiting.version == version) else {
+            return run.abandon(&format!("its rules are of version {version} by now")).await;
         };
-        match done {
-            Ok(()) => tracing::info!(projection = name, purpose = purpose.as_str(), "rebuild has ended"),
+        tracing::info!(projection = name, purpose = purpose.as_str(), "rebuild loads");
+        match run.run(purpose, shutdown).await {
+            Ok(()) => Ok(()),
             Err(HandleError::Store(error)) if error.is_transient() || matches!(error, Error::Conflict) => {
-                return Err(error);
+                Err(error)
             }
             Err(error) => {
                 tracing::error!(projection = name, %error, "rebuild failed");
-                run.abandon(&error.to_string()).await?;
+                run.abandon(&error.to_string()).await
             }
         }
-        Ok(())
     }
+}
+
+/// What came of looking after a projection.
+enum Turn {
+    /// Nothing, or it is done.
+    Idle,
+    /// Its rules are new, and a rebuild is on its way.
+    Asked,
 }

@@ -28,7 +28,7 @@ mod desk;
 pub use desk::RebuildDesk;
 
 mod progress;
-pub use progress::{Overview, Progress, list, progress};
+pub use progress::{Overview, Progress, list, progress, under_way};
 
 mod keeper;
 pub use keeper::Keeper;

@@ -8,13 +8,14 @@ use event::{RecordedEvent, Seq, StreamName};
 use event_store::{Error, UnitOfWork};
 use tokio_util::sync::CancellationToken;
 
+use crate::Purpose;
 use crate::projection::into_rebuild;
-use crate::read_ahead::{Chunk, ReadAhead};
+use crate::read_ahead::{Chunk, ReadAhead, last_name};
 use crate::run::Run;
 
 /// How a load came to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Loaded {
+enum Loaded {
     /// What is built stands where what serves stands, from now on.
     All,
     /// It was cancelled, or has failed at a new event.
@@ -24,8 +25,28 @@ pub(crate) enum Loaded {
 }
 
 impl Run {
+    /// To its end, or to that of the process.
+    pub(crate) async fn run(
+        &self,
+        purpose: Purpose,
+        shutdown: &CancellationToken,
+    ) -> Result<(), HandleError> {
+        if self.load(shutdown).await? != Loaded::All {
+            return Ok(());
+        }
+        match purpose {
+            Purpose::Replace => self.replace().await?,
+            Purpose::Compare => tokio::select! {
+                compared = self.compare() => compared?,
+                () = shutdown.cancelled() => return Ok(()),
+            },
+        }
+        tracing::info!(projection = self.name(), purpose = purpose.as_str(), "rebuild has ended");
+        Ok(())
+    }
+
     /// Makes the tables, or goes on where an earlier process was.
-    pub(crate) async fn load(&self, shutdown: &CancellationToken) -> Result<Loaded, HandleError> {
+    async fn load(&self, shutdown: &CancellationToken) -> Result<Loaded, HandleError> {
         self.make_tables().await?;
         let mut unit = self.stand_still().await?;
         self.begin(&mut unit).await?;
@@ -40,7 +61,12 @@ impl Run {
             let Some(took) = self.load_chunk(&chunk).await? else { return Ok(Loaded::Ended) };
             ahead.took(chunk.events.len(), took);
         }
-        Ok(Loaded::All)
+        let mut unit = self.stand_still().await?;
+        match self.place(&mut unit).await? {
+            Some(place) if place.loaded_to == last_name(categories) => Ok(Loaded::All),
+            Some(_) => Err(Error::Conflict.into()),
+            None => Ok(Loaded::Ended),
+        }
     }
 
     async fn make_tables(&self) -> Result<(), Error> {
@@ -83,7 +109,12 @@ impl Run {
         // Nobody waits for the disk: a server that fails loses the last chunks with the note of them.
         sqlx::raw_sql("set local synchronous_commit = off").execute(unit.connection()).await?;
         let Some(place) = self.place(&mut unit).await? else { return Ok(None) };
+        // Another process is at it too, or a server that failed has lost the chunks before this one.
+        if !chunk.follows(&place) {
+            return Err(Error::Conflict.into());
+        }
         let part = place.part.as_ref();
+        let mut reached_part = Seq::ZERO;
         let mut read = by_stream(&chunk.events);
         let mut events: Vec<(&[RecordedEvent], Vec<RecordedEvent>)> = Vec::new();
         for (stream, handled) in self.handled(&mut unit, chunk).await? {
@@ -91,6 +122,9 @@ impl Run {
             let is_part = chunk.reaches.part.as_ref().filter(|(of, _)| *of == stream);
             let to = is_part.map_or(handled, |(_, seq)| handled.min(*seq));
             let known = within(read.remove(stream.as_str()).unwrap_or_default(), from, to);
+            if is_part.is_some() {
+                reached_part = to;
+            }
             let reached = known.last().map_or(from, |event| event.seq);
             // What has come since it was read.
             let missing = match reached < to {
@@ -104,7 +138,7 @@ impl Run {
         if !events.is_empty() {
             into_rebuild(&*self.projection, &events, unit.connection()).await?;
         }
-        self.note(&mut unit, chunk, events.len()).await?;
+        self.note(&mut unit, chunk, reached_part, events.len()).await?;
         unit.commit().await?;
         Ok(Some(start.elapsed()))
     }
@@ -134,8 +168,15 @@ impl Run {
         rows.into_iter().map(named).collect()
     }
 
-    async fn note(&self, unit: &mut UnitOfWork, chunk: &Chunk, events: usize) -> Result<(), Error> {
-        let (stream, seq) = chunk.reaches.part.clone().unzip();
+    /// Of a stream that is loaded in parts, so many events as the handler has handled are, whatever was read.
+    async fn note(
+        &self,
+        unit: &mut UnitOfWork,
+        chunk: &Chunk,
+        reached_part: Seq,
+        events: usize,
+    ) -> Result<(), Error> {
+        let stream = chunk.reaches.part.as_ref().map(|(stream, _)| stream.as_str());
         sqlx::query(
             "update projection_rebuild set loaded_to = $3, part_stream = $4, part_seq = $5,
                  events_done = events_done + $6, changed_at = now()
@@ -144,8 +185,8 @@ impl Run {
         .bind(self.name())
         .bind(self.id)
         .bind(&chunk.reaches.loaded_to)
-        .bind(stream.map(|stream| stream.to_string()))
-        .bind(seq.map(Seq::get))
+        .bind(stream)
+        .bind(stream.map(|_| reached_part.get()))
         .bind(i64::try_from(events).unwrap_or(i64::MAX))
         .execute(unit.connection())
         .await?;

@@ -52,6 +52,17 @@ impl Progress {
     }
 }
 
+/// The rebuild of a projection that has not ended, its clearing up included.
+pub async fn under_way(store: &Store, projection: &str) -> Result<Option<Uuid>, Error> {
+    let id = sqlx::query_scalar(
+        "select id from projection_rebuild where projection = $1 and (state in ('requested', 'loading') or has_tables)",
+    )
+    .bind(projection)
+    .fetch_optional(store.pool())
+    .await?;
+    Ok(id)
+}
+
 /// All projections of the service.
 pub async fn list(store: &Store) -> Result<Vec<Overview>, Error> {
     let rows = sqlx::query_as(
@@ -68,7 +79,7 @@ pub async fn list(store: &Store) -> Result<Vec<Overview>, Error> {
 /// How far a rebuild has come. None: a later one of the same projection has begun, or it has not been taken in yet.
 pub async fn progress(store: &Store, id: Uuid) -> Result<Option<Progress>, Error> {
     let row = sqlx::query_as(
-        "select events_done, events_total, started_at, changed_at, differences as examples
+        "select events_done, events_total, started_at, changed_at, examples
          from projection_rebuild where id = $1",
     )
     .bind(id)

@@ -64,7 +64,7 @@ impl Handler for Projecting {
 }
 
 impl Projecting {
-    /// The same into what is being built. If that fails, the rebuild has failed, and nothing else.
+    /// The same into what is being built. If the projection fails there, the rebuild has failed, and nothing else.
     async fn follow(
         &self,
         events: &[&RecordedEvent],
@@ -78,6 +78,9 @@ impl Projecting {
         }
         sqlx::raw_sql("savepoint rebuild").execute(&mut *connection).await?;
         if let Err(error) = self.project_into_rebuild(&events, connection).await {
+            if error.is_passing() {
+                return Err(error);
+            }
             tracing::error!(projection = self.name(), %error, "rebuild failed at a new event");
             sqlx::raw_sql("rollback to savepoint rebuild").execute(&mut *connection).await?;
             sqlx::query(

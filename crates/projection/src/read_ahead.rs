@@ -19,11 +19,25 @@ const EVENTS_MAX: usize = 4_000;
 const STANDSTILL: Duration = Duration::from_millis(25);
 
 pub(crate) struct Chunk {
+    /// Where the load has to be for it: after this name, and within this stream.
+    begins: (String, Option<StreamName>),
     /// Streams after this name,
     pub(crate) after: String,
     /// up to the place that is reached with it.
     pub(crate) reaches: Place,
     pub(crate) events: Vec<RecordedEvent>,
+}
+
+impl Chunk {
+    pub(crate) fn follows(&self, place: &Place) -> bool {
+        let (loaded_to, part) = &self.begins;
+        *loaded_to == place.loaded_to && part.as_ref() == place.part.as_ref().map(|(stream, _)| stream)
+    }
+}
+
+/// That every stream of these categories comes before.
+pub(crate) fn last_name(categories: &[&str]) -> String {
+    categories.iter().map(|category| format!("{category}.")).max().unwrap_or_default()
 }
 
 pub(crate) struct ReadAhead {
@@ -87,8 +101,9 @@ async fn read(
             let events = store.read_range((&stream, seq), &end, limit).await?;
             let (events, reaches) =
                 cut(events, limit, (&after, place.part.as_ref().map(|(stream, _)| stream)), &end);
-            place = reaches.clone();
-            if sender.send(Ok(Chunk { after, reaches, events })).await.is_err() {
+            let before = std::mem::replace(&mut place, reaches.clone());
+            let begins = (before.loaded_to, before.part.map(|(stream, _)| stream));
+            if sender.send(Ok(Chunk { begins, after, reaches, events })).await.is_err() {
                 return Ok(());
             }
         }

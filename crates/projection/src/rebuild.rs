@@ -19,6 +19,10 @@ impl Purpose {
             Self::Compare => "compare",
         }
     }
+
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        [Self::Replace, Self::Compare].into_iter().find(|purpose| purpose.as_str() == name)
+    }
 }
 
 /// The projection is to be built once more out of the events, by rules of this version.

@@ -9,7 +9,11 @@ use uuid::Uuid;
 
 use crate::{Projection, Rebuild, RebuildCommand};
 
+/// `projection_rebuild.state` of one that is under way.
+pub(crate) const REQUESTED: &str = "requested";
 pub(crate) const LOADING: &str = "loading";
+/// Who reads the tables for long, as a dump does, is not waited for for long: everybody else waits too.
+const LOCK_TIMEOUT: &str = "set local lock_timeout = '300ms'";
 
 pub(crate) struct Run {
     pub(crate) projection: Arc<dyn Projection>,
@@ -58,13 +62,15 @@ impl Run {
             .bind(self.name())
             .execute(unit.connection())
             .await?;
+        sqlx::raw_sql(LOCK_TIMEOUT).execute(unit.connection()).await?;
         Ok(unit)
     }
 
-    /// How far it is; None when it has been ended.
+    /// How far it is; None when it has been ended, or its tables are gone.
     pub(crate) async fn place(&self, unit: &mut UnitOfWork) -> Result<Option<Place>, Error> {
         let row: Option<Row> = sqlx::query_as(
-            "select state, loaded_to, part_stream, part_seq from projection_rebuild where projection = $1 and id = $2",
+            "select state, loaded_to, part_stream, part_seq from projection_rebuild
+             where projection = $1 and id = $2 and has_rebuild_tables(projection)",
         )
         .bind(self.name())
         .bind(self.id)

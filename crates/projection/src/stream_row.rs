@@ -81,6 +81,9 @@ impl<R: StreamRow> Projection for RowPerStream<R> {
         for fold in folds.values_mut() {
             for event in std::mem::take(&mut fold.events) {
                 fold.take(event)?;
+                if fold.state.is_none() {
+                    return Err(HandleError::Failed(format!("{} has not begun", event.stream)));
+                }
             }
         }
         let mut shown: Vec<(Uuid, &R)> =

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use event::Seq;
 use projection::{Difference, Purpose, RebuildCommand, Status, list, progress};
 use testbed::eventually;
 
@@ -149,6 +150,108 @@ async fn a_rebuild_that_fails_or_is_cancelled_leaves_what_serves_alone() {
     assert_eq!(stage.status(id).await, Status::Cancelled);
     stage.handle("note-000", 1).await;
     stage.check().await;
+    token.cancel();
+    keeper.await.unwrap();
+    stage.drop().await;
+}
+
+#[tokio::test]
+async fn of_a_stream_that_the_handler_lags_behind_as_much_is_loaded_as_it_has_handled() {
+    let (stage, _) = with_history().await;
+    let last = stage.append("memo-long", LONG).await;
+    let id = stage.ask(Purpose::Compare).await;
+    let (token, keeper) = stage.keep();
+    for n in 0..LONG / 100 {
+        stage.handle_after("memo-long", Seq::new(last.get() + n * 100), 100).await;
+    }
+    assert_eq!(stage.differences(id).await, []);
+    // And with a handler that stands still meanwhile.
+    let last = stage.append("memo-long", LONG).await;
+    stage.handle_after("memo-long", last, 700).await;
+    let id = stage.ask(Purpose::Compare).await;
+    assert_eq!(stage.differences(id).await, []);
+    token.cancel();
+    keeper.await.unwrap();
+    stage.drop().await;
+}
+
+#[tokio::test]
+async fn who_reads_for_long_delays_the_change_and_nobody_else() {
+    let (stage, _) = with_history().await;
+    let mut reader = stage.store.pool().begin().await.unwrap();
+    sqlx::query("lock table tally in access share mode").execute(&mut *reader).await.unwrap();
+    let id = stage.ask(Purpose::Replace).await;
+    let (token, keeper) = stage.keep();
+    eventually("all is loaded", async || {
+        let loaded_to: String = stage.query("select loaded_to from projection_rebuild").await;
+        (loaded_to == "note.").then_some(())
+    })
+    .await;
+    for _ in 0..5 {
+        stage.handle("note-000", 1).await;
+    }
+    assert_eq!(stage.status(id).await, Status::UnderWay);
+    reader.commit().await.unwrap();
+    assert!(matches!(stage.end(id).await, Status::Completed { .. }));
+    stage.check().await;
+    token.cancel();
+    keeper.await.unwrap();
+    stage.drop().await;
+}
+
+#[tokio::test]
+async fn a_rebuild_that_is_under_way_is_cancelled_and_a_table_that_has_changed_is_not_replaced() {
+    let (stage, _) = with_history().await;
+    let id = stage.ask(Purpose::Replace).await;
+    let (token, keeper) = stage.keep();
+    eventually("it loads", async || {
+        let done: i64 = stage.query("select events_done from projection_rebuild").await;
+        (done > 0).then_some(())
+    })
+    .await;
+    stage.command(id, RebuildCommand::Cancel).await;
+    eventually("its tables are gone", async || {
+        let left: i64 = stage.query("select count(*) from pg_tables where schemaname = 'rebuild'").await;
+        (left == 0).then_some(())
+    })
+    .await;
+    assert_eq!(stage.status(id).await, Status::Cancelled);
+    assert_eq!(stage.query::<String>("select state from projection_rebuild").await, "cancelled");
+    stage.check().await;
+
+    // A migration that comes meanwhile would be lost.
+    let mut reader = stage.store.pool().begin().await.unwrap();
+    sqlx::query("lock table tally_total in access share mode").execute(&mut *reader).await.unwrap();
+    let id = stage.ask(Purpose::Replace).await;
+    eventually("all is loaded", async || {
+        let loaded_to: String = stage.query("select loaded_to from projection_rebuild").await;
+        (loaded_to == "note.").then_some(())
+    })
+    .await;
+    stage.migrate("alter table tally add column reason text").await;
+    reader.commit().await.unwrap();
+    let Status::Failed { reason } = stage.end(id).await else { panic!("it has not failed") };
+    assert!(reason.contains("has been changed since"), "{reason}");
+    token.cancel();
+    keeper.await.unwrap();
+    stage.drop().await;
+}
+
+#[tokio::test]
+async fn a_program_with_other_rules_ends_a_rebuild() {
+    let (mut stage, _) = with_history().await;
+    let id = stage.ask(Purpose::Replace).await;
+    stage
+        .run("update projection_rebuild set state = 'loading', loaded_to = 'note.', has_tables = make_rebuild_tables('tally') is not null")
+        .await;
+    let last = stage.append("memo-short", 1).await;
+    stage.tally = Arc::new(Tally { version: 2, ..Tally::default() });
+    // That it makes nothing of rows of other rules is the tally's own.
+    stage.run("update tally set events = events * 2").await;
+    stage.handle_after("memo-short", last, 1).await;
+    let (token, keeper) = stage.keep();
+    let Status::Failed { reason } = stage.end(id).await else { panic!("it has not failed") };
+    assert!(reason.contains("version 2 of its rules is still handling"), "{reason}");
     token.cancel();
     keeper.await.unwrap();
     stage.drop().await;

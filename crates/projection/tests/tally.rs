@@ -104,6 +104,12 @@ impl Stage {
 
     /// Appends the next events of a stream, and has them handled.
     pub(crate) async fn handle(&self, stream: &str, count: i64) {
+        let last = self.append(stream, count).await;
+        self.handle_after(stream, last, u32::MAX).await;
+    }
+
+    /// Returns where the stream ended before.
+    pub(crate) async fn append(&self, stream: &str, count: i64) -> Seq {
         let name = stream.parse().unwrap();
         let last = self.store.last(&name).await.unwrap().map_or(Seq::ZERO, |event| event.seq);
         sqlx::query(
@@ -119,7 +125,11 @@ impl Stage {
         .execute(self.store.pool())
         .await
         .unwrap();
-        let events = self.store.read(&name, last, u32::MAX).await.unwrap();
+        last
+    }
+
+    pub(crate) async fn handle_after(&self, stream: &str, last: Seq, limit: u32) {
+        let events = self.store.read(&stream.parse().unwrap(), last, limit).await.unwrap();
         let handler = Projecting(Arc::clone(&self.tally) as Arc<dyn Projection>);
         let engine = Engine::new(
             Arc::new(handler),
@@ -158,7 +168,7 @@ impl Stage {
     }
 
     pub(crate) fn keep(&self) -> (CancellationToken, JoinHandle<()>) {
-        let keeper = Keeper { projections: vec![Arc::clone(&self.tally) as _], store: self.store.clone() };
+        let keeper = Keeper::new(self.store.clone(), vec![Arc::clone(&self.tally) as _]);
         let token = CancellationToken::new();
         (token.clone(), tokio::spawn(keeper.run(token)))
     }
@@ -209,6 +219,11 @@ impl Stage {
 
     pub(crate) async fn run(&self, sql: &str) {
         sqlx::query(AssertSqlSafe(sql.to_owned())).execute(self.store.pool()).await.unwrap();
+    }
+
+    pub(crate) async fn migrate(&self, sql: &str) {
+        let mut superuser = self.database.superuser_connection().await;
+        sqlx::query(AssertSqlSafe(sql.to_owned())).execute(&mut superuser).await.unwrap();
     }
 
     pub(crate) async fn drop(self) {

@@ -62,7 +62,7 @@ pub(super) async fn measure(bed: &Bed, options: &BenchOptions) -> anyhow::Result
     age_log(&mut connection).await?;
     let store = append::store(&application, &passwords).await?;
     let shutdown = CancellationToken::new();
-    let keeper = Keeper { projections: ServiceName::Core.projections(), store: store.clone() };
+    let keeper = Keeper::new(store.clone(), ServiceName::Core.projections());
     let keeper = tokio::spawn(keeper.run(shutdown.clone()));
     let (mut floor, mut rebuilt) = (0.0, 0.0);
     for _ in 0..ROUNDS {
