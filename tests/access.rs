@@ -176,3 +176,45 @@ async fn schemathesis_finds_nothing() {
     assert!(output.status.success(), "{said}");
     platform.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asks_too_often_waits_and_nobody_else_does() {
+    let settings = &["api.requests_per_second=1"];
+    let platform = Platform::with(Transport::Embedded, LUNARIA, "", settings).await;
+    let client = platform.client();
+    let mut refused = None;
+    for _ in 0..20 {
+        let answer = client.request(Method::GET, "/v1/cases").send().await.unwrap();
+        if answer.status() == StatusCode::TOO_MANY_REQUESTS {
+            refused = Some(answer);
+        }
+    }
+    let refused = refused.expect("one of twenty at once is too many");
+    assert_eq!(refused.headers()["retry-after"], "1");
+    let problem: Value = refused.json().await.unwrap();
+    assert_eq!((&problem["code"], &problem["retryable"]), (&json!("too-many-requests"), &json!(true)));
+    let other = client.with_key(crate::harness::APPROVER_KEY).get("/v1/cases").await;
+    assert_eq!(other.0, StatusCode::OK);
+    platform.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_answer_tells_a_browser_to_be_careful() {
+    let platform = Platform::start(Transport::Embedded).await;
+    let client = platform.client();
+    for (path, policy) in [
+        ("/v1/cases", "default-src 'none'"),
+        ("/nowhere", "default-src 'none'"),
+        ("/docs/", "default-src 'self'"),
+    ] {
+        let answer = client.request(Method::GET, path).send().await.unwrap();
+        let headers = answer.headers();
+        assert!(
+            headers["x-content-type-options"] == "nosniff" && headers["x-frame-options"] == "DENY",
+            "{path}"
+        );
+        assert!(headers["content-security-policy"].to_str().unwrap().starts_with(policy), "{path}");
+        assert_eq!(headers.get("cache-control").is_some_and(|value| value == "no-store"), path != "/docs/");
+    }
+    platform.stop().await;
+}

@@ -164,6 +164,58 @@ async fn a_reader_may_wait_for_their_own_write_and_for_the_end() {
     platform.stop().await;
 }
 
+/// What a watcher has heard, until they hear this.
+async fn heard(client: &Client, path: &str, last: Option<&str>, until: &str) -> String {
+    let mut request = client.request(Method::GET, path);
+    if let Some(last) = last {
+        request = request.header("Last-Event-ID", last);
+    }
+    let mut response = request.send().await.unwrap();
+    assert_eq!(response.headers()["content-type"], "text/event-stream");
+    let mut heard = String::new();
+    let hear = async {
+        while !heard.contains(until) {
+            heard += std::str::from_utf8(&response.chunk().await.unwrap().unwrap()).unwrap();
+        }
+    };
+    tokio::time::timeout(testbed::patience(), hear).await.expect("it happens within the limit");
+    heard
+}
+
+fn ids(heard: &str) -> Vec<i64> {
+    heard.lines().filter_map(|line| line.strip_prefix("id:")).map(|id| id.trim().parse().unwrap()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transfer_is_watched_as_it_happens_and_again_from_where_it_was() {
+    let platform = Platform::start(Transport::Embedded).await;
+    let client = platform.client();
+    let account = client.account(10_000).await;
+    client.order_fault(json!({ "kind": "lose_answer", "for_ms": 60_000 })).await;
+    let transfer = client.pay(account, 1_200).await;
+    let path = format!("/v1/transfers/{transfer}/live");
+    let begun = heard(&client, &path, None, "event: SubmissionInitiated").await;
+    assert_eq!(ids(&begun)[..2], [1, 2]);
+    let last = ids(&begun).pop().unwrap();
+    let seen = last.to_string();
+    let (rest, ()) = tokio::join!(heard(&client, &path, Some(&seen), "event: Succeeded"), client.heal());
+    let rest = ids(&rest);
+    assert_eq!(rest, (last + 1..last + 1 + i64::try_from(rest.len()).unwrap()).collect::<Vec<_>>());
+    let story = client.story(transfer).await;
+    assert_eq!(usize::try_from(last).unwrap() + rest.len(), story.len());
+    let of_account = format!("/v1/streams/account-{account}/live");
+    assert!(heard(&client, &of_account, None, "event: FundsCaptured").await.contains("\"posted\""));
+
+    let nonsense =
+        client.request(Method::GET, &path).header("Last-Event-ID", "yesterday").send().await.unwrap();
+    assert_eq!(nonsense.json::<Value>().await.unwrap()["code"], "invalid-query");
+    assert_eq!(code(&client, &format!("/v1/transfers/{}/live", Uuid::nil())).await, "transfer-unknown");
+    // Who still watches does not hold up the end.
+    let watcher = client.request(Method::GET, &path).send().await.unwrap();
+    platform.stop().await;
+    drop(watcher);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_transfer_is_explained_from_its_request_to_its_end() {
     let platform = Platform::start(Transport::Embedded).await;

@@ -6,5 +6,8 @@ pub use keyring::{Keyring, KeyringError};
 mod principal;
 pub use principal::Principal;
 
+mod rate_limit;
+pub use rate_limit::RateLimit;
+
 mod role;
 pub use role::{Role, UnknownRole};

@@ -1,9 +1,10 @@
 //! Who may do what: one table for all routes, which the served OpenAPI document repeats. What is not in it, nobody may.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use access::Role::{self, Admin, Approver, Auditor, Operator, Service};
-use access::{Keyring, Principal};
+use access::{Keyring, Principal, RateLimit};
 use axum::extract::{FromRequestParts, MatchedPath, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, header};
@@ -31,7 +32,7 @@ const DESK: Access = Only(&[Service, Operator]);
 const OVERSEERS: Access = Only(&[Operator, Auditor, Admin]);
 
 /// Method, path, and who may.
-pub(crate) const RULES: [(&str, &str, Access); 52] = [
+pub(crate) const RULES: [(&str, &str, Access); 54] = [
     ("POST", "/v1/accounts", CUSTOMERS),
     ("GET", "/v1/accounts/{id}", READERS),
     ("POST", "/v1/accounts/{id}/deposits", CUSTOMERS),
@@ -42,6 +43,7 @@ pub(crate) const RULES: [(&str, &str, Access); 52] = [
     ("GET", "/v1/transfers/{id}", READERS),
     ("GET", "/v1/transfers/{id}/events", READERS),
     ("GET", "/v1/transfers/{id}/timeline", READERS),
+    ("GET", "/v1/transfers/{id}/live", READERS),
     ("POST", "/v1/transfers/{id}/cancel", DESK),
     ("POST", "/v1/transfers/{id}/approve", Only(&[Approver])),
     ("POST", "/v1/transfers/{id}/deny", Only(&[Approver])),
@@ -68,6 +70,7 @@ pub(crate) const RULES: [(&str, &str, Access); 52] = [
     ("GET", "/v1/cases/{id}/events", READERS),
     ("GET", "/v1/events", Only(&[Operator, Auditor])),
     ("GET", "/v1/streams/{stream}/events", Only(&[Operator, Auditor])),
+    ("GET", "/v1/streams/{stream}/live", Only(&[Operator, Auditor])),
     ("GET", "/v1/projections", OVERSEERS),
     ("POST", "/v1/projections/{name}/rebuild", Only(&[Admin])),
     ("POST", "/v1/projections/{name}/verify", Only(&[Operator, Admin])),
@@ -93,12 +96,14 @@ pub(crate) fn access(method: &str, path: &str) -> Option<Access> {
     RULES.iter().find(|rule| (rule.0, rule.1) == (method, path)).map(|rule| rule.2)
 }
 
+/// What stands before every route.
+pub(crate) struct Gate {
+    pub(crate) keys: Keyring,
+    pub(crate) rate_limit: RateLimit,
+}
+
 /// Lets through who may do what they ask for, and remembers who they are.
-pub(crate) async fn authorise(
-    State(keys): State<Arc<Keyring>>,
-    mut request: Request,
-    next: Next,
-) -> Response {
+pub(crate) async fn authorise(State(gate): State<Arc<Gate>>, mut request: Request, next: Next) -> Response {
     // Without one there is nothing at this address, which anybody may hear.
     let Some(path) = request.extensions().get::<MatchedPath>().cloned() else {
         return next.run(request).await;
@@ -109,10 +114,14 @@ pub(crate) async fn authorise(
         Some(Only(roles)) => Some(roles),
         None => None,
     };
-    let principal = match authenticate(&keys, request.headers()) {
+    let principal = match authenticate(&gate.keys, request.headers()) {
         Ok(principal) => principal,
         Err(problem) => return problem.into_response(),
     };
+    if let Err(pause) = gate.rate_limit.take(&principal.name, Instant::now()) {
+        let detail = format!("wait {} ms", pause.as_millis().max(1));
+        return Problem::new(Code::TooManyRequests, detail).into_response();
+    }
     // Whatever the router has there: it is not in the table.
     let Some(roles) = roles else { return no_such_method(path) };
     if !principal.has_one_of(roles) {

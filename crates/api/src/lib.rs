@@ -10,7 +10,7 @@
 //! POST /v1/credit-lines   /v1/credit-lines/{id}/limit             GET /v1/credit-lines/{id}
 //! POST /v1/orders   /v1/orders/{id}/cancel                        GET /v1/orders   /v1/orders/{id}   /v1/orders/{id}/events
 //! GET  /v1/cases   /v1/cases/{id}/events
-//! GET  /v1/events   /v1/streams/{stream}/events
+//! GET  /v1/events   /v1/streams/{stream}/events   /v1/streams/{stream}/live   /v1/transfers/{id}/live
 //! GET  /v1/projections   POST /v1/projections/{name}/rebuild   …/{name}/verify
 //! GET  /v1/operations/{id}   POST /v1/operations/{id}/cancel
 //! GET  /v1/external/{contract}/{version}/streams               …/streams/{id}/events
@@ -26,6 +26,7 @@ pub use problem::{Code, Problem};
 mod access;
 mod body;
 mod consistency;
+mod headers;
 mod idempotency;
 mod openapi;
 mod page;
@@ -41,6 +42,7 @@ mod credit_lines;
 mod entries;
 mod events;
 mod incoming_payments;
+mod live;
 mod orders;
 mod projections;
 mod transfers;

@@ -104,7 +104,14 @@ fn complete_operation(method: &str, path: &str, operation: &mut Map<String, Valu
             "schema": { "type": "string", "pattern": "^wait=[0-9]{1,3}$", "example": "wait=5" },
         })
     });
-    let mut parameters: Vec<Value> = in_path.chain(key).chain(seen).chain(wait).collect();
+    let last = id.starts_with("follow").then(|| {
+        json!({
+            "name": "Last-Event-ID", "in": "header", "required": false,
+            "description": "The `id` of the last event that was seen, as a browser sends it by itself: go on after that.",
+            "schema": { "type": "string", "pattern": "^[0-9]{1,15}$" },
+        })
+    });
+    let mut parameters: Vec<Value> = in_path.chain(key).chain(seen).chain(wait).chain(last).collect();
     if let Some(Value::Array(described)) = operation.remove("parameters") {
         parameters.extend(described);
     }

@@ -68,6 +68,7 @@ codes! {
     RelayRefuses: "relay-refuses", 409, "The relay cannot do that now", false;
     NotFound: "not-found", 404, "There is nothing at this address", false;
     MethodNotAllowed: "method-not-allowed", 405, "This address does not take the method", false;
+    TooManyRequests: "too-many-requests", 429, "You ask more often than is allowed", true;
     Busy: "busy", 503, "The account is busy, try again", true;
     Unavailable: "unavailable", 503, "The service cannot answer now, try again", true;
     Internal: "internal", 500, "The service has a fault", true;

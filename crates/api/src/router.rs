@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::access::RateLimit;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
@@ -11,11 +12,11 @@ use tower_http::timeout::TimeoutLayer;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::access::authorise;
+use crate::access::{Gate, authorise};
 use crate::openapi::{self, Described};
 use crate::{
     Code, Problem, Readiness, Service, accounts, card_authorisations, cards, cases, credit_lines, entries,
-    events, external, health, incoming_payments, orders, projections, transfers,
+    events, external, headers, health, incoming_payments, live, orders, projections, transfers,
 };
 
 const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -23,7 +24,11 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Core's API.
 pub fn router(service: Service, readiness: Readiness) -> Router {
-    let (store, keys) = (service.store.clone(), Arc::new(service.keys.clone()));
+    let store = service.store.clone();
+    let gate = Arc::new(Gate {
+        keys: service.keys.clone(),
+        rate_limit: RateLimit::new(service.requests_per_second),
+    });
     external::count_from_zero(&store);
     let (routes, described) = described().split_for_parts();
     routes
@@ -31,9 +36,10 @@ pub fn router(service: Service, readiness: Readiness) -> Router {
         .merge(health::router(Some(store), readiness))
         .merge(openapi::router(openapi::complete(&described)))
         .fallback(async || Problem::new(Code::NotFound, "/docs/ shows what there is"))
-        .layer(middleware::from_fn_with_state(keys, authorise))
+        .layer(middleware::from_fn_with_state(gate, authorise))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, REQUEST_TIMEOUT))
+        .layer(middleware::from_fn(headers::protect))
 }
 
 /// What this API is in the words of its OpenAPI document.
@@ -43,6 +49,7 @@ fn described() -> OpenApiRouter<Service> {
         .merge(entries::router())
         .merge(transfers::router())
         .merge(events::router())
+        .merge(live::router())
         .merge(incoming_payments::router())
         .merge(cards::router())
         .merge(card_authorisations::router())

@@ -9,6 +9,7 @@ use axum::http::request::Parts;
 use event_store::{Group, Store};
 use order::PaymentPolicy;
 use projection::Projection;
+use tokio_util::sync::CancellationToken;
 use transfer::Limits;
 use uuid::Uuid;
 
@@ -23,6 +24,10 @@ pub struct Service {
     pub payments: PaymentPolicy,
     /// The read models.
     pub projections: Vec<Arc<dyn Projection>>,
+    /// That each principal may make; 0 for as many as they like.
+    pub requests_per_second: u32,
+    /// Ends what would be watched for ever.
+    pub shutdown: CancellationToken,
     /// Who is known by which key.
     pub keys: Keyring,
 }

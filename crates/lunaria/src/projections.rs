@@ -44,8 +44,8 @@ async fn list(client: &Client, json: bool) -> anyhow::Result<ExitCode> {
             out,
             "{:<20} {:>7} {:>7} {:<38} {state}",
             text("name"),
-            projection["version"],
-            projection["parked_streams"],
+            projection["version"].to_string(),
+            projection["parked_streams"].to_string(),
             text("operation_id"),
         )?;
     }

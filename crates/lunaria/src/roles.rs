@@ -52,7 +52,7 @@ pub(crate) async fn serve(config: Config, shutdown: CancellationToken) -> anyhow
             let told = Told { readiness: readiness.clone(), relays: Vec::new(), store: Some(store.clone()) };
             ops.start(&mut parts, told, &shutdown);
             parts.start("api", async move {
-                let router = core_router(&store, &config, &readiness)?;
+                let router = core_router(&store, &config, &readiness, shutdown.clone())?;
                 api::serve(api, router, shutdown).await;
                 Ok(())
             });
@@ -127,7 +127,7 @@ pub(crate) async fn serve_all(
         };
         let store_of = |service: &str| stores.iter().find(|store| store.service() == service);
         let instant_store = store_of(instant::SERVICE).context("the instant rail has no database")?;
-        let core_router = core_router(&core, &config, &readiness)?;
+        let core_router = core_router(&core, &config, &readiness, token.clone())?;
         let instant_router = beside(ServiceName::AdapterInstant, instant_store)?;
         let card = match card.zip(store_of(card::SERVICE)) {
             Some((listener, store)) => Some((listener, beside(ServiceName::AdapterCard, store)?)),
@@ -315,7 +315,12 @@ fn start_handlers(
     start_own(parts, service, store, config, shutdown)
 }
 
-fn core_router(store: &Store, config: &Config, readiness: &api::Readiness) -> anyhow::Result<Router> {
+fn core_router(
+    store: &Store,
+    config: &Config,
+    readiness: &api::Readiness,
+    shutdown: CancellationToken,
+) -> anyhow::Result<Router> {
     let keys = config.api.keyring()?;
     if keys.is_empty() {
         tracing::warn!("there are no [api.keys]: nobody may ask the API anything");
@@ -323,7 +328,17 @@ fn core_router(store: &Store, config: &Config, readiness: &api::Readiness) -> an
     let group = Group::new(store.clone());
     let (limits, payments) = (config.limits(), config.order_payments());
     let projections = ServiceName::Core.projections();
-    let service = api::Service { store: store.clone(), group, limits, payments, projections, keys };
+    let requests_per_second = config.api.requests_per_second;
+    let service = api::Service {
+        store: store.clone(),
+        group,
+        limits,
+        payments,
+        projections,
+        requests_per_second,
+        shutdown,
+        keys,
+    };
     Ok(api::router(service, readiness.clone()))
 }
 

@@ -14,6 +14,8 @@ use super::listed;
 #[serde(deny_unknown_fields)]
 pub(crate) struct Api {
     pub listen: SocketAddr,
+    /// That each principal may make; 0 for as many as they like.
+    pub requests_per_second: u32,
     /// By name, which is the principal's where it says no other.
     pub keys: BTreeMap<String, ApiKey>,
 }
