@@ -32,7 +32,7 @@ const DESK: Access = Only(&[Service, Operator]);
 const OVERSEERS: Access = Only(&[Operator, Auditor, Admin]);
 
 /// Method, path, and who may.
-pub(crate) const RULES: [(&str, &str, Access); 54] = [
+pub(crate) const RULES: [(&str, &str, Access); 55] = [
     ("POST", "/v1/accounts", CUSTOMERS),
     ("GET", "/v1/accounts/{id}", READERS),
     ("POST", "/v1/accounts/{id}/deposits", CUSTOMERS),
@@ -71,6 +71,7 @@ pub(crate) const RULES: [(&str, &str, Access); 54] = [
     ("GET", "/v1/events", Only(&[Operator, Auditor])),
     ("GET", "/v1/streams/{stream}/events", Only(&[Operator, Auditor])),
     ("GET", "/v1/streams/{stream}/live", Only(&[Operator, Auditor])),
+    ("GET", "/v1/sagas", OVERSEERS),
     ("GET", "/v1/projections", OVERSEERS),
     ("POST", "/v1/projections/{name}/rebuild", Only(&[Admin])),
     ("POST", "/v1/projections/{name}/verify", Only(&[Operator, Admin])),

@@ -11,6 +11,7 @@
 //! POST /v1/orders   /v1/orders/{id}/cancel                        GET /v1/orders   /v1/orders/{id}   /v1/orders/{id}/events
 //! GET  /v1/cases   /v1/cases/{id}/events
 //! GET  /v1/events   /v1/streams/{stream}/events   /v1/streams/{stream}/live   /v1/transfers/{id}/live
+//! GET  /v1/sagas
 //! GET  /v1/projections   POST /v1/projections/{name}/rebuild   …/{name}/verify
 //! GET  /v1/operations/{id}   POST /v1/operations/{id}/cancel
 //! GET  /v1/external/{contract}/{version}/streams               …/streams/{id}/events
@@ -45,6 +46,7 @@ mod incoming_payments;
 mod live;
 mod orders;
 mod projections;
+mod sagas;
 mod transfers;
 
 mod external;

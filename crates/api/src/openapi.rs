@@ -46,6 +46,8 @@ const SCHEME: &str = "key";
         (name = "orders", description = "Orders on credit"),
         (name = "cases", description = "What needs a person"),
         (name = "events", description = "What has happened, as it was recorded"),
+        (name = "sagas", description = "Which processes there are, and where their instances stand"),
+        (name = "projections", description = "Read models, and the operations that build or verify them"),
         (name = "external streams", description = "What other services read"),
     )
 )]

@@ -16,7 +16,7 @@ use crate::access::{Gate, authorise};
 use crate::openapi::{self, Described};
 use crate::{
     Code, Problem, Readiness, Service, accounts, card_authorisations, cards, cases, credit_lines, entries,
-    events, external, headers, health, incoming_payments, live, orders, projections, transfers,
+    events, external, headers, health, incoming_payments, live, orders, projections, sagas, transfers,
 };
 
 const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -57,6 +57,7 @@ fn described() -> OpenApiRouter<Service> {
         .merge(orders::router())
         .merge(cases::router())
         .merge(projections::router())
+        .merge(sagas::router())
         .merge(external::routes())
 }
 

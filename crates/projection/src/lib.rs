@@ -30,6 +30,9 @@ pub use desk::RebuildDesk;
 mod progress;
 pub use progress::{Overview, Progress, list, progress, under_way};
 
+mod counts;
+pub use counts::{StatusCount, count_by_status};
+
 mod keeper;
 pub use keeper::Keeper;
 

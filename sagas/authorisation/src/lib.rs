@@ -41,4 +41,4 @@ mod verdict_stream;
 pub use verdict_stream::{VerdictStream, verdict_of};
 
 mod authorisation_view;
-pub use authorisation_view::{AuthorisationRow, AuthorisationView, ListFilter, list};
+pub use authorisation_view::{AuthorisationRow, AuthorisationView, Followed, ListFilter, list};
