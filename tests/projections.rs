@@ -140,8 +140,17 @@ async fn what_is_rebuilt_under_load_is_right_and_whole_at_every_look() {
     let paid = client.pay(ada, 100).await;
     client.until(paid, "succeeded").await;
     for name in ["transfer.view", "ledger"] {
-        let (status, begun) = operation(&client, &format!("/v1/projections/{name}/rebuild")).await;
+        let begin = format!("/v1/projections/{name}/rebuild");
+        let answer = client.send(&begin, name, &json!({})).await.unwrap();
+        let (status, begun) = (answer.status(), answer.json::<Value>().await.unwrap());
         assert_eq!((status, &begun["status"]), (StatusCode::ACCEPTED, &json!("running")), "{begun}");
+        // Whoever has lost the answer gets it again, whatever has come of it since.
+        let again = client.send(&begin, name, &json!({})).await.unwrap();
+        assert_eq!(
+            (again.status(), &again.headers()["idempotency-replayed"]),
+            (status, &"true".parse().unwrap())
+        );
+        assert_eq!(again.json::<Value>().await.unwrap(), begun);
         let path = format!("/v1/operations/{}", begun["operation_id"].as_str().unwrap());
         eventually("it is built anew", async || {
             let (_, listed) = client.get(&format!("/v1/transfers?account={ada}")).await;

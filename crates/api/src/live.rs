@@ -140,7 +140,9 @@ impl Watcher {
 }
 
 fn shown(event: &RecordedEvent) -> Event {
-    let shown = Event::default().id(event.seq.to_string()).event(&event.event_type);
+    // A line of its own: whatever a type is called, it stays one.
+    let event_type: String = event.event_type.chars().filter(|letter| !letter.is_control()).collect();
+    let shown = Event::default().id(event.seq.to_string()).event(event_type);
     // An event is read out of JSON, so that it can be written as such.
     shown.json_data(event).unwrap_or_default()
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use access::Role;
 use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
@@ -12,7 +13,7 @@ use event_store::{ExecuteError, UnitOfWork};
 use jiff::Timestamp;
 use projection::{
     Difference, Overview, Progress, Projection, Purpose, Rebuild, RebuildCommand, RebuildRefusal,
-    RebuildRequested, Status, progress, under_way,
+    RebuildRequested, Status, progress, under_way_in,
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -22,6 +23,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
+use crate::access::Asker;
 use crate::idempotency::{Answer, IdempotencyKey, Operation, Undecided, once};
 use crate::service::{Id, Service};
 use crate::{Code, Problem, schema};
@@ -103,7 +105,7 @@ struct TableDifference {
     only_serving: i64,
     /// Rows that the events say, and what serves has not.
     only_rebuilt: i64,
-    /// Ten of each; absent once a later operation of the same projection has begun.
+    /// Ten of each, for operators and auditors; absent once a later operation of the same projection has begun.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     examples: Option<Value>,
@@ -171,16 +173,17 @@ async fn request(
     let Path(name) = name.map_err(|_| unknown_projection())?;
     let of_name = |projection: &&Arc<dyn Projection>| projection.name() == name;
     let version = service.projections.iter().find(of_name).ok_or_else(unknown_projection)?.version();
-    if let Some(id) = under_way(&service.store, &name).await? {
-        let detail = format!("operation {id} has not ended");
-        return Err(Problem::new(Code::OperationRunning, detail));
-    }
     let operation = Operation { name: operation, key, content: json!({ "projection": name }), reads: vec![] };
     let requested = RebuildRequested { projection: name, purpose, version };
     once(&service.group, operation, move |unit| Box::pin(request_in(unit, requested.clone()))).await
 }
 
 async fn request_in(unit: &mut UnitOfWork, requested: RebuildRequested) -> Result<Answer, Undecided> {
+    // No answer for this key: it may be asked with again.
+    if let Some(running) = under_way_in(unit.connection(), &requested.projection).await? {
+        let detail = format!("operation {running} has not ended");
+        return Err(Problem::new(Code::OperationRunning, detail).into());
+    }
     let id = unit.context().correlation_id;
     unit.expect_new::<Rebuild>(id);
     match unit.execute::<Rebuild>(id, RebuildCommand::Request(requested)).await {
@@ -196,11 +199,17 @@ async fn request_in(unit: &mut UnitOfWork, requested: RebuildRequested) -> Resul
 )]
 async fn operation(
     State(service): State<Service>,
+    Asker(asker): Asker,
     id: Result<Id, PathRejection>,
 ) -> Result<Json<OperationDocument>, Problem> {
     let Id(id) = id.map_err(|_| unknown())?;
     // First how far it is: what has ended meanwhile is not shown as under way without progress.
-    let progress = progress(&service.store, id).await?;
+    let mut progress = progress(&service.store, id).await?;
+    // Whole rows: who keeps the platform need not know who its customers are.
+    if let Some(progress) = progress.as_mut().filter(|_| !asker.has_one_of(&[Role::Operator, Role::Auditor]))
+    {
+        progress.examples = None;
+    }
     let (rebuild, _) = service.store.load::<Rebuild>(id).await?;
     Ok(Json(document(id, rebuild.ok_or_else(unknown)?, progress)))
 }

@@ -17,7 +17,7 @@ pub enum HandleError {
 impl HandleError {
     /// Whether the same may succeed the next time, without anybody mending anything.
     pub fn is_passing(&self) -> bool {
-        matches!(self, Self::Store(error) if error.is_transient() || matches!(error, event_store::Error::Conflict))
+        matches!(self, Self::Store(error) if error.is_passing())
     }
 }
 

@@ -43,6 +43,11 @@ impl Error {
             _ => false,
         }
     }
+
+    /// The same, or somebody else was first: what was read is out of date, and is to be read again.
+    pub fn is_passing(&self) -> bool {
+        self.is_transient() || matches!(self, Self::Conflict)
+    }
 }
 
 impl From<sqlx::Error> for Error {

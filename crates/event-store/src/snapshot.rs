@@ -57,10 +57,10 @@ impl Default for Writer {
 impl Store {
     /// Keeps them, unless so many others are being kept. What is not kept now is kept the next time.
     pub(crate) fn keep_snapshots(&self, taken: Vec<Snapshot>) {
-        let Ok(permit) = Arc::clone(&self.snapshots().0).try_acquire_owned() else { return };
         if taken.is_empty() {
             return;
         }
+        let Ok(permit) = Arc::clone(&self.snapshots().0).try_acquire_owned() else { return };
         let pool = self.pool().clone();
         tokio::spawn(async move {
             for snapshot in taken {

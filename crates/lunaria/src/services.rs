@@ -137,9 +137,7 @@ impl ServiceName {
         }
         handlers
     }
-}
 
-impl ServiceName {
     /// Its read models, as migrations name them too.
     pub(crate) fn projections(self) -> Vec<Arc<dyn Projection>> {
         match self {

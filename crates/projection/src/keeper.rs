@@ -42,6 +42,7 @@ struct Waiting {
     version: i32,
     state: String,
     reason: Option<String>,
+    has_its_tables: bool,
 }
 
 impl Keeper {
@@ -59,6 +60,7 @@ impl Keeper {
                 }
                 match self.turn(projection, &shutdown).await {
                     Ok(Turn::Idle) => drop(self.pauses.remove(name)),
+                    Ok(Turn::Worked) => {}
                     Ok(Turn::Asked) => self.pause(name),
                     Err(error) => {
                         tracing::warn!(projection = name, %error, "rebuild waits");
@@ -85,7 +87,8 @@ impl Keeper {
         shutdown: &CancellationToken,
     ) -> Result<Turn, Error> {
         let waiting: Option<Waiting> = sqlx::query_as(
-            "select id, purpose, version, state, reason from projection_rebuild
+            "select id, purpose, version, state, reason, has_rebuild_tables(projection) as has_its_tables
+             from projection_rebuild
              where projection = $1 and (state in ('requested', 'loading') or has_tables)",
         )
         .bind(projection.name())
@@ -96,7 +99,7 @@ impl Keeper {
             Some(waiting) if waiting.version > projection.version() => Ok(Turn::Idle),
             Some(waiting) => {
                 self.work_alone(projection, waiting, shutdown).await?;
-                Ok(Turn::Idle)
+                Ok(Turn::Worked)
             }
             None => self.ask_for_new_rules(&*projection).await,
         }
@@ -165,12 +168,13 @@ impl Keeper {
         let Some(purpose) = Purpose::named(&waiting.purpose).filter(|_| waiting.version == version) else {
             return run.abandon(&format!("its rules are of version {version} by now")).await;
         };
+        if waiting.state == LOADING && !waiting.has_its_tables {
+            return run.abandon("its tables are gone").await;
+        }
         tracing::info!(projection = name, purpose = purpose.as_str(), "rebuild loads");
         match run.run(purpose, shutdown).await {
             Ok(()) => Ok(()),
-            Err(HandleError::Store(error)) if error.is_transient() || matches!(error, Error::Conflict) => {
-                Err(error)
-            }
+            Err(HandleError::Store(error)) if error.is_passing() => Err(error),
             Err(error) => {
                 tracing::error!(projection = name, %error, "rebuild failed");
                 run.abandon(&error.to_string()).await
@@ -181,8 +185,10 @@ impl Keeper {
 
 /// What came of looking after a projection.
 enum Turn {
-    /// Nothing, or it is done.
+    /// There is nothing to do.
     Idle,
+    /// Somebody is at it, or it is done. A pause that has grown stays: what was asked for may have failed.
+    Worked,
     /// Its rules are new, and a rebuild is on its way.
     Asked,
 }

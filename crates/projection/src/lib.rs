@@ -28,7 +28,7 @@ mod desk;
 pub use desk::RebuildDesk;
 
 mod progress;
-pub use progress::{Overview, Progress, list, progress, under_way};
+pub use progress::{Overview, Progress, list, progress, under_way_in};
 
 mod counts;
 pub use counts::{StatusCount, count_by_status};

@@ -3,6 +3,7 @@
 use event_store::{Error, Store};
 use jiff::Timestamp;
 use serde_json::Value;
+use sqlx::PgConnection;
 use sqlx::types::Json;
 use uuid::Uuid;
 
@@ -53,12 +54,12 @@ impl Progress {
 }
 
 /// The rebuild of a projection that has not ended, its clearing up included.
-pub async fn under_way(store: &Store, projection: &str) -> Result<Option<Uuid>, Error> {
+pub async fn under_way_in(connection: &mut PgConnection, projection: &str) -> Result<Option<Uuid>, Error> {
     let id = sqlx::query_scalar(
         "select id from projection_rebuild where projection = $1 and (state in ('requested', 'loading') or has_tables)",
     )
     .bind(projection)
-    .fetch_optional(store.pool())
+    .fetch_optional(connection)
     .await?;
     Ok(id)
 }

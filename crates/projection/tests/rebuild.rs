@@ -232,6 +232,18 @@ async fn a_rebuild_that_is_under_way_is_cancelled_and_a_table_that_has_changed_i
     reader.commit().await.unwrap();
     let Status::Failed { reason } = stage.end(id).await else { panic!("it has not failed") };
     assert!(reason.contains("has been changed since"), "{reason}");
+
+    // Nor is anything written into what serves, where what is built is gone.
+    let id = stage.ask(Purpose::Replace).await;
+    eventually("it loads", async || {
+        let done: i64 = stage.query("select events_done from projection_rebuild").await;
+        (done > 0).then_some(())
+    })
+    .await;
+    stage.migrate("drop table if exists rebuild.tally").await;
+    let Status::Failed { reason } = stage.end(id).await else { panic!("it has not failed") };
+    assert!(reason.contains("its tables are gone"), "{reason}");
+    stage.check().await;
     token.cancel();
     keeper.await.unwrap();
     stage.drop().await;

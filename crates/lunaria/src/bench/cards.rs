@@ -21,7 +21,7 @@ use tokio::time::MissedTickBehavior;
 use uuid::Uuid;
 
 use super::append::{self, counted};
-use super::figure::Figure;
+use super::figure::{Figure, quantile_ms};
 use super::platform::{Platform, open_accounts};
 use super::transfers::until_at_rest;
 use super::{Bed, age_log};
@@ -117,9 +117,4 @@ async fn paced(network: &Network, cards: &[Uuid], requests: u32) -> anyhow::Resu
 
 fn elapsed(since: Instant) -> u64 {
     u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX)
-}
-
-#[expect(clippy::float_arithmetic, clippy::cast_precision_loss, reason = "milliseconds, far from any money")]
-fn quantile_ms(of: &Histogram<u64>, quantile: f64) -> f64 {
-    of.value_at_quantile(quantile) as f64 / 1_000.0
 }

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use hdrhistogram::Histogram;
 use serde_json::json;
 
 /// `floor` is what the value is compared with; `ratio` says how.
@@ -41,4 +42,10 @@ pub(super) fn print(figures: &[Figure], as_json: bool) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Of times in microseconds.
+#[expect(clippy::float_arithmetic, clippy::cast_precision_loss, reason = "a time, far from any money")]
+pub(super) fn quantile_ms(times: &Histogram<u64>, quantile: f64) -> f64 {
+    times.value_at_quantile(quantile) as f64 / 1_000.0
 }

@@ -14,7 +14,7 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
-use super::figure::Figure;
+use super::figure::{Figure, quantile_ms};
 
 const LONG_EVENTS: i64 = 500_000;
 const SHORT_EVENTS: i64 = 10;
@@ -52,9 +52,9 @@ pub(super) async fn measure(superuser: &PgConnectOptions, store: &Store) -> anyh
     Ok(Figure {
         bench: "append",
         measure: "append.long_stream_p99",
-        value: milliseconds(&at_long),
+        value: quantile_ms(&at_long, 0.99),
         unit: "ms",
-        floor: Some(milliseconds(&at_short)),
+        floor: Some(quantile_ms(&at_short, 0.99)),
     })
 }
 
@@ -81,9 +81,4 @@ async fn execute(store: &Store, id: Uuid, command: AccountCommand) -> anyhow::Re
     let context = Context::for_request(Uuid::now_v7(), Actor("api:bench".to_owned()), Timestamp::now());
     let done = store.execute::<Account>(id, command, context).await;
     done.map(drop).map_err(|error| anyhow::anyhow!("refused: {error:?}"))
-}
-
-#[expect(clippy::float_arithmetic, clippy::cast_precision_loss, reason = "a time, far from any money")]
-fn milliseconds(times: &Histogram<u64>) -> f64 {
-    times.value_at_quantile(0.99) as f64 / 1_000.0
 }

@@ -16,14 +16,14 @@ use tokio_util::sync::CancellationToken;
 use transfer::TransferView;
 use uuid::Uuid;
 
-use super::figure::Figure;
+use super::figure::{Figure, quantile_ms};
 use super::{Bed, age_log, append};
 use crate::cli::{BenchOptions, ServiceName};
 
 const POLL: Duration = Duration::from_millis(50);
 const LIMIT: Duration = Duration::from_secs(600);
 const FILL_TRANSFERS: u32 = 50_000;
-const APPENDS_PER_SECOND: u64 = 100;
+const APPENDS_PER_SECOND: u32 = 100;
 /// Each time; the best counts, of the floor too.
 const ROUNDS: u32 = 3;
 
@@ -84,8 +84,8 @@ pub(super) async fn measure(bed: &Bed, options: &BenchOptions) -> anyhow::Result
     let figure = |measure, value, unit, floor| Figure { bench: "rebuild", measure, value, unit, floor };
     Ok(vec![
         figure("rebuild.simple", rebuilt, "events/s", Some(floor)),
-        figure("rebuild.append_p50", milliseconds(&beside, 0.5), "ms", Some(milliseconds(&alone, 0.5))),
-        figure("rebuild.append_p99", milliseconds(&beside, 0.99), "ms", Some(milliseconds(&alone, 0.99))),
+        figure("rebuild.append_p50", quantile_ms(&beside, 0.5), "ms", Some(quantile_ms(&alone, 0.5))),
+        figure("rebuild.append_p99", quantile_ms(&beside, 0.99), "ms", Some(quantile_ms(&alone, 0.99))),
     ])
 }
 
@@ -167,7 +167,7 @@ async fn paced(
     meanwhile: impl Future<Output = anyhow::Result<()>>,
 ) -> anyhow::Result<Histogram<u64>> {
     let mut times = Histogram::<u64>::new(3)?;
-    let mut ticks = tokio::time::interval(Duration::from_secs(1) / u32::try_from(APPENDS_PER_SECOND)?);
+    let mut ticks = tokio::time::interval(Duration::from_secs(1) / APPENDS_PER_SECOND);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
     tokio::pin!(meanwhile);
     loop {
@@ -179,9 +179,4 @@ async fn paced(
             }
         }
     }
-}
-
-#[expect(clippy::float_arithmetic, clippy::cast_precision_loss, reason = "a time, far from any money")]
-fn milliseconds(times: &Histogram<u64>, quantile: f64) -> f64 {
-    times.value_at_quantile(quantile) as f64 / 1_000.0
 }

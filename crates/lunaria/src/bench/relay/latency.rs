@@ -24,7 +24,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use super::child::RelayChild;
 use super::figure;
 use super::ground::Ground;
-use crate::bench::figure::Figure;
+use crate::bench::figure::{Figure, quantile_ms};
 use crate::bench::{age_log, append};
 
 const WRITERS: u32 = 16;
@@ -99,15 +99,14 @@ pub(super) async fn measure(ground: &Ground, load: &Load, seconds: u32) -> anyho
     let acknowledged = Acknowledged::read(&relay.ops_url).await?.since(&warm);
     relay.stop().await?;
     ground.drop_slot(load.slot).await?;
-    let quantile = |of: &Histogram<u64>, quantile: f64| of.value_at_quantile(quantile) as f64 / 1_000.0;
     let [ack_50, ack_99, committed_50, committed_99, due_50, due_99, lag_name] = load.names;
     Ok(vec![
         figure(ack_50, acknowledged.quantile_ms(0.5), "ms", Some(load.limits_ms[0])),
         figure(ack_99, acknowledged.quantile_ms(0.99), "ms", Some(load.limits_ms[1])),
-        figure(committed_50, quantile(&appended, 0.5), "ms", None),
-        figure(committed_99, quantile(&appended, 0.99), "ms", None),
-        figure(due_50, quantile(&seen, 0.5), "ms", None),
-        figure(due_99, quantile(&seen, 0.99), "ms", None),
+        figure(committed_50, quantile_ms(&appended, 0.5), "ms", None),
+        figure(committed_99, quantile_ms(&appended, 0.99), "ms", None),
+        figure(due_50, quantile_ms(&seen, 0.5), "ms", None),
+        figure(due_99, quantile_ms(&seen, 0.99), "ms", None),
         figure(lag_name, lag.as_secs_f64() * 1_000.0, "ms", Some(CONFIRM_LAG_LIMIT_MS)),
     ])
 }
