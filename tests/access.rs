@@ -9,14 +9,18 @@ use uuid::Uuid;
 
 use crate::harness::{Client, KEY, LUNARIA, Platform, Transport, file};
 
-const ROLES: [(&str, &str); 5] = [
+const ROLES: [(&str, &str); 6] = [
+    ("customer", "the-key-of-a-customer"),
     ("service", "the-key-of-a-service"),
     ("operator", "the-key-of-an-operator"),
     ("approver", "the-key-of-an-approver"),
     ("auditor", "the-key-of-an-auditor"),
     ("admin", "the-key-of-an-admin"),
 ];
-const SETTINGS: [&str; 10] = [
+const SETTINGS: [&str; 13] = [
+    "api.keys.customer.roles=customer",
+    "api.keys.customer.customer=0198c1f2-0000-7000-8000-000000000001",
+    "api.keys.customer.secret=the-key-of-a-customer",
     "api.keys.service.roles=service",
     "api.keys.service.secret=the-key-of-a-service",
     "api.keys.operator.roles=operator",
@@ -69,7 +73,9 @@ async fn each_operation_is_for_its_roles_and_for_nobody_else() {
         let makes_money =
             method == Method::POST && (path.ends_with("/deposits") || path.ends_with("/transfers"));
         assert!(!is_decision || roles == only(&["approver"]), "{path}");
-        assert!(!makes_money || roles == only(&["service"]), "{path}");
+        let payers =
+            if path.ends_with("/deposits") { only(&["service"]) } else { only(&["customer", "service"]) };
+        assert!(!makes_money || roles == payers, "{path}");
         assert!(method == Method::GET || !roles.contains("auditor") && !roles.is_empty(), "{method} {path}");
         assert!(!roles.is_empty() || path.ends_with("asyncapi.json"), "{path} is open");
         let is_raw = path.starts_with("/v1/events") || path.starts_with("/v1/streams");

@@ -22,6 +22,12 @@ mod rails;
 mod incoming;
 // Payments by card: every flow, the network's own decisions, faults and kills.
 mod cards;
+
+mod customers;
+
+mod identity;
+
+mod webhooks;
 // Orders on credit: confirmed, refused, tried again, given up, cancelled.
 mod orders;
 // The rail's messages, read by somebody else's library; other rails; what belongs to nothing.

@@ -8,7 +8,7 @@ use sqlx::{AssertSqlSafe, PgConnection};
 use testbed::eventually;
 use uuid::Uuid;
 
-use crate::harness::{Client, KEY, Load, Platform, Transport, Victim, settle_down};
+use crate::harness::{Client, KEY, LUNARIA, Load, Platform, Transport, Victim, settle_down};
 
 async fn tables(core: &mut PgConnection) -> BTreeMap<String, Vec<String>> {
     let rows: Vec<(String, Vec<String>)> =
@@ -30,6 +30,11 @@ async fn contents(core: &mut PgConnection) -> BTreeMap<String, Vec<String>> {
 /// Something of everything, so that no projection is empty; all of it comes to rest.
 async fn something_of_everything(platform: &Platform) {
     let client = platform.client();
+    let (_, customer) = client.post("/v1/customers", json!({ "name": "Ada Lund" })).await;
+    let path = format!("/v1/customers/{}/name", customer["customer_id"].as_str().unwrap());
+    assert_eq!(client.post(&path, json!({ "name": "Ada Berg" })).await.0, StatusCode::OK);
+    let endpoint = json!({ "url": "http://127.0.0.1:9/hooks", "contracts": ["transfer.v1"] });
+    assert_eq!(client.post("/v1/webhook-endpoints", endpoint).await.0, StatusCode::CREATED);
     let (ada, bo) = (client.account(100_000).await, client.account(1).await);
     let mut accepted = Vec::new();
     for n in 0..3 {
@@ -73,11 +78,15 @@ fn assert_verified(platform: &Platform, name: &str) {
 
 /// The same on both transports.
 async fn each_projection_is_built_anew(transport: Transport) {
-    let mut platform = Platform::start(transport).await;
+    let settings = &[
+        "webhooks.signing_key=the-signing-key-of-the-tests-of-projections",
+        "webhooks.allow_private_addresses=true",
+    ];
+    let mut platform = Platform::with(transport, LUNARIA, "", settings).await;
     something_of_everything(&platform).await;
     let mut core = platform.core_database().await;
     let names: Vec<String> = tables(&mut core).await.into_keys().collect();
-    assert_eq!(names.len(), 6, "{names:?}");
+    assert_eq!(names.len(), 8, "{names:?}");
     for name in &names {
         assert_verified(&platform, name);
     }

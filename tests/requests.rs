@@ -48,6 +48,108 @@ async fn sixty_four_identical_requests_make_one_transfer_and_one_answer() {
     platform.stop().await;
 }
 
+/// Of two requests with one key, one waits, as long as it likes, and hears then that the other is not answered yet.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_whose_key_is_under_way_is_told_so() {
+    let platform = Platform::start(Transport::Embedded).await;
+    let client = platform.client();
+    let account = client.account(100_000).await;
+    let body = transfer(account, other_bank(), 100);
+    let mut holder = platform.core.superuser_connection().await;
+    sqlx::raw_sql("begin; lock table event in exclusive mode").execute(&mut holder).await.unwrap();
+    let first = {
+        let (client, body) = (client.clone(), body.clone());
+        tokio::spawn(async move { client.send("/v1/transfers", "slow", &body).await.unwrap() })
+    };
+    until_somebody_waits(&platform).await;
+    let begun = std::time::Instant::now();
+    let second = client.send("/v1/transfers", "slow", &body).await.unwrap();
+    assert_eq!(
+        (second.status(), &second.headers()["retry-after"]),
+        (StatusCode::CONFLICT, &"1".parse().unwrap())
+    );
+    let problem: Value = second.json().await.unwrap();
+    assert_eq!((&problem["code"], &problem["retryable"]), (&json!("request-running"), &json!(true)));
+    let request = client.request(Method::POST, "/v1/transfers").header("Idempotency-Key", "slow").json(&body);
+    let patient = tokio::spawn(request.header("Prefer", "wait=8").send());
+    let request = client.request(Method::POST, "/v1/transfers").header("Idempotency-Key", "slow").json(&body);
+    let third = request.header("Prefer", "wait=1").send().await.unwrap();
+    assert_eq!(third.status(), StatusCode::CONFLICT);
+    assert!(begun.elapsed() > std::time::Duration::from_secs(1));
+    // Other keys of the same account are no concern of it.
+    sqlx::raw_sql("commit").execute(&mut holder).await.unwrap();
+    let first = first.await.unwrap();
+    assert_eq!(first.status(), StatusCode::CREATED);
+    let answer = first.bytes().await.unwrap();
+    let patient = patient.await.unwrap().unwrap();
+    assert_eq!(
+        (patient.status(), &patient.headers()["idempotency-replayed"]),
+        (StatusCode::CREATED, &"true".parse().unwrap())
+    );
+    assert_eq!(patient.bytes().await.unwrap(), answer);
+    platform.stop().await;
+}
+
+async fn until_somebody_waits(platform: &Platform) {
+    eventually("a request waits for the lock", async || {
+        let mut connection = platform.core.superuser_connection().await;
+        let waits: bool = sqlx::query_scalar(
+            "select exists (select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock')",
+        )
+        .fetch_one(&mut connection)
+        .await
+        .unwrap();
+        waits.then_some(())
+    })
+    .await;
+}
+
+/// What is read has a version; what is asked because of it is done only while it has.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_changed_meanwhile_is_left_alone() {
+    let platform = Platform::start(Transport::Embedded).await;
+    let client = platform.client();
+    let account = client.account(100_000).await;
+    let (path, deposits) = (format!("/v1/accounts/{account}"), format!("/v1/accounts/{account}/deposits"));
+    let read = client.request(Method::GET, &path).send().await.unwrap();
+    let version = read.headers()["etag"].clone();
+    assert_eq!(version, "\"2\"");
+    let deposit = |key: &'static str, version: &str| {
+        let body = json!({ "amount": { "amount": "1000", "currency": "DKK" } });
+        client
+            .request(Method::POST, &deposits)
+            .header("Idempotency-Key", key)
+            .header("If-Match", version)
+            .json(&body)
+    };
+    let first = deposit("one", "\"2\"").send().await.unwrap();
+    assert_eq!(first.status(), StatusCode::CREATED);
+    let second = deposit("two", "\"2\"").send().await.unwrap();
+    assert_eq!(second.status(), StatusCode::PRECONDITION_FAILED);
+    assert_eq!(second.json::<Value>().await.unwrap()["code"], "version-changed");
+    // The first one's answer stays its answer, although the version is another one now; with another version it is another request.
+    let again = deposit("one", "\"2\"").send().await.unwrap();
+    assert_eq!(
+        (again.status(), again.headers().contains_key("idempotency-replayed")),
+        (StatusCode::CREATED, true)
+    );
+    let other = deposit("one", "\"3\"").send().await.unwrap();
+    assert_eq!(other.json::<Value>().await.unwrap()["pointer"], "/if_match");
+    assert_eq!(deposit("three", "*").send().await.unwrap().status(), StatusCode::CREATED);
+    for wrong in ["W/\"2\"", "\"0\"", "two", "\"2\", \"3\""] {
+        let refused = deposit("four", wrong).send().await.unwrap();
+        assert_eq!(refused.status(), StatusCode::BAD_REQUEST, "{wrong}");
+    }
+    let open = client
+        .request(Method::POST, "/v1/accounts")
+        .header("If-Match", "\"1\"")
+        .header("Idempotency-Key", "new");
+    let refused = open.json(&json!({ "owner_name": "Ada Lund", "currency": "DKK" })).send().await.unwrap();
+    assert_eq!(refused.json::<Value>().await.unwrap()["code"], "if-match-invalid");
+    assert_eq!(client.balances(account).await.0, "102000");
+    platform.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refusal_stays_a_refusal_for_its_key() {
     let platform = Platform::start(Transport::Embedded).await;

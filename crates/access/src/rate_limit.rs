@@ -6,6 +6,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 const SECONDS_SAVED: u32 = 2;
+/// Those that are full are no different from none.
+const BUCKETS_SWEPT_AT: usize = 10_000;
 const SECOND: Duration = Duration::from_secs(1);
 
 pub struct RateLimit {
@@ -26,8 +28,12 @@ impl RateLimit {
         let mut buckets = self.full_at.lock().unwrap_or_else(PoisonError::into_inner);
         let full_at = match buckets.get_mut(principal) {
             Some(full_at) => full_at,
-            // As many as there are keys.
-            None => buckets.entry(principal.to_owned()).or_insert(now),
+            None => {
+                if buckets.len() >= BUCKETS_SWEPT_AT {
+                    buckets.retain(|_, full_at| *full_at > now);
+                }
+                buckets.entry(principal.to_owned()).or_insert(now)
+            }
         };
         let after = (*full_at).max(now) + one;
         let empty_at = now + SECOND * SECONDS_SAVED;
@@ -54,6 +60,16 @@ mod tests {
         assert_eq!(limit.take("checkout", start + Duration::from_millis(100)), Ok(()));
         assert!(limit.take("checkout", start + Duration::from_millis(100)).is_err());
         assert_eq!(limit.take("checkout", start + Duration::from_secs(60)), Ok(()));
+    }
+
+    #[test]
+    fn who_has_gone_is_forgotten() {
+        let (limit, start) = (RateLimit::new(10), Instant::now());
+        for n in 0..3 * BUCKETS_SWEPT_AT {
+            let second = u64::try_from(n / BUCKETS_SWEPT_AT).unwrap();
+            assert_eq!(limit.take(&n.to_string(), start + Duration::from_secs(second)), Ok(()));
+        }
+        assert!(limit.full_at.lock().unwrap().len() <= BUCKETS_SWEPT_AT);
     }
 
     #[test]

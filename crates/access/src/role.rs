@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
+    /// Whoever accounts belong to: they see and do what is theirs, and nothing else.
+    Customer,
     /// A system that acts for customers, or reads what is published.
     Service,
     /// Finds what is stuck, and ends it.
@@ -21,14 +23,16 @@ pub enum Role {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0} is no role; there are service, operator, approver, auditor and admin")]
+#[error("{0} is no role; there are customer, service, operator, approver, auditor and admin")]
 pub struct UnknownRole(String);
 
 impl Role {
-    pub const ALL: [Self; 5] = [Self::Service, Self::Operator, Self::Approver, Self::Auditor, Self::Admin];
+    pub const ALL: [Self; 6] =
+        [Self::Customer, Self::Service, Self::Operator, Self::Approver, Self::Auditor, Self::Admin];
 
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Customer => "customer",
             Self::Service => "service",
             Self::Operator => "operator",
             Self::Approver => "approver",

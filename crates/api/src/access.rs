@@ -3,15 +3,21 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use access::Role::{self, Admin, Approver, Auditor, Operator, Service};
+use access::Role::{self, Admin, Approver, Auditor, Customer, Operator, Service};
 use access::{Keyring, Principal, RateLimit};
-use axum::extract::{FromRequestParts, MatchedPath, Request, State};
+use axum::RequestExt;
+use axum::extract::{FromRequestParts, MatchedPath, RawPathParams, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use event_store::Store;
+use uuid::Uuid;
 
-use crate::{Code, Problem};
+use crate::issued_keys::{IssuedKeys, Shown};
+use crate::ownership::Thing;
+use crate::tokens::Unverified;
+use crate::{Code, Problem, Tokens};
 
 /// Who may call a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,48 +26,71 @@ pub(crate) enum Access {
     Anybody,
     /// With one of these roles.
     Only(&'static [Role]),
+    /// With one of these roles; and customers, where it is theirs.
+    OrOwner(&'static [Role], Thing),
 }
-use Access::{Anybody, Only};
+use Access::{Anybody, Only, OrOwner};
 
-const READERS: Access = Only(&[Service, Operator, Approver, Auditor]);
-const CUSTOMERS: Access = Only(&[Service]);
-/// What customers do, and the support desk for them.
-const DESK: Access = Only(&[Service, Operator]);
+impl Access {
+    /// The roles of which one is needed. Empty: none is.
+    pub(crate) fn roles(self) -> Vec<Role> {
+        match self {
+            Anybody => Vec::new(),
+            Only(roles) => roles.to_vec(),
+            OrOwner(roles, _) => [&[Customer], roles].concat(),
+        }
+    }
+}
 
+const READS: &[Role] = &[Service, Operator, Approver, Auditor];
+const READERS: Access = Only(READS);
+/// The systems of the bank.
+const SYSTEMS: Access = Only(&[Service]);
+/// Those, and the support desk.
+const ASSISTS: &[Role] = &[Service, Operator];
+const DESK: Access = Only(ASSISTS);
+
+/// Who has other systems told what happens.
+const INTEGRATORS: Access = Only(&[Service, Admin]);
 /// Who looks after the platform.
 const OVERSEERS: Access = Only(&[Operator, Auditor, Admin]);
 
 /// Method, path, and who may.
-pub(crate) const RULES: [(&str, &str, Access); 55] = [
-    ("POST", "/v1/accounts", CUSTOMERS),
-    ("GET", "/v1/accounts/{id}", READERS),
-    ("POST", "/v1/accounts/{id}/deposits", CUSTOMERS),
-    ("GET", "/v1/accounts/{id}/entries", READERS),
-    ("GET", "/v1/accounts/{id}/statement", READERS),
-    ("POST", "/v1/transfers", CUSTOMERS),
-    ("GET", "/v1/transfers", READERS),
-    ("GET", "/v1/transfers/{id}", READERS),
+pub(crate) const RULES: [(&str, &str, Access); 73] = [
+    ("POST", "/v1/customers", SYSTEMS),
+    ("GET", "/v1/customers", READERS),
+    ("GET", "/v1/customers/{id}", OrOwner(READS, Thing::Customer)),
+    ("POST", "/v1/customers/{id}/name", DESK),
+    ("GET", "/v1/customers/{id}/accounts", OrOwner(READS, Thing::Customer)),
+    ("POST", "/v1/accounts", SYSTEMS),
+    ("GET", "/v1/accounts/{id}", OrOwner(READS, Thing::Account)),
+    ("POST", "/v1/accounts/{id}/deposits", SYSTEMS),
+    ("GET", "/v1/accounts/{id}/entries", OrOwner(READS, Thing::Account)),
+    ("GET", "/v1/accounts/{id}/statement", OrOwner(READS, Thing::Account)),
+    ("POST", "/v1/transfers", OrOwner(&[Service], Thing::Asked)),
+    ("GET", "/v1/transfers", OrOwner(READS, Thing::Asked)),
+    ("GET", "/v1/transfers/{id}", OrOwner(READS, Thing::Transfer)),
     ("GET", "/v1/transfers/{id}/events", READERS),
     ("GET", "/v1/transfers/{id}/timeline", READERS),
     ("GET", "/v1/transfers/{id}/live", READERS),
-    ("POST", "/v1/transfers/{id}/cancel", DESK),
+    ("POST", "/v1/transfers/{id}/cancel", OrOwner(ASSISTS, Thing::Transfer)),
     ("POST", "/v1/transfers/{id}/approve", Only(&[Approver])),
     ("POST", "/v1/transfers/{id}/deny", Only(&[Approver])),
-    ("POST", "/v1/transfers/{id}/recall", DESK),
-    ("GET", "/v1/incoming-payments", READERS),
-    ("GET", "/v1/incoming-payments/{id}", READERS),
+    ("POST", "/v1/transfers/{id}/recall", OrOwner(ASSISTS, Thing::Transfer)),
+    ("GET", "/v1/incoming-payments", OrOwner(READS, Thing::Asked)),
+    ("GET", "/v1/incoming-payments/{id}", OrOwner(READS, Thing::IncomingPayment)),
     ("GET", "/v1/incoming-payments/{id}/events", READERS),
-    ("POST", "/v1/cards", CUSTOMERS),
-    ("GET", "/v1/cards/{id}", READERS),
-    ("POST", "/v1/cards/{id}/block", DESK),
+    ("POST", "/v1/cards", SYSTEMS),
+    ("GET", "/v1/cards/{id}", OrOwner(READS, Thing::Card)),
+    ("POST", "/v1/cards/{id}/block", OrOwner(ASSISTS, Thing::Card)),
     ("POST", "/v1/cards/{id}/unblock", DESK),
-    ("GET", "/v1/card-authorisations", READERS),
-    ("GET", "/v1/card-authorisations/{id}", READERS),
+    ("GET", "/v1/card-authorisations", OrOwner(READS, Thing::Asked)),
+    ("GET", "/v1/card-authorisations/{id}", OrOwner(READS, Thing::CardAuthorisation)),
     ("GET", "/v1/card-authorisations/{id}/events", READERS),
-    ("POST", "/v1/credit-lines", CUSTOMERS),
+    ("POST", "/v1/credit-lines", SYSTEMS),
     ("GET", "/v1/credit-lines/{id}", READERS),
     ("POST", "/v1/credit-lines/{id}/limit", DESK),
-    ("POST", "/v1/orders", CUSTOMERS),
+    ("POST", "/v1/orders", SYSTEMS),
     ("GET", "/v1/orders", READERS),
     ("GET", "/v1/orders/{id}", READERS),
     ("POST", "/v1/orders/{id}/cancel", DESK),
@@ -72,6 +101,19 @@ pub(crate) const RULES: [(&str, &str, Access); 55] = [
     ("GET", "/v1/streams/{stream}/events", Only(&[Operator, Auditor])),
     ("GET", "/v1/streams/{stream}/live", Only(&[Operator, Auditor])),
     ("GET", "/v1/sagas", OVERSEERS),
+    ("POST", "/v1/webhook-endpoints", INTEGRATORS),
+    ("GET", "/v1/webhook-endpoints", Only(&[Service, Operator, Auditor, Admin])),
+    ("GET", "/v1/webhook-endpoints/{id}", Only(&[Service, Operator, Auditor, Admin])),
+    ("GET", "/v1/webhook-endpoints/{id}/secret", INTEGRATORS),
+    ("POST", "/v1/webhook-endpoints/{id}/rotate-secret", INTEGRATORS),
+    ("POST", "/v1/webhook-endpoints/{id}/pause", Only(&[Service, Operator, Admin])),
+    ("POST", "/v1/webhook-endpoints/{id}/resume", Only(&[Service, Operator, Admin])),
+    ("POST", "/v1/webhook-endpoints/{id}/replay", Only(&[Service, Operator, Admin])),
+    ("POST", "/v1/webhook-endpoints/{id}/remove", INTEGRATORS),
+    ("POST", "/v1/keys", Only(&[Admin])),
+    ("GET", "/v1/keys", Only(&[Admin, Auditor])),
+    ("GET", "/v1/keys/{id}", Only(&[Admin, Auditor])),
+    ("POST", "/v1/keys/{id}/revoke", Only(&[Admin])),
     ("GET", "/v1/projections", OVERSEERS),
     ("POST", "/v1/projections/{name}/rebuild", Only(&[Admin])),
     ("POST", "/v1/projections/{name}/verify", Only(&[Operator, Admin])),
@@ -100,6 +142,9 @@ pub(crate) fn access(method: &str, path: &str) -> Option<Access> {
 /// What stands before every route.
 pub(crate) struct Gate {
     pub(crate) keys: Keyring,
+    pub(crate) issued_keys: IssuedKeys,
+    pub(crate) tokens: Option<Arc<Tokens>>,
+    pub(crate) store: Store,
     pub(crate) rate_limit: RateLimit,
 }
 
@@ -110,29 +155,49 @@ pub(crate) async fn authorise(State(gate): State<Arc<Gate>>, mut request: Reques
         return next.run(request).await;
     };
     let path = path.as_str();
-    let roles = match access(request.method().as_str(), path) {
-        Some(Anybody) => return next.run(request).await,
-        Some(Only(roles)) => Some(roles),
-        None => None,
-    };
-    let principal = match authenticate(&gate.keys, request.headers()) {
-        Ok(principal) => principal,
-        Err(problem) => return problem.into_response(),
-    };
-    if let Err(pause) = gate.rate_limit.take(&principal.name, Instant::now()) {
+    let access = access(request.method().as_str(), path);
+    if access == Some(Anybody) {
+        return next.run(request).await;
+    }
+    match admit(&gate, access, path, &mut request).await {
+        Ok(()) => next.run(request).await,
+        Err(refused) => refused,
+    }
+}
+
+/// `access`: what the table says. None: it does not have the method.
+async fn admit(
+    gate: &Gate,
+    access: Option<Access>,
+    path: &str,
+    request: &mut Request,
+) -> Result<(), Response> {
+    let principal = authenticate(gate, request.headers()).await.map_err(Problem::into_response)?;
+    if let Err(pause) = gate.rate_limit.take(principal.actor(), Instant::now()) {
         let detail = format!("wait {} ms", pause.as_millis().max(1));
-        return Problem::new(Code::TooManyRequests, detail).into_response();
+        return Err(Problem::new(Code::TooManyRequests, detail).into_response());
     }
     // Whatever the router has there: it is not in the table.
-    let Some(roles) = roles else { return no_such_method(path) };
-    if !principal.has_one_of(roles) {
-        tracing::warn!(principal = principal.name, method = %request.method(), path, "refused: not in its roles");
+    let access = access.ok_or_else(|| no_such_method(path))?;
+    let roles = access.roles();
+    if !principal.has_one_of(&roles) {
+        tracing::warn!(principal = principal.actor(), method = %request.method(), path, "refused: not in its roles");
         let names: Vec<&str> = roles.iter().map(|role| role.as_str()).collect();
         let detail = format!("it takes one of the roles {}", names.join(", "));
-        return Problem::new(Code::Forbidden, detail).into_response();
+        return Err(Problem::new(Code::Forbidden, detail).into_response());
+    }
+    if let (Some(customer), OrOwner(_, thing)) = (principal.customer(), access) {
+        let id = path_id(request).await;
+        thing.check(id, customer, &gate.store).await.map_err(Problem::into_response)?;
     }
     request.extensions_mut().insert(principal);
-    next.run(request).await
+    Ok(())
+}
+
+/// The `{id}` of the request's path.
+async fn path_id(request: &mut Request) -> Option<Uuid> {
+    let parameters = request.extract_parts::<RawPathParams>().await.ok()?;
+    parameters.iter().find(|(name, _)| *name == "id").and_then(|(_, id)| id.parse().ok())
 }
 
 fn no_such_method(path: &str) -> Response {
@@ -142,16 +207,37 @@ fn no_such_method(path: &str) -> Response {
     ([(header::ALLOW, allowed.join(", "))], problem).into_response()
 }
 
-fn authenticate(keys: &Keyring, headers: &HeaderMap) -> Result<Arc<Principal>, Problem> {
-    let unauthorized = |detail| Problem::new(Code::Unauthorized, detail);
+async fn authenticate(gate: &Gate, headers: &HeaderMap) -> Result<Arc<Principal>, Problem> {
+    let unauthorized = |detail: String| Problem::new(Code::Unauthorized, detail);
     let sent = headers.get(header::AUTHORIZATION);
-    let sent = sent.ok_or_else(|| unauthorized("send `Authorization: Bearer` with your API key"))?;
+    let sent = sent
+        .ok_or_else(|| unauthorized("send `Authorization: Bearer` with your API key or token".to_owned()))?;
     let secret = sent.to_str().ok().and_then(bearer);
-    let secret = secret.ok_or_else(|| unauthorized("the header has the form `Authorization: Bearer KEY`"))?;
-    keys.find(secret).ok_or_else(|| {
-        tracing::warn!("a request with an unknown key is refused");
-        unauthorized("the key is not known here")
-    })
+    let secret = secret
+        .ok_or_else(|| unauthorized("the header has the form `Authorization: Bearer KEY`".to_owned()))?;
+    if let Some(principal) = gate.keys.find(secret) {
+        return Ok(principal);
+    }
+    // Three parts with dots between them: no key that we make looks like that.
+    if let Some(tokens) = gate.tokens.as_ref().filter(|_| secret.split('.').count() == 3) {
+        return match tokens.verify(secret).await {
+            Ok(principal) => Ok(Arc::new(principal)),
+            Err(Unverified::Refused(error)) => {
+                tracing::warn!(%error, "a request with a token is refused");
+                Err(unauthorized(format!("the token is not taken: {error}")))
+            }
+            Err(Unverified::NoKeys) => {
+                Err(Problem::new(Code::Unavailable, "the identity provider cannot be reached"))
+            }
+        };
+    }
+    match gate.issued_keys.find(secret, &gate.store).await? {
+        Shown::Known(principal) => return Ok(principal),
+        Shown::Busy => return Err(Problem::new(Code::Unavailable, "too many keys are looked up just now")),
+        Shown::Unknown => {}
+    }
+    tracing::warn!("a request with an unknown key is refused");
+    Err(unauthorized("the key is not known here".to_owned()))
 }
 
 /// The scheme's name is written as one likes (RFC 9110).

@@ -1,11 +1,11 @@
 //! `/v1/accounts`: open, deposit demo money, read.
 
-use axum::Json;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use contract::Iban;
+use customer::Customer;
 use event::{Aggregate, Personal, Seq};
 use event_store::{ExecuteError, Store, UnitOfWork};
 use jiff::{SignedDuration, Timestamp};
@@ -22,7 +22,8 @@ use crate::entries::not_yet;
 use crate::idempotency::{Answer, IdempotencyKey, Operation, Undecided, once};
 use crate::page::{invalid, time};
 use crate::service::{Id, Service};
-use crate::{Code, Problem, schema};
+use crate::version::Versioned;
+use crate::{Code, Problem, customers, schema};
 
 /// Each with one chance in a million to be taken, where ten thousand accounts are.
 const NUMBERS_TRIED: usize = 8;
@@ -34,7 +35,10 @@ pub(crate) fn router() -> OpenApiRouter<Service> {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct OpenAccount {
-    owner_name: String,
+    /// Whose it is. Without it, nobody's who is registered here.
+    customer_id: Option<Uuid>,
+    /// The customer's, without it.
+    owner_name: Option<String>,
     #[schema(value_type = String)]
     currency: Currency,
 }
@@ -48,8 +52,10 @@ struct Deposit {
 
 #[derive(Serialize, ToSchema)]
 #[schema(as = Account)]
-struct AccountView {
+pub(crate) struct AccountView {
     account_id: Uuid,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    customer_id: Option<Uuid>,
     #[schema(value_type = String)]
     owner_name: Personal<String>,
     #[schema(value_type = String)]
@@ -85,25 +91,47 @@ async fn open(
     key: IdempotencyKey,
     Body { fields, content }: Body<OpenAccount>,
 ) -> Result<Response, Problem> {
-    let name = fields.owner_name.trim().to_owned();
-    if !is_name(&name) {
+    let name = fields.owner_name.map(|name| name.trim().to_owned());
+    if !name.as_deref().is_none_or(is_name) {
         return Err(Problem::new(Code::InvalidField, NAME_RULE).at("/owner_name"));
     }
-    let currency = fields.currency;
-    let operation = Operation { name: "POST /v1/accounts", key, content, reads: Vec::new() };
-    once(&service.group, operation, move |unit| Box::pin(open_in(unit, name.clone(), currency))).await
+    if name.is_none() && fields.customer_id.is_none() {
+        let detail = "an account belongs to a customer, or has at least an owner_name";
+        return Err(Problem::new(Code::InvalidField, detail).at("/customer_id"));
+    }
+    let (customer_id, currency) = (fields.customer_id, fields.currency);
+    let reads = customer_id.map(Customer::stream).into_iter().collect();
+    let operation = Operation::new("POST /v1/accounts", key, content, reads)?;
+    once(&service, operation, move |unit| {
+        Box::pin(open_in(unit, customer_id, name.clone().map(Personal), currency))
+    })
+    .await
 }
 
-async fn open_in(unit: &mut UnitOfWork, name: String, currency: Currency) -> Result<Answer, Undecided> {
+async fn open_in(
+    unit: &mut UnitOfWork,
+    customer_id: Option<Uuid>,
+    owner_name: Option<Personal<String>>,
+    currency: Currency,
+) -> Result<Answer, Undecided> {
+    let customer = match customer_id {
+        Some(id) => unit.state::<Customer>(id).await?,
+        None => None,
+    };
+    if customer.is_none() && customer_id.is_some() {
+        return Ok(Answer::refusal(&customers::unknown().at("/customer_id"))?);
+    }
+    let owner_name = owner_name.or_else(|| customer.map(|customer| customer.name));
+    let owner_name = owner_name.ok_or_else(customers::unknown)?;
     let id = new_account(unit).await?;
-    let open = AccountCommand::Open { id, owner_name: name.into(), currency };
+    let open = AccountCommand::Open { id, customer_id, owner_name, currency };
     match unit.execute::<Account>(id, open).await {
         Ok(_) => {}
         Err(ExecuteError::Store(error)) => return Err(error.into()),
         Err(ExecuteError::Refused(_)) => return Err(event_store::Error::Conflict.into()),
     }
     let account = unit.state::<Account>(id).await?.ok_or(event_store::Error::Conflict)?;
-    Ok(Answer::new(StatusCode::CREATED, &view(account, 1)?)?)
+    Ok(Answer::new(StatusCode::CREATED, &view(account, Seq::FIRST)?)?)
 }
 
 /// The account's id is the request's, or follows from it: the same key can only ever open this one. Its number, of which there are fewer
@@ -139,9 +167,8 @@ async fn deposit(
     // The same key for another account is another request.
     let content = serde_json::json!({ "account_id": id, "body": content });
     let amount = fields.amount;
-    let reads = vec![Account::stream(id)];
-    let operation = Operation { name: "POST /v1/accounts/{id}/deposits", key, content, reads };
-    once(&service.group, operation, move |unit| Box::pin(deposit_in(unit, id, amount))).await
+    let operation = Operation::on::<Account>("POST /v1/accounts/{id}/deposits", key, id, content);
+    once(&service, operation, move |unit| Box::pin(deposit_in(unit, id, amount))).await
 }
 
 async fn deposit_in(unit: &mut UnitOfWork, id: Uuid, amount: Money) -> Result<Answer, Undecided> {
@@ -176,7 +203,7 @@ async fn read(
     State(service): State<Service>,
     id: Result<Id, PathRejection>,
     query: Result<Query<AsOf>, QueryRejection>,
-) -> Result<Json<AccountView>, Problem> {
+) -> Result<Versioned<AccountView>, Problem> {
     let Id(id) = id.map_err(|_| unknown())?;
     let Query(as_of) = query.map_err(|error| invalid(error.body_text()))?;
     let seq = match as_of {
@@ -197,7 +224,7 @@ async fn read(
             loaded => loaded,
         },
     };
-    Ok(Json(view(account.ok_or_else(unknown)?, seq.get())?))
+    Ok(Versioned(seq, view(account.ok_or_else(unknown)?, seq)?))
 }
 
 /// Of the account's last event then.
@@ -212,14 +239,15 @@ async fn last_seq(store: &Store, id: Uuid, at: Timestamp) -> Result<Seq, Problem
     }
 }
 
-fn view(account: Account, version: i64) -> Result<AccountView, Problem> {
+pub(crate) fn view(account: Account, version: Seq) -> Result<AccountView, Problem> {
     Ok(AccountView {
         account_id: account.id,
+        customer_id: account.customer_id,
         currency: account.currency(),
         balances: balances(account.balances)?,
         owner_name: account.owner_name,
         iban: account.iban,
-        version,
+        version: version.get(),
     })
 }
 

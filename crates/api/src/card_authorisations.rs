@@ -14,8 +14,10 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
+use crate::access::Asker;
 use crate::consistency::Seen;
-use crate::page::{Page, check_status, invalid, money};
+use crate::ownership::accounts_in_sight;
+use crate::page::{asked, check_status, invalid, money, next};
 use crate::service::{Id, Service};
 use crate::story::{Story, story};
 use crate::{Code, Problem, schema};
@@ -123,6 +125,8 @@ struct ListQuery {
     status: Option<String>,
     card: Option<Uuid>,
     account: Option<Uuid>,
+    /// Only those that have stood here as they do since before then.
+    changed_before: Option<Timestamp>,
     /// The `next_cursor` of the page before.
     #[param(pattern = "^[0-9]{1,17}_[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
     cursor: Option<String>,
@@ -164,22 +168,19 @@ struct Listed {
 )]
 async fn list(
     State(service): State<Service>,
+    Asker(asker): Asker,
     seen: Seen,
     query: Result<Query<ListQuery>, QueryRejection>,
 ) -> Result<Json<List>, Problem> {
     let Query(query) = query.map_err(|error| invalid(error.body_text()))?;
     check_status(query.status.as_deref(), &[&Status::NAMES[..], &[ATTENTION]].concat())?;
-    let page = Page::asked(query.limit, query.cursor.as_deref())?;
-    seen.by(&service.store, &authorisation::AuthorisationView::default()).await?;
-    let filter = ListFilter {
-        status: query.status,
-        card_id: query.card,
-        account_id: query.account,
-        after: page.after,
-        limit: page.limit,
-    };
+    let page = asked(query.limit, query.cursor.as_deref(), query.changed_before)?;
+    let view = authorisation::AuthorisationView::default();
+    seen.of(&asker, &view, &service.store).await?.by(&service.store, &view).await?;
+    let accounts = accounts_in_sight(&service.store, &asker, query.account).await?;
+    let filter = ListFilter { status: query.status, card_id: query.card, accounts, page };
     let rows = authorisation::list(&service.store, &filter).await?;
-    let next_cursor = page.next(rows.len(), rows.last().map(|row| (row.opened_at, row.id)));
+    let next_cursor = next(page, rows.len(), rows.last().map(|row| (row.opened_at, row.id)));
     let listed = |row: authorisation::AuthorisationRow| -> Result<Listed, Problem> {
         let money = |minor| money(minor, &row.currency);
         Ok(Listed {
@@ -202,7 +203,7 @@ async fn list(
     Ok(Json(List { card_authorisations, next_cursor }))
 }
 
-fn unknown() -> Problem {
+pub(crate) fn unknown() -> Problem {
     let detail = "GET /v1/card-authorisations lists those that there are";
     Problem::new(Code::CardAuthorisationUnknown, detail)
 }

@@ -1,7 +1,6 @@
 //! `/v1/cards`: issue a card to an account, block it, read it. Its number and its secrets are the network's and the card maker's business.
 
 use authorisation::{Card, CardCommand, CardRefusal};
-use axum::Json;
 use axum::extract::State;
 use axum::extract::rejection::PathRejection;
 use axum::http::StatusCode;
@@ -19,6 +18,7 @@ use uuid::Uuid;
 use crate::body::Body;
 use crate::idempotency::{Answer, IdempotencyKey, Operation, Undecided, once};
 use crate::service::{Id, Service};
+use crate::version::Versioned;
 use crate::{Code, Problem};
 
 pub(crate) fn router() -> OpenApiRouter<Service> {
@@ -57,8 +57,8 @@ async fn issue(
 ) -> Result<Response, Problem> {
     let account_id = fields.account_id;
     let reads = vec![Account::stream(account_id)];
-    let operation = Operation { name: "POST /v1/cards", key, content, reads };
-    once(&service.group, operation, move |unit| Box::pin(issue_in(unit, account_id))).await
+    let operation = Operation::new("POST /v1/cards", key, content, reads)?;
+    once(&service, operation, move |unit| Box::pin(issue_in(unit, account_id))).await
 }
 
 async fn issue_in(unit: &mut UnitOfWork, account_id: Uuid) -> Result<Answer, Undecided> {
@@ -106,9 +106,8 @@ async fn command(
 ) -> Result<Response, Problem> {
     let Id(id) = id.map_err(|_| unknown())?;
     // The same key for another card is another request.
-    let operation = Operation { name, key, content: json!({ "card_id": id }), reads: vec![Card::stream(id)] };
-    once(&service.group, operation, move |unit| Box::pin(tell(unit, id, command.clone(), StatusCode::OK)))
-        .await
+    let operation = Operation::on::<Card>(name, key, id, json!({ "card_id": id }));
+    once(&service, operation, move |unit| Box::pin(tell(unit, id, command.clone(), StatusCode::OK))).await
 }
 
 async fn tell(
@@ -137,10 +136,10 @@ async fn tell(
 async fn read(
     State(service): State<Service>,
     id: Result<Id, PathRejection>,
-) -> Result<Json<CardDocument>, Problem> {
+) -> Result<Versioned<CardDocument>, Problem> {
     let Id(id) = id.map_err(|_| unknown())?;
-    let (card, _) = service.store.load::<Card>(id).await?;
-    Ok(Json(document(&card.ok_or_else(unknown)?)))
+    let (card, seq) = service.store.load::<Card>(id).await?;
+    Ok(Versioned(seq, document(&card.ok_or_else(unknown)?)))
 }
 
 fn document(card: &Card) -> CardDocument {
@@ -148,6 +147,6 @@ fn document(card: &Card) -> CardDocument {
     CardDocument { card_id: card.id, account_id: card.account_id, status }
 }
 
-fn unknown() -> Problem {
+pub(crate) fn unknown() -> Problem {
     Problem::new(Code::CardUnknown, "a card has the id that POST /v1/cards has answered with")
 }

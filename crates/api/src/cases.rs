@@ -15,7 +15,7 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use crate::consistency::Seen;
-use crate::page::{Page, check_status, invalid, money};
+use crate::page::{asked, check_status, invalid, money, next};
 use crate::service::{Id, Service};
 use crate::story::{Story, story};
 use crate::{Code, Problem, schema};
@@ -41,6 +41,8 @@ struct ListQuery {
     /// The stream that they are about, such as `transfer-{id}`.
     #[param(pattern = "^[a-z][a-z0-9.]{0,50}-[A-Za-z0-9_.:@-]{1,100}$")]
     subject: Option<String>,
+    /// Only those that have stood here as they do since before then.
+    changed_before: Option<Timestamp>,
     /// The `next_cursor` of the page before.
     #[param(pattern = "^[0-9]{1,17}_[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
     cursor: Option<String>,
@@ -85,14 +87,14 @@ async fn list(
 ) -> Result<Json<List>, Problem> {
     let Query(query) = query.map_err(|error| invalid(error.body_text()))?;
     check_status(query.status.as_deref(), &[OPEN, WITHDRAWN])?;
-    let page = Page::asked(query.limit, query.cursor.as_deref())?;
+    let page = asked(query.limit, query.cursor.as_deref(), query.changed_before)?;
     let subject = query.subject.map(|subject| subject.parse::<StreamName>()).transpose();
     let subject = subject.map_err(|error| invalid(error.to_string()))?.map(|subject| subject.to_string());
     seen.by(&service.store, &cases::CaseView::default()).await?;
     let is_open = query.status.map(|status| status == OPEN);
-    let filter = ListFilter { is_open, subject, after: page.after, limit: page.limit };
+    let filter = ListFilter { is_open, subject, page };
     let rows = cases::list(&service.store, &filter).await?;
-    let next_cursor = page.next(rows.len(), rows.last().map(|row| (row.raised_at, row.id)));
+    let next_cursor = next(page, rows.len(), rows.last().map(|row| (row.raised_at, row.id)));
     let listed = |row: cases::CaseRow| -> Result<Listed, Problem> {
         Ok(Listed {
             case_id: row.id,

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use access::Principal;
 use axum::extract::FromRequestParts;
 use axum::http::HeaderValue;
 use axum::http::request::Parts;
@@ -10,6 +11,7 @@ use event::{Seq, StreamName};
 use event_store::{Store, StreamSeq};
 use projection::Projection;
 
+use crate::ownership::is_owned;
 use crate::{Code, Problem};
 
 pub(crate) const HEADER: &str = "consistency-token";
@@ -46,6 +48,24 @@ impl<S: Sync> FromRequestParts<S> for Seen {
 }
 
 impl Seen {
+    /// What this view shows of what is theirs: of everything else a customer does not even hear whether it is there.
+    pub(crate) async fn of(
+        mut self,
+        asker: &Principal,
+        view: &dyn Projection,
+        store: &Store,
+    ) -> Result<Self, Problem> {
+        let Some(customer) = asker.customer() else { return Ok(self) };
+        let mut theirs = Vec::new();
+        for at in std::mem::take(&mut self.0) {
+            let is_shown = view.subscription().categories.contains(&at.stream.category());
+            if is_shown && is_owned(&at.stream, customer, store).await? {
+                theirs.push(at);
+            }
+        }
+        Ok(Self(theirs))
+    }
+
     /// Waits until the projection shows it.
     pub(crate) async fn by(&self, store: &Store, view: &dyn Projection) -> Result<(), Problem> {
         if self.0.is_empty() {

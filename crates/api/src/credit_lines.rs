@@ -1,11 +1,9 @@
 //! `/v1/credit-lines`: how much a customer may have on order that is not paid yet.
 
-use axum::Json;
 use axum::extract::State;
 use axum::extract::rejection::PathRejection;
 use axum::http::StatusCode;
 use axum::response::Response;
-use event::Aggregate;
 use event_store::{ExecuteError, UnitOfWork};
 use money::Money;
 use order::{Credit, CreditCommand, CreditRefusal};
@@ -19,6 +17,7 @@ use uuid::Uuid;
 use crate::body::Body;
 use crate::idempotency::{Answer, IdempotencyKey, Operation, Undecided, once};
 use crate::service::{Id, Service};
+use crate::version::Versioned;
 use crate::{Code, Problem, schema};
 
 pub(crate) fn router() -> OpenApiRouter<Service> {
@@ -55,8 +54,8 @@ async fn open(
     key: IdempotencyKey,
     Body { fields: Limit { limit }, content }: Body<Limit>,
 ) -> Result<Response, Problem> {
-    let operation = Operation { name: "POST /v1/credit-lines", key, content, reads: Vec::new() };
-    once(&service.group, operation, move |unit| {
+    let operation = Operation::new("POST /v1/credit-lines", key, content, Vec::new())?;
+    once(&service, operation, move |unit| {
         Box::pin(async move {
             // The line's id is the request's: the same key can only ever open this one.
             let credit_id = unit.context().correlation_id;
@@ -84,11 +83,9 @@ async fn change_limit(
     let Id(id) = id.map_err(|_| unknown())?;
     // The same key for another line is another request.
     let content = json!({ "credit_id": id, "body": content });
-    let reads = vec![Credit::stream(id)];
-    let operation = Operation { name: "POST /v1/credit-lines/{id}/limit", key, content, reads };
+    let operation = Operation::on::<Credit>("POST /v1/credit-lines/{id}/limit", key, id, content);
     let command = CreditCommand::ChangeLimit { limit };
-    once(&service.group, operation, move |unit| Box::pin(tell(unit, id, command.clone(), StatusCode::OK)))
-        .await
+    once(&service, operation, move |unit| Box::pin(tell(unit, id, command.clone(), StatusCode::OK))).await
 }
 
 async fn tell(
@@ -117,10 +114,10 @@ async fn tell(
 async fn read(
     State(service): State<Service>,
     id: Result<Id, PathRejection>,
-) -> Result<Json<CreditDocument>, Problem> {
+) -> Result<Versioned<CreditDocument>, Problem> {
     let Id(id) = id.map_err(|_| unknown())?;
-    let (credit, _) = service.store.load::<Credit>(id).await?;
-    Ok(Json(document(&credit.ok_or_else(unknown)?)))
+    let (credit, seq) = service.store.load::<Credit>(id).await?;
+    Ok(Versioned(seq, document(&credit.ok_or_else(unknown)?)))
 }
 
 fn document(credit: &Credit) -> CreditDocument {

@@ -1,8 +1,8 @@
 //! One key, one effect, one answer.
 //!
 //! The key, the content and the answer commit with the events that follow, in one transaction. A repeated request gets the
-//! first one's answer, byte for byte; one that comes while the first is under way waits for it. A refusal is an answer. What fails
-//! before the commit leaves nothing and may be tried again with the same key.
+//! first one's answer, byte for byte; one that comes while the first is under way waits for it a moment, or as long as it prefers, and hears
+//! then that it is. A refusal is an answer. What fails before the commit leaves nothing and may be tried again with the same key.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,15 +12,20 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use event::{Actor, Context, Seq, StreamName};
-use event_store::{Ahead, Error, Group, Request, RequestKey, Store, StreamSeq, UnitOfWork};
+use event::{Actor, Aggregate, Context, Seq, StreamName};
+use event_store::{Ahead, Claim, Error, Request, RequestKey, Store, StreamSeq, UnitOfWork};
 use futures::future::BoxFuture;
 use jiff::Timestamp;
-use serde_json::Value;
+use ledger::Account;
+use serde_json::{Value, json};
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::access::Asker;
+use crate::prefer::preferred_wait;
+use crate::service::Service;
 use crate::story::EVENTS_MAX;
+use crate::version::{Precondition, if_match};
 use crate::{Code, Problem, consistency};
 
 const KEY_BYTES_MAX: usize = 255;
@@ -29,10 +34,19 @@ const TRIES_MAX: u32 = 64;
 const PAUSE_MAX: Duration = Duration::from_millis(20);
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
-/// The `Idempotency-Key` header: 1 to 255 visible ASCII characters, bare or as a quoted string. Each principal has its own keys.
+/// Without `Prefer: wait=N`: how long a request waits for one with the same key that is under way.
+const PATIENCE: Duration = Duration::from_millis(250);
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
+
+/// The `Idempotency-Key` header: 1 to 255 visible ASCII characters, bare or as a quoted string. Each principal has its own keys. And what else a
+/// request says about itself.
 pub(crate) struct IdempotencyKey {
     principal: String,
     key: String,
+    /// Whose it is sees what is theirs, and nothing else.
+    is_customer: bool,
+    if_match: Option<Seq>,
+    patience: Duration,
 }
 
 impl IdempotencyKey {
@@ -63,7 +77,13 @@ impl<S: Sync> FromRequestParts<S> for IdempotencyKey {
         if key.is_empty() || key.len() > KEY_BYTES_MAX {
             return Err(invalid("the key has 1 to 255 characters"));
         }
-        Ok(Self { principal: format!("api:{}", principal.name), key: key.to_owned() })
+        Ok(Self {
+            principal: principal.actor().to_owned(),
+            key: key.to_owned(),
+            is_customer: principal.customer().is_some(),
+            if_match: if_match(&parts.headers)?,
+            patience: preferred_wait(&parts.headers).unwrap_or(PATIENCE),
+        })
     }
 }
 
@@ -124,32 +144,71 @@ impl<F> Decide for F where
 /// A request as it is decided: once in a group with others, and again, alone, after a conflict.
 struct Asked<D> {
     key: RequestKey,
+    is_customer: bool,
     id: Uuid,
     at: Timestamp,
     content: Value,
+    precondition: Option<Precondition>,
     decide: D,
 }
 
 /// What is asked for.
 pub(crate) struct Operation {
-    pub(crate) name: &'static str,
-    pub(crate) key: IdempotencyKey,
-    pub(crate) content: Value,
+    name: &'static str,
+    key: IdempotencyKey,
+    content: Value,
     /// The aggregates that it is going to look at.
-    pub(crate) reads: Vec<StreamName>,
+    reads: Vec<StreamName>,
+    precondition: Option<Precondition>,
+}
+
+impl Operation {
+    /// Of what makes something new.
+    pub(crate) fn new(
+        name: &'static str,
+        key: IdempotencyKey,
+        content: Value,
+        reads: Vec<StreamName>,
+    ) -> Result<Self, Problem> {
+        if key.if_match.is_some() {
+            let detail = "there is nothing yet that could have a version";
+            return Err(Problem::new(Code::IfMatchInvalid, detail));
+        }
+        Ok(Self { name, key, content, reads, precondition: None })
+    }
+
+    /// Of what changes something that is there. `content` says what, too: the same key for another is another request.
+    pub(crate) fn on<A: Aggregate>(
+        name: &'static str,
+        key: IdempotencyKey,
+        id: Uuid,
+        content: Value,
+    ) -> Self {
+        let precondition = key.if_match.map(|wanted| Precondition::of::<A>(id, wanted));
+        let content = match key.if_match {
+            Some(version) => json!({ "if_match": version, "content": content }),
+            None => content,
+        };
+        Self { name, key, content, reads: vec![A::stream(id)], precondition }
+    }
 }
 
 /// Decides once per key. `decide` is rerun after a conflict and must leave its traces in the unit of work alone.
 pub(crate) async fn once(
-    group: &Group,
-    Operation { name: operation, key, content, reads }: Operation,
+    service: &Service,
+    operation: Operation,
     decide: impl Decide,
 ) -> Result<Response, Problem> {
+    let Operation { name: operation, key, content, reads, precondition } = operation;
+    let is_customer = key.is_customer;
+    let until = Instant::now() + key.patience;
     let key = RequestKey { principal: key.principal, operation, key: key.key };
+    let Some(_turn) = service.running.turn(&key, until).await else { return Err(still_running()) };
     let ahead = Ahead { key: Some(key.clone()), reads };
-    let asked = Arc::new(Asked { key, id: Uuid::now_v7(), at: Timestamp::now(), content, decide });
+    let (id, at) = (Uuid::now_v7(), Timestamp::now());
+    let asked = Arc::new(Asked { key, is_customer, id, at, content, precondition, decide });
     let (context, together) = (Arc::clone(&asked), Arc::clone(&asked));
-    let done = group.try_run(
+    let done = service.group.try_run(
         move || context.context(),
         ahead,
         move |unit| {
@@ -160,40 +219,53 @@ pub(crate) async fn once(
     let done = done.await;
     match done {
         // A fault of the database may be another one's.
-        None | Some(Err(Undecided::Store(_))) => alone(group.store(), &asked).await,
-        Some(done) => finish(done),
+        None | Some(Err(Undecided::Store(_))) => alone(service.group.store(), &asked, until).await,
+        Some(done) => asked.finish(done),
     }
 }
 
-async fn alone(store: &Store, asked: &Asked<impl Decide>) -> Result<Response, Problem> {
-    for tried in 1..=TRIES_MAX {
+async fn alone(store: &Store, asked: &Asked<impl Decide>, until: Instant) -> Result<Response, Problem> {
+    let mut tried = 0;
+    while tried < TRIES_MAX {
         let mut unit = store.begin(asked.context()).await?;
-        if let Some(earlier) = unit.find_request(&asked.key).await? {
-            // Its connection is free for what the replay reads.
-            drop(unit);
-            return replay(store, &earlier, &asked.content).await;
+        match unit.claim_request(&asked.key).await? {
+            Claim::Ours => {}
+            Claim::Answered(earlier) => {
+                // Its connection is free for what the replay reads.
+                drop(unit);
+                return asked.replay(store, &earlier).await;
+            }
+            // In another process.
+            Claim::Theirs if Instant::now() >= until => return Err(still_running()),
+            Claim::Theirs => {
+                drop(unit);
+                tokio::time::sleep(LOOK_AGAIN).await;
+                continue;
+            }
         }
         unit.begin_part();
         let done = match asked.answer(&mut unit).await {
             Ok(answer) => unit.commit().await.map(|written| (answer, written)).map_err(Undecided::Store),
-            Err(undecided) => Err(undecided),
+            Err(undecided) => {
+                // The key is free for the next try.
+                unit.roll_back().await;
+                Err(undecided)
+            }
         };
         // The streams have moved on; or a rival with the same key was first, and its answer is ours.
         if !matches!(done, Err(Undecided::Store(Error::Conflict))) {
-            return finish(done);
+            return asked.finish(done);
         }
+        tried += 1;
         let pause = PAUSE_MAX.min(Duration::from_micros(500) * tried);
         tokio::time::sleep(rand::random_range(Duration::ZERO..=pause)).await;
     }
     Err(Error::Conflict.into())
 }
 
-fn finish(done: Result<(Answer, Vec<StreamSeq>), Undecided>) -> Result<Response, Problem> {
-    match done {
-        Ok((answer, written)) => Ok(respond(answer.status, answer.body, &written)),
-        Err(Undecided::Store(error)) => Err(error.into()),
-        Err(Undecided::Problem(problem)) => Err(problem),
-    }
+fn still_running() -> Problem {
+    let detail = "a request with the same key is being answered: ask again, or send `Prefer: wait=N`";
+    Problem::new(Code::RequestRunning, detail)
 }
 
 impl<D: Decide> Asked<D> {
@@ -201,9 +273,48 @@ impl<D: Decide> Asked<D> {
         Context::for_request(self.id, Actor(self.key.principal.clone()), self.at)
     }
 
+    fn finish(&self, done: Result<(Answer, Vec<StreamSeq>), Undecided>) -> Result<Response, Problem> {
+        match done {
+            Ok((answer, written)) => Ok(respond(answer.status, answer.body, self.shown(written))),
+            Err(Undecided::Store(error)) => Err(error.into()),
+            Err(Undecided::Problem(problem)) => Err(problem),
+        }
+    }
+
+    /// A customer does not hear how often something has happened to whom they pay; and no list of theirs asks for accounts.
+    fn shown(&self, mut written: Vec<StreamSeq>) -> Vec<StreamSeq> {
+        written.retain(|at| !self.is_customer || at.stream.category() != Account::CATEGORY);
+        written
+    }
+
+    async fn replay(&self, store: &Store, earlier: &Request) -> Result<Response, Problem> {
+        if let Some(pointer) = first_difference(&earlier.content, &self.content, "") {
+            let detail = "the same key was sent with other content; a new request needs a new key";
+            return Err(Problem::new(Code::IdempotencyKeyReused, detail).at(&pointer));
+        }
+        let status = StatusCode::from_u16(earlier.status).unwrap_or(StatusCode::OK);
+        // Whoever has lost the answer has lost its token too.
+        let mut written: BTreeMap<StreamName, Seq> = BTreeMap::new();
+        let events = store.correlated(&[earlier.id], EVENTS_MAX).await?;
+        for event in events.into_iter().filter(|event| event.causation_id == earlier.id) {
+            written.insert(event.stream, event.seq);
+        }
+        let written: Vec<_> = written.into_iter().map(|(stream, seq)| StreamSeq { stream, seq }).collect();
+        let mut response = respond(status, earlier.answer.clone(), self.shown(written));
+        response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+        Ok(response)
+    }
+
     /// Decides, and records the answer.
     async fn answer(&self, unit: &mut UnitOfWork) -> Result<Answer, Undecided> {
-        let answer = (self.decide)(unit).await?;
+        let refused = match &self.precondition {
+            Some(precondition) => precondition.refuse(unit).await?,
+            None => None,
+        };
+        let answer = match refused {
+            Some(refusal) => Answer::refusal(&refusal)?,
+            None => (self.decide)(unit).await?,
+        };
         if answer.is_without_effect {
             unit.take_back();
         }
@@ -220,29 +331,11 @@ impl<D: Decide> Asked<D> {
     }
 }
 
-async fn replay(store: &Store, earlier: &Request, content: &Value) -> Result<Response, Problem> {
-    if let Some(pointer) = first_difference(&earlier.content, content, "") {
-        let detail = "the same key was sent with other content; a new request needs a new key";
-        return Err(Problem::new(Code::IdempotencyKeyReused, detail).at(&pointer));
-    }
-    let status = StatusCode::from_u16(earlier.status).unwrap_or(StatusCode::OK);
-    // Whoever has lost the answer has lost its token too.
-    let mut written: BTreeMap<StreamName, Seq> = BTreeMap::new();
-    let events = store.correlated(&[earlier.id], EVENTS_MAX).await?;
-    for event in events.into_iter().filter(|event| event.causation_id == earlier.id) {
-        written.insert(event.stream, event.seq);
-    }
-    let written: Vec<_> = written.into_iter().map(|(stream, seq)| StreamSeq { stream, seq }).collect();
-    let mut response = respond(status, earlier.answer.clone(), &written);
-    response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
-    Ok(response)
-}
-
-fn respond(status: StatusCode, body: String, written: &[StreamSeq]) -> Response {
+fn respond(status: StatusCode, body: String, written: Vec<StreamSeq>) -> Response {
     let is_problem = status.is_client_error() || status.is_server_error();
     let content_type = if is_problem { "application/problem+json" } else { "application/json" };
     let mut response = (status, [(header::CONTENT_TYPE, content_type)], body).into_response();
-    if let Some(token) = consistency::token(written) {
+    if let Some(token) = consistency::token(&written) {
         response.headers_mut().insert(consistency::HEADER, token);
     }
     response

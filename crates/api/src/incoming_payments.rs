@@ -15,8 +15,10 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
+use crate::access::Asker;
 use crate::consistency::Seen;
-use crate::page::{Page, check_status, invalid, money};
+use crate::ownership::accounts_in_sight;
+use crate::page::{asked, check_status, invalid, money, next};
 use crate::service::{Id, Service};
 use crate::story::{Story, story};
 use crate::{Code, Problem, schema};
@@ -117,6 +119,8 @@ struct ListQuery {
     #[param(schema_with = statuses)]
     status: Option<String>,
     account: Option<Uuid>,
+    /// Only those that have stood here as they do since before then.
+    changed_before: Option<Timestamp>,
     /// The `next_cursor` of the page before.
     #[param(pattern = "^[0-9]{1,17}_[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
     cursor: Option<String>,
@@ -157,17 +161,19 @@ struct Listed {
 )]
 async fn list(
     State(service): State<Service>,
+    Asker(asker): Asker,
     seen: Seen,
     query: Result<Query<ListQuery>, QueryRejection>,
 ) -> Result<Json<List>, Problem> {
     let Query(query) = query.map_err(|error| invalid(error.body_text()))?;
     check_status(query.status.as_deref(), &STATUSES)?;
-    let page = Page::asked(query.limit, query.cursor.as_deref())?;
-    seen.by(&service.store, &incoming::IncomingView::default()).await?;
-    let filter =
-        ListFilter { status: query.status, account_id: query.account, after: page.after, limit: page.limit };
+    let page = asked(query.limit, query.cursor.as_deref(), query.changed_before)?;
+    let view = incoming::IncomingView::default();
+    seen.of(&asker, &view, &service.store).await?.by(&service.store, &view).await?;
+    let accounts = accounts_in_sight(&service.store, &asker, query.account).await?;
+    let filter = ListFilter { status: query.status, accounts, page };
     let rows = incoming::list(&service.store, &filter).await?;
-    let next_cursor = page.next(rows.len(), rows.last().map(|row| (row.received_at, row.id)));
+    let next_cursor = next(page, rows.len(), rows.last().map(|row| (row.received_at, row.id)));
     let listed = |row: incoming::IncomingRow| -> Result<Listed, Problem> {
         Ok(Listed {
             payment_id: row.id,
@@ -182,6 +188,6 @@ async fn list(
     Ok(Json(List { incoming_payments: rows.into_iter().map(listed).collect::<Result<_, _>>()?, next_cursor }))
 }
 
-fn unknown() -> Problem {
+pub(crate) fn unknown() -> Problem {
     Problem::new(Code::IncomingPaymentUnknown, "GET /v1/incoming-payments lists those that there are")
 }

@@ -1,6 +1,7 @@
 //! The REST API: one file per URL noun.
 //!
 //! ```text
+//! POST /v1/customers   /v1/customers/{id}/name                     GET /v1/customers   /v1/customers/{id}   …/{id}/accounts
 //! POST /v1/accounts                       GET /v1/accounts/{id}   …/{id}/entries   …/{id}/statement
 //! POST /v1/accounts/{id}/deposits
 //! POST /v1/transfers                      GET /v1/transfers   /v1/transfers/{id}   /v1/transfers/{id}/events   …/{id}/timeline
@@ -12,6 +13,8 @@
 //! GET  /v1/cases   /v1/cases/{id}/events
 //! GET  /v1/events   /v1/streams/{stream}/events   /v1/streams/{stream}/live   /v1/transfers/{id}/live
 //! GET  /v1/sagas
+//! POST /v1/keys   /v1/keys/{id}/revoke                            GET /v1/keys   /v1/keys/{id}
+//! POST /v1/webhook-endpoints   …/{id}/pause   /resume   /replay   /rotate-secret   /remove    GET …   …/{id}   …/{id}/secret
 //! GET  /v1/projections   POST /v1/projections/{name}/rebuild   …/{name}/verify
 //! GET  /v1/operations/{id}   POST /v1/operations/{id}/cancel
 //! GET  /v1/external/{contract}/{version}/streams               …/streams/{id}/events
@@ -29,25 +32,33 @@ mod body;
 mod consistency;
 mod headers;
 mod idempotency;
+mod issued_keys;
 mod openapi;
+mod ownership;
 mod page;
 mod prefer;
+mod running;
 mod schema;
 mod story;
+mod tokens;
+mod version;
 
 mod accounts;
 mod card_authorisations;
 mod cards;
 mod cases;
 mod credit_lines;
+mod customers;
 mod entries;
 mod events;
 mod incoming_payments;
+mod keys;
 mod live;
 mod orders;
 mod projections;
 mod sagas;
 mod transfers;
+mod webhooks;
 
 mod external;
 pub use external::router as external_router;
@@ -56,7 +67,11 @@ mod health;
 pub use health::{Readiness, router as health_router};
 
 mod service;
-pub use service::Service;
+pub use service::{Service, Webhooks};
+
+pub use running::Running;
+
+pub use tokens::Tokens;
 
 mod router;
 pub use router::router;

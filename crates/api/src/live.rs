@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRequestParts, Path, State};
@@ -29,6 +29,8 @@ const EVENTS_A_PAGE: u32 = 100;
 /// Between two looks: the shorter, the less time has passed since something happened.
 const PAUSE_MIN: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
+/// Whoever watches longer has to show that they still may.
+const WATCH_MAX: Duration = Duration::from_secs(300);
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 pub(crate) fn router() -> OpenApiRouter<Service> {
@@ -52,7 +54,7 @@ impl<S: Sync> FromRequestParts<S> for After {
 /// The events of a transfer, those that there are and then each as it happens.
 #[utoipa::path(
     get, path = "/v1/transfers/{id}/live", tag = "transfers", operation_id = "followTransfer",
-    responses((status = 200, description = "Server-Sent Events: `id` is the seq, `event` the type, `data` the event. Without end.",
+    responses((status = 200, description = "Server-Sent Events: `id` is the seq, `event` the type, `data` the event. After five minutes it ends: ask again.",
         content_type = "text/event-stream", body = String))
 )]
 async fn of_transfer(
@@ -68,7 +70,7 @@ async fn of_transfer(
 /// The events of any stream, those that there are and then each as it happens.
 #[utoipa::path(
     get, path = "/v1/streams/{stream}/live", tag = "events", operation_id = "followStream",
-    responses((status = 200, description = "Server-Sent Events: `id` is the seq, `event` the type, `data` the event. Without end.",
+    responses((status = 200, description = "Server-Sent Events: `id` is the seq, `event` the type, `data` the event. After five minutes it ends: ask again.",
         content_type = "text/event-stream", body = String))
 )]
 async fn of_stream(
@@ -93,8 +95,8 @@ async fn watch(
         return Err(unknown());
     }
     let (store, shutdown) = (service.store.clone(), service.shutdown.clone());
-    let watcher =
-        Watcher { store, stream, after, read: VecDeque::new(), pause: PAUSE_MIN, shutdown, _place: place };
+    let (read, pause, until) = (VecDeque::new(), PAUSE_MIN, Instant::now() + WATCH_MAX);
+    let watcher = Watcher { store, stream, after, read, pause, until, shutdown, _place: place };
     let events = futures::stream::unfold(watcher, async |mut watcher| {
         let event = watcher.next().await?;
         Some((Ok(shown(&event)), watcher))
@@ -109,18 +111,23 @@ struct Watcher {
     /// And not shown yet.
     read: VecDeque<RecordedEvent>,
     pause: Duration,
+    until: Instant,
     shutdown: CancellationToken,
     _place: SemaphorePermit<'static>,
 }
 
 impl Watcher {
-    /// The next event, whenever it happens. None: the process is being stopped, or the database is away; a browser asks again.
+    /// The next event, whenever it happens. None: the time is up, the process is being stopped, or the database is away; a browser asks again, and
+    /// shows its key again.
     async fn next(&mut self) -> Option<RecordedEvent> {
         loop {
             if let Some(event) = self.read.pop_front() {
                 self.after = event.seq;
                 self.pause = PAUSE_MIN;
                 return Some(event);
+            }
+            if Instant::now() >= self.until {
+                return None;
             }
             match self.store.read(&self.stream, self.after, EVENTS_A_PAGE).await {
                 Ok(events) => self.read.extend(events),

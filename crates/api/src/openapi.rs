@@ -4,6 +4,7 @@
 //! GET /openapi.json     GET /docs/  Swagger UI, served from here     GET /errors   /errors/{code}
 //! ```
 
+use ::access::Role;
 use axum::extract::Path;
 use axum::extract::rejection::PathRejection;
 use axum::http::Method;
@@ -17,10 +18,13 @@ use crate::{Code, Problem, schema};
 
 const ABOUT: &str = "Amounts are strings of minor units with their ISO 4217 code: `{\"amount\":\"12500\",\"currency\":\"DKK\"}` is 125.00 kr.
 
-**Who asks** shows an API key: `Authorization: Bearer KEY`. Each operation names the roles of which one is needed.
+**Who asks** shows an API key, or a token of the identity provider: `Authorization: Bearer KEY`. Each operation names the roles of which one is needed.
 
 **Each POST needs an `Idempotency-Key`**: a new one for each new request, the same one with each retry. The same key gets the same answer, byte for byte
 (`Idempotency-Replayed: true`), and has one effect; with other content it is an error. A refusal is an answer, and stays one. Keys are each principal's own, and never expire.
+While the first request with a key is being answered, another one waits a moment, or `Prefer: wait=N` seconds (8 at most), and hears `request-running` (409) then.
+
+**What can change has a version**: the `ETag` of the answer to a GET. A POST about it that has it as `If-Match` does nothing where that has changed since (412).
 
 **A write answers with a `Consistency-Token`**: the `stream@seq` pairs that it has appended. A list that is asked for with it shows what the write has done.
 
@@ -39,6 +43,7 @@ const SCHEME: &str = "key";
     info(title = "Lunaria", version = "1", description = ABOUT, license(name = "Apache-2.0", identifier = "Apache-2.0")),
     components(schemas(schema::Problem)),
     tags(
+        (name = "customers", description = "Whom accounts belong to"),
         (name = "accounts", description = "Accounts, their balances, and demo money"),
         (name = "transfers", description = "Between accounts here, and to other banks"),
         (name = "incoming payments", description = "What other banks pay to accounts here"),
@@ -48,6 +53,8 @@ const SCHEME: &str = "key";
         (name = "events", description = "What has happened, as it was recorded"),
         (name = "sagas", description = "Which processes there are, and where their instances stand"),
         (name = "projections", description = "Read models, and the operations that build or verify them"),
+        (name = "webhooks", description = "Who is told what happens"),
+        (name = "keys", description = "Who may ask, and what"),
         (name = "external streams", description = "What other services read"),
     )
 )]
@@ -60,7 +67,7 @@ pub(crate) fn complete(described: &utoipa::openapi::OpenApi) -> Value {
         SCHEME: {
             "type": "http",
             "scheme": "bearer",
-            "description": "An API key. Each operation lists the roles of which one is needed.",
+            "description": "An API key, or a token of the identity provider. Each operation lists the roles of which one is needed.",
         }
     });
     let paths = document.get_mut("paths").and_then(Value::as_object_mut);
@@ -84,36 +91,8 @@ fn complete_operation(method: &str, path: &str, operation: &mut Map<String, Valu
         };
         json!({ "name": name, "in": "path", "required": true, "schema": format })
     });
-    let key = (method == Method::POST.as_str()).then(|| {
-        json!({
-            "name": "Idempotency-Key", "in": "header", "required": true,
-            "description": "New for each new request, the same with each retry of it: 1 to 255 visible ASCII characters.",
-            "schema": { "type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[\\x21-\\x7e]([\\x20-\\x7e]*[\\x21-\\x7e])?$" },
-        })
-    });
     let id = operation.get("operationId").and_then(Value::as_str).unwrap_or_default();
-    let seen = id.starts_with("list").then(|| {
-        json!({
-            "name": "Consistency-Token", "in": "header", "required": false,
-            "description": "Of a write: the list shows what it has done, or says `projection-behind` after five seconds.",
-            "schema": { "type": "string", "pattern": format!("^({PAIR}(,{PAIR})*)?$") },
-        })
-    });
-    let wait = (id == "readTransfer").then(|| {
-        json!({
-            "name": "Prefer", "in": "header", "required": false,
-            "description": "`wait=N`: answer once the transfer has ended or needs a person, after N seconds (8 at most) at the latest.",
-            "schema": { "type": "string", "pattern": "^wait=[0-9]{1,3}$", "example": "wait=5" },
-        })
-    });
-    let last = id.starts_with("follow").then(|| {
-        json!({
-            "name": "Last-Event-ID", "in": "header", "required": false,
-            "description": "The `id` of the last event that was seen, as a browser sends it by itself: go on after that.",
-            "schema": { "type": "string", "pattern": "^[0-9]{1,15}$" },
-        })
-    });
-    let mut parameters: Vec<Value> = in_path.chain(key).chain(seen).chain(wait).chain(last).collect();
+    let mut parameters: Vec<Value> = in_path.chain(headers(method, path, id)).collect();
     if let Some(Value::Array(described)) = operation.remove("parameters") {
         parameters.extend(described);
     }
@@ -128,13 +107,65 @@ fn complete_operation(method: &str, path: &str, operation: &mut Map<String, Valu
             responses.insert(status.to_owned(), json!({ "description": description, "content": problem }));
         }
     }
-    if let Some(Access::Only(roles)) = access(method, path) {
-        let names: Vec<String> = roles.iter().map(|role| format!("`{role}`")).collect();
+    if let Some(access) = access(method, path).filter(|access| *access != Access::Anybody) {
+        let roles = access.roles();
+        let named = |role: &Role| match role {
+            Role::Customer => "`customer` (what is theirs)".to_owned(),
+            role => format!("`{role}`"),
+        };
+        let names: Vec<String> = roles.iter().map(named).collect();
         let said = operation.get("description").and_then(Value::as_str).map(|text| format!("{text}\n\n"));
         let said = format!("{}Roles: {}.", said.unwrap_or_default(), names.join(", "));
         operation.insert("description".to_owned(), said.into());
         operation.insert("security".to_owned(), json!([{ SCHEME: roles }]));
     }
+}
+
+/// The headers that an operation reads.
+fn headers(method: &str, path: &str, id: &str) -> Vec<Value> {
+    let header = |name: &str, required: bool, description: &str, schema: Value| json!({ "name": name, "in": "header", "required": required, "description": description, "schema": schema });
+    let is_post = method == Method::POST.as_str();
+    let key = is_post.then(|| {
+        header(
+            "Idempotency-Key",
+            true,
+            "New for each new request, the same with each retry of it: 1 to 255 visible ASCII characters.",
+            json!({ "type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[\\x21-\\x7e]([\\x20-\\x7e]*[\\x21-\\x7e])?$" }),
+        )
+    });
+    let version = (is_post && path.contains("{id}")).then(|| {
+        header(
+            "If-Match",
+            false,
+            "The `ETag` of what was read, with its quotation marks or without: where it has changed since, the answer is `version-changed` (412), and nothing is done.",
+            json!({ "type": "string", "minLength": 1, "pattern": "^[1-9][0-9]{0,17}$", "example": "7" }),
+        )
+    });
+    let seen = id.starts_with("list").then(|| {
+        header(
+            "Consistency-Token",
+            false,
+            "Of a write: the list shows what it has done, or says `projection-behind` after five seconds.",
+            json!({ "type": "string", "pattern": format!("^({PAIR}(,{PAIR})*)?$") }),
+        )
+    });
+    let wait = (id == "readTransfer").then(|| {
+        header(
+            "Prefer",
+            false,
+            "`wait=N`: answer once the transfer has ended or needs a person, after N seconds (8 at most) at the latest.",
+            json!({ "type": "string", "pattern": "^wait=[0-9]{1,3}$", "example": "wait=5" }),
+        )
+    });
+    let last = id.starts_with("follow").then(|| {
+        header(
+            "Last-Event-ID",
+            false,
+            "The `id` of the last event that was seen, as a browser sends it by itself: go on after that.",
+            json!({ "type": "string", "pattern": "^[0-9]{1,15}$" }),
+        )
+    });
+    [key, version, seen, wait, last].into_iter().flatten().collect()
 }
 
 /// The document, a page to read and try it by, and the table of errors.

@@ -26,9 +26,10 @@ use crate::body::Body;
 use crate::consistency::Seen;
 use crate::credit_lines::refused;
 use crate::idempotency::{Answer, IdempotencyKey, Operation, Undecided, once};
-use crate::page::{Page, check_status, invalid, money};
+use crate::page::{asked, check_status, invalid, money, next};
 use crate::service::{Id, Service};
 use crate::story::{Story, story};
+use crate::version::Versioned;
 use crate::{Code, Problem, schema};
 
 const REFERENCE_CHARS_MAX: usize = 140;
@@ -105,8 +106,8 @@ async fn place(
         Account::stream(fields.to_account),
     ];
     let policy = service.payments;
-    let operation = Operation { name: "POST /v1/orders", key, content, reads };
-    once(&service.group, operation, move |unit| Box::pin(place_in(unit, fields.clone(), policy))).await
+    let operation = Operation::new("POST /v1/orders", key, content, reads)?;
+    once(&service, operation, move |unit| Box::pin(place_in(unit, fields.clone(), policy))).await
 }
 
 async fn place_in(
@@ -159,9 +160,8 @@ async fn cancel(
     let Id(id) = id.map_err(|_| unknown())?;
     // The same key for another order is another request.
     let content = json!({ "order_id": id });
-    let operation =
-        Operation { name: "POST /v1/orders/{id}/cancel", key, content, reads: vec![Order::stream(id)] };
-    once(&service.group, operation, move |unit| Box::pin(cancel_in(unit, id))).await
+    let operation = Operation::on::<Order>("POST /v1/orders/{id}/cancel", key, id, content);
+    once(&service, operation, move |unit| Box::pin(cancel_in(unit, id))).await
 }
 
 async fn cancel_in(unit: &mut UnitOfWork, id: Uuid) -> Result<Answer, Undecided> {
@@ -186,10 +186,10 @@ async fn cancel_in(unit: &mut UnitOfWork, id: Uuid) -> Result<Answer, Undecided>
 async fn read(
     State(service): State<Service>,
     id: Result<Id, PathRejection>,
-) -> Result<Json<OrderDocument>, Problem> {
+) -> Result<Versioned<OrderDocument>, Problem> {
     let Id(id) = id.map_err(|_| unknown())?;
-    let (order, _) = service.store.load::<Order>(id).await?;
-    Ok(Json(document(order.ok_or_else(unknown)?)))
+    let (order, seq) = service.store.load::<Order>(id).await?;
+    Ok(Versioned(seq, document(order.ok_or_else(unknown)?)))
 }
 
 /// Every event of an order.
@@ -240,6 +240,8 @@ struct ListQuery {
     status: Option<String>,
     credit: Option<Uuid>,
     account: Option<Uuid>,
+    /// Only those that have stood here as they do since before then.
+    changed_before: Option<Timestamp>,
     /// The `next_cursor` of the page before.
     #[param(pattern = "^[0-9]{1,17}_[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
     cursor: Option<String>,
@@ -284,17 +286,12 @@ async fn list(
 ) -> Result<Json<List>, Problem> {
     let Query(query) = query.map_err(|error| invalid(error.body_text()))?;
     check_status(query.status.as_deref(), &Status::NAMES)?;
-    let page = Page::asked(query.limit, query.cursor.as_deref())?;
+    let page = asked(query.limit, query.cursor.as_deref(), query.changed_before)?;
     seen.by(&service.store, &order::OrderView::default()).await?;
-    let filter = ListFilter {
-        status: query.status,
-        credit_id: query.credit,
-        account_id: query.account,
-        after: page.after,
-        limit: page.limit,
-    };
+    let filter =
+        ListFilter { status: query.status, credit_id: query.credit, account_id: query.account, page };
     let rows = order::list(&service.store, &filter).await?;
-    let next_cursor = page.next(rows.len(), rows.last().map(|row| (row.placed_at, row.id)));
+    let next_cursor = next(page, rows.len(), rows.last().map(|row| (row.placed_at, row.id)));
     let listed = |row: OrderRow| -> Result<Listed, Problem> {
         Ok(Listed {
             order_id: row.id,

@@ -2,35 +2,35 @@
 
 use jiff::Timestamp;
 use money::{Money, UnknownCurrency};
+use projection::Page;
 use uuid::Uuid;
 
 use crate::{Code, Problem};
 
 const LIMIT_DEFAULT: u32 = 50;
 const LIMIT_MAX: u32 = 500;
+const LOADED_DEFAULT: u32 = 20;
+const LOADED_MAX: u32 = 100;
+const WORDS_CHARS_MAX: usize = 140;
 
-/// A page of a list, the newest first.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Page {
-    /// The last row of the page before.
-    pub(crate) after: Option<(Timestamp, Uuid)>,
-    pub(crate) limit: u32,
+/// The page that is asked for.
+pub(crate) fn asked(
+    limit: Option<u32>,
+    cursor: Option<&str>,
+    changed_before: Option<Timestamp>,
+) -> Result<Page, Problem> {
+    let after = cursor
+        .map(|cursor| {
+            parse(cursor).ok_or_else(|| invalid("cursor is the next_cursor of an earlier page".to_owned()))
+        })
+        .transpose()?;
+    Ok(Page { after, limit: self::limit(limit)?, changed_before: changed_before.map(time) })
 }
 
-impl Page {
-    pub(crate) fn asked(limit: Option<u32>, cursor: Option<&str>) -> Result<Self, Problem> {
-        let limit = self::limit(limit)?;
-        let after = cursor.map(|cursor| {
-            parse(cursor).ok_or_else(|| invalid("cursor is the next_cursor of an earlier page".to_owned()))
-        });
-        Ok(Self { after: after.transpose()?, limit })
-    }
-
-    /// The cursor of the next page. None: this one was the last.
-    pub(crate) fn next(self, rows: usize, last: Option<(Timestamp, Uuid)>) -> Option<String> {
-        let is_full = rows >= usize::try_from(self.limit).unwrap_or(usize::MAX);
-        last.filter(|_| is_full).map(|(at, id)| format!("{}_{id}", at.as_microsecond()))
-    }
+/// The cursor of the next page. None: this one was the last.
+pub(crate) fn next(page: Page, rows: usize, last: Option<(Timestamp, Uuid)>) -> Option<String> {
+    let is_full = rows >= usize::try_from(page.limit).unwrap_or(usize::MAX);
+    last.filter(|_| is_full).map(|(at, id)| format!("{}_{id}", at.as_microsecond()))
 }
 
 /// How much of something on a page.
@@ -38,6 +38,14 @@ pub(crate) fn limit(asked: Option<u32>) -> Result<u32, Problem> {
     match asked.unwrap_or(LIMIT_DEFAULT) {
         limit @ 1..=LIMIT_MAX => Ok(limit),
         _ => Err(invalid(format!("limit is 1 to {LIMIT_MAX}"))),
+    }
+}
+
+/// How many on a page of what is read one by one.
+pub(crate) fn loaded_limit(asked: Option<u32>) -> Result<u32, Problem> {
+    match asked.unwrap_or(LOADED_DEFAULT) {
+        limit @ 1..=LOADED_MAX => Ok(limit),
+        _ => Err(invalid(format!("limit is 1 to {LOADED_MAX}"))),
     }
 }
 
@@ -53,6 +61,16 @@ pub(crate) fn check_status(status: Option<&str>, statuses: &[&str]) -> Result<()
             Err(invalid(format!("status is one of {}", statuses.join(", "))))
         }
         _ => Ok(()),
+    }
+}
+
+/// What to look for. Where there is no letter or digit in it, nothing is found.
+pub(crate) fn words(asked: Option<String>) -> Result<Option<String>, Problem> {
+    match asked {
+        Some(words) if words.chars().count() > WORDS_CHARS_MAX => {
+            Err(invalid(format!("q has at most {WORDS_CHARS_MAX} characters")))
+        }
+        asked => Ok(asked),
     }
 }
 

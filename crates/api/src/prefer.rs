@@ -22,12 +22,16 @@ impl<S: Sync> FromRequestParts<S> for Wait {
     type Rejection = std::convert::Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
-        let values = parts.headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
-        let mut preferences = values.flat_map(|value| value.split(',')).filter_map(seconds);
-        // The first one counts.
-        let wait = preferences.next().flatten().map(|seconds| WAIT_MAX.min(Duration::from_secs(seconds)));
-        Ok(Self(wait.zip(PLACES.try_acquire().ok())))
+        Ok(Self(preferred_wait(&parts.headers).zip(PLACES.try_acquire().ok())))
     }
+}
+
+/// How long the asker would wait, within our limit.
+pub(crate) fn preferred_wait(headers: &HeaderMap) -> Option<Duration> {
+    let values = headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
+    let mut preferences = values.flat_map(|value| value.split(',')).filter_map(seconds);
+    // The first one counts.
+    preferences.next().flatten().map(|seconds| WAIT_MAX.min(Duration::from_secs(seconds)))
 }
 
 /// Of `wait=N` with its parameters. Some(None): a wait of no number.

@@ -37,7 +37,14 @@ codes! {
     ConsistencyTokenUnknown: "consistency-token-unknown", 422, "Nothing like that was written here", false;
     ProjectionBehind: "projection-behind", 503, "The list is behind, try again", true;
     ProjectionParked: "projection-parked", 409, "The list could not take up an event", false;
+    RequestRunning: "request-running", 409, "A request with the same key is being answered", true;
+    IfMatchInvalid: "if-match-invalid", 400, "If-Match is not usable", false;
+    VersionChanged: "version-changed", 412, "It has changed since you have read it", false;
     InsufficientFunds: "insufficient-funds", 422, "The account has not enough money", false;
+    WebhookEndpointUnknown: "webhook-endpoint-unknown", 404, "There is no such endpoint", false;
+    WebhooksOff: "webhooks-off", 403, "There are no webhooks here", false;
+    KeyUnknown: "key-unknown", 404, "There is no such key", false;
+    CustomerUnknown: "customer-unknown", 404, "There is no such customer", false;
     AccountUnknown: "account-unknown", 404, "There is no such account", false;
     TransferUnknown: "transfer-unknown", 404, "There is no such transfer", false;
     IncomingPaymentUnknown: "incoming-payment-unknown", 404, "There is no such incoming payment", false;

@@ -8,7 +8,6 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use event::Aggregate;
 use event_store::{ExecuteError, UnitOfWork};
 use jiff::Timestamp;
 use projection::{
@@ -26,6 +25,7 @@ use uuid::Uuid;
 use crate::access::Asker;
 use crate::idempotency::{Answer, IdempotencyKey, Operation, Undecided, once};
 use crate::service::{Id, Service};
+use crate::version::Versioned;
 use crate::{Code, Problem, schema};
 
 pub(crate) fn router() -> OpenApiRouter<Service> {
@@ -173,9 +173,9 @@ async fn request(
     let Path(name) = name.map_err(|_| unknown_projection())?;
     let of_name = |projection: &&Arc<dyn Projection>| projection.name() == name;
     let version = service.projections.iter().find(of_name).ok_or_else(unknown_projection)?.version();
-    let operation = Operation { name: operation, key, content: json!({ "projection": name }), reads: vec![] };
+    let operation = Operation::new(operation, key, json!({ "projection": name }), Vec::new())?;
     let requested = RebuildRequested { projection: name, purpose, version };
-    once(&service.group, operation, move |unit| Box::pin(request_in(unit, requested.clone()))).await
+    once(service, operation, move |unit| Box::pin(request_in(unit, requested.clone()))).await
 }
 
 async fn request_in(unit: &mut UnitOfWork, requested: RebuildRequested) -> Result<Answer, Undecided> {
@@ -201,7 +201,7 @@ async fn operation(
     State(service): State<Service>,
     Asker(asker): Asker,
     id: Result<Id, PathRejection>,
-) -> Result<Json<OperationDocument>, Problem> {
+) -> Result<Versioned<OperationDocument>, Problem> {
     let Id(id) = id.map_err(|_| unknown())?;
     // First how far it is: what has ended meanwhile is not shown as under way without progress.
     let mut progress = progress(&service.store, id).await?;
@@ -210,8 +210,8 @@ async fn operation(
     {
         progress.examples = None;
     }
-    let (rebuild, _) = service.store.load::<Rebuild>(id).await?;
-    Ok(Json(document(id, rebuild.ok_or_else(unknown)?, progress)))
+    let (rebuild, seq) = service.store.load::<Rebuild>(id).await?;
+    Ok(Versioned(seq, document(id, rebuild.ok_or_else(unknown)?, progress)))
 }
 
 /// Ends long work that is under way. What serves stays as it is.
@@ -226,9 +226,8 @@ async fn cancel(
 ) -> Result<Response, Problem> {
     let Id(id) = id.map_err(|_| unknown())?;
     let content = json!({ "operation_id": id });
-    let reads = vec![Rebuild::stream(id)];
-    let operation = Operation { name: "POST /v1/operations/{id}/cancel", key, content, reads };
-    once(&service.group, operation, move |unit| Box::pin(cancel_in(unit, id))).await
+    let operation = Operation::on::<Rebuild>("POST /v1/operations/{id}/cancel", key, id, content);
+    once(&service, operation, move |unit| Box::pin(cancel_in(unit, id))).await
 }
 
 async fn cancel_in(unit: &mut UnitOfWork, id: Uuid) -> Result<Answer, Undecided> {

@@ -13,10 +13,12 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::access::{Gate, authorise};
+use crate::issued_keys::IssuedKeys;
 use crate::openapi::{self, Described};
 use crate::{
-    Code, Problem, Readiness, Service, accounts, card_authorisations, cards, cases, credit_lines, entries,
-    events, external, headers, health, incoming_payments, live, orders, projections, sagas, transfers,
+    Code, Problem, Readiness, Service, accounts, card_authorisations, cards, cases, credit_lines, customers,
+    entries, events, external, headers, health, incoming_payments, keys, live, orders, projections, sagas,
+    transfers, webhooks,
 };
 
 const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -27,6 +29,9 @@ pub fn router(service: Service, readiness: Readiness) -> Router {
     let store = service.store.clone();
     let gate = Arc::new(Gate {
         keys: service.keys.clone(),
+        issued_keys: IssuedKeys::default(),
+        tokens: service.tokens.clone(),
+        store: store.clone(),
         rate_limit: RateLimit::new(service.requests_per_second),
     });
     external::count_from_zero(&store);
@@ -45,6 +50,7 @@ pub fn router(service: Service, readiness: Readiness) -> Router {
 /// What this API is in the words of its OpenAPI document.
 fn described() -> OpenApiRouter<Service> {
     OpenApiRouter::with_openapi(Described::openapi())
+        .merge(customers::router())
         .merge(accounts::router())
         .merge(entries::router())
         .merge(transfers::router())
@@ -58,6 +64,8 @@ fn described() -> OpenApiRouter<Service> {
         .merge(cases::router())
         .merge(projections::router())
         .merge(sagas::router())
+        .merge(keys::router())
+        .merge(webhooks::router())
         .merge(external::routes())
 }
 

@@ -12,6 +12,9 @@ use projection::Projection;
 use tokio_util::sync::CancellationToken;
 use transfer::Limits;
 use uuid::Uuid;
+use webhook::{Reach, SigningKey};
+
+use crate::{Running, Tokens};
 
 /// The store of core, and the policies that requests are decided by.
 #[derive(Clone)]
@@ -19,6 +22,7 @@ pub struct Service {
     pub store: Store,
     /// What is asked at the same time is committed together.
     pub group: Group,
+    pub running: Running,
     pub limits: Limits,
     /// Of orders.
     pub payments: PaymentPolicy,
@@ -30,6 +34,19 @@ pub struct Service {
     pub shutdown: CancellationToken,
     /// Who is known by which key.
     pub keys: Keyring,
+    /// None: there are none.
+    pub webhooks: Option<Webhooks>,
+    /// And whose tokens are taken, too.
+    pub tokens: Option<Arc<Tokens>>,
+}
+
+/// What webhooks there may be.
+#[derive(Clone)]
+pub struct Webhooks {
+    pub key: SigningKey,
+    pub reach: Reach,
+    /// That endpoints may ask for.
+    pub contracts: &'static [&'static str],
 }
 
 impl FromRef<Service> for Store {

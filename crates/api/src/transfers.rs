@@ -23,12 +23,14 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
+use crate::access::Asker;
 use crate::accounts::refused;
 use crate::body::{Body, NAME_RULE, is_name};
 use crate::idempotency::{Answer, IdempotencyKey, Operation, Undecided, once};
 use crate::prefer::Wait;
 use crate::service::{Id, Service};
 use crate::story::{Story, story};
+use crate::version::Versioned;
 use crate::{Code, Problem, schema};
 
 /// ISO 20022: unstructured remittance information.
@@ -126,6 +128,7 @@ struct ReturnDocument {
 )]
 async fn create(
     State(service): State<Service>,
+    Asker(asker): Asker,
     key: IdempotencyKey,
     Body { fields, content }: Body<CreateTransfer>,
 ) -> Result<Response, Problem> {
@@ -135,15 +138,25 @@ async fn create(
     if let Beneficiary::Account { account_id } = request.to {
         reads.push(Account::stream(account_id));
     }
-    let operation = Operation { name: "POST /v1/transfers", key, content, reads };
-    once(&service.group, operation, move |unit| Box::pin(create_in(unit, request.clone(), limits))).await
+    let operation = Operation::new("POST /v1/transfers", key, content, reads)?;
+    once(&service, operation, move |unit| {
+        Box::pin(create_in(unit, request.clone(), limits, asker.customer()))
+    })
+    .await
 }
 
 async fn create_in(
     unit: &mut UnitOfWork,
     request: TransferRequest,
     limits: Limits,
+    customer: Option<Uuid>,
 ) -> Result<Answer, Undecided> {
+    if customer.is_some() {
+        let from = unit.state::<Account>(request.from_account).await?;
+        if from.is_none_or(|account| account.customer_id != customer) {
+            return Ok(Answer::refusal(&refusal(&RequestError::UnknownFromAccount))?);
+        }
+    }
     let request = TransferRequest { transfer_id: unit.context().correlation_id, ..request };
     match transfer::request(unit, request, limits).await {
         Ok(transfer) => answer(transfer),
@@ -322,8 +335,8 @@ async fn command(
     command: TransferCommand,
 ) -> Result<Response, Problem> {
     let content = json!({ "transfer_id": id, "content": content });
-    let operation = Operation { name, key, content, reads: vec![Transfer::stream(id)] };
-    once(&service.group, operation, move |unit| {
+    let operation = Operation::on::<Transfer>(name, key, id, content);
+    once(service, operation, move |unit| {
         let command = command.clone();
         Box::pin(async move {
             match transfer::apply(unit, id, command).await {
@@ -362,14 +375,14 @@ async fn read(
     State(service): State<Service>,
     id: Result<Id, PathRejection>,
     wait: Wait,
-) -> Result<(HeaderMap, Json<TransferDocument>), Problem> {
+) -> Result<(HeaderMap, Versioned<TransferDocument>), Problem> {
     let Id(id) = id.map_err(|_| unknown())?;
     let mut waiting = wait.begin();
     loop {
-        let (transfer, _) = service.store.load::<Transfer>(id).await?;
+        let (transfer, seq) = service.store.load::<Transfer>(id).await?;
         let document = document(transfer.ok_or_else(unknown)?);
         if !UNDER_WAY.contains(&document.status) || !waiting.again().await {
-            return Ok((wait.applied(), Json(document)));
+            return Ok((wait.applied(), Versioned(seq, document)));
         }
     }
 }

@@ -3,7 +3,7 @@
 use delivery::Subscription;
 use event_store::Store;
 use jiff::Timestamp;
-use projection::{RowPerStream, StreamRow};
+use projection::{Newest, Page, RowPerStream, StreamRow};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -59,31 +59,19 @@ impl StreamRow for CaseRow {
 }
 
 /// What to list. The newest come first.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct ListFilter {
     pub is_open: Option<bool>,
     /// The stream that it is about, such as `transfer-…`.
     pub subject: Option<String>,
-    /// The last row of the page before.
-    pub after: Option<(Timestamp, Uuid)>,
-    pub limit: u32,
+    pub page: Page,
 }
 
 /// A page of cases, as far as the projection has come.
 pub async fn list(store: &Store, filter: &ListFilter) -> Result<Vec<CaseRow>, event_store::Error> {
-    let (after_at, after_id) = filter.after.unzip();
-    let rows = sqlx::query_as(
-        "select id, subject, reason, amount, currency, is_open, raised_at, changed_at from case_view
-         where ($1::boolean is null or is_open = $1) and ($2::text is null or subject = $2)
-           and ($3::timestamptz is null or (raised_at, id) < ($3, $4))
-         order by raised_at desc, id desc limit $5",
-    )
-    .bind(filter.is_open)
-    .bind(&filter.subject)
-    .bind(after_at.map(jiff_sqlx::Timestamp::from))
-    .bind(after_id)
-    .bind(i64::from(filter.limit))
-    .fetch_all(store.pool())
-    .await?;
-    Ok(rows)
+    Newest::of("case_view", "raised_at", filter.page)
+        .that(filter.is_open.map(|is_open| if is_open { "is_open" } else { "not is_open" }))
+        .text("subject", filter.subject.as_deref())
+        .rows(store)
+        .await
 }

@@ -8,6 +8,7 @@
 //! card.v1-{authorisation} a card network's adapter → core   may this be spent, and what the merchant has collected
 //! verdict.v1-{authorisation} core → that adapter       it may, or not
 //! account.v1-{account}    core → whoever listens       a balance changed
+//! transfer.v1-{transfer}  core → whoever listens       a transfer stands elsewhere
 //! ```
 //!
 //! Each external event names the internal one that it was derived from in `metadata.source`. Readers ignore fields
@@ -38,4 +39,5 @@ pub mod card;
 pub mod clearing;
 pub mod incoming;
 pub mod payment;
+pub mod transfer;
 pub mod verdict;

@@ -23,6 +23,7 @@ use crate::incoming::{
     IncomingSettled, ReturnOutcomeUnknown, ReturnRejected, ReturnSettled,
 };
 use crate::payment::{self, PaymentEvent, PaymentSubmitted, RecallRequested};
+use crate::transfer::{self, StatusChanged, TransferEvent};
 use crate::verdict::{self, RequestApproved, RequestDeclined, VerdictEvent};
 
 /// One version of one contract.
@@ -204,13 +205,22 @@ fn cards(generator: &mut SchemaGenerator) -> Vec<Contract> {
 }
 
 fn accounts(generator: &mut SchemaGenerator) -> Vec<Contract> {
-    vec![Contract {
-        category: account::CATEGORY,
-        publisher: "core",
-        about: "The balances of an account, after each change. One stream for each account.",
-        types: AccountEvent::TYPES,
-        schemas: vec![schema::<BalanceChanged>(generator)],
-    }]
+    vec![
+        Contract {
+            category: account::CATEGORY,
+            publisher: "core",
+            about: "The balances of an account, after each change. One stream for each account.",
+            types: AccountEvent::TYPES,
+            schemas: vec![schema::<BalanceChanged>(generator)],
+        },
+        Contract {
+            category: transfer::CATEGORY,
+            publisher: "core",
+            about: "Where a transfer stands. One stream for each transfer; published where webhooks are switched on.",
+            types: TransferEvent::TYPES,
+            schemas: vec![schema::<StatusChanged>(generator)],
+        },
+    ]
 }
 
 fn schema<T: JsonSchema>(generator: &mut SchemaGenerator) -> (Cow<'static, str>, Value) {

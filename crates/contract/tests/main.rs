@@ -19,6 +19,7 @@ use contract::incoming::{
     IncomingSettled, ReturnOutcomeUnknown, ReturnRejected, ReturnSettled,
 };
 use contract::payment::{self, Party, PaymentEvent, PaymentSubmitted, RecallRequested};
+use contract::transfer::StatusChanged;
 use contract::verdict::{RequestApproved, RequestDeclined, VerdictEvent};
 use jiff::Timestamp;
 use money::{Currency, Money};
@@ -199,6 +200,16 @@ fn a_deprecated_version_is_published_and_so_is_its_successor() {
         assert!(channel(deprecation.instead)["address"].is_string());
         assert!(deprecation.until.parse::<jiff::civil::Date>().is_ok());
     }
+}
+
+#[test]
+fn transfer_v1_keeps_its_shape() {
+    let changed = StatusChanged {
+        transfer_id: ID,
+        status: "failed".to_owned(),
+        status_reason: Some("insufficient_funds".to_owned()),
+    };
+    event::samples::check("samples/transfer.v1", &[contract::transfer::TransferEvent::from(changed)]);
 }
 
 #[test]

@@ -213,11 +213,11 @@ enum States {
 async fn commit_together(store: &Store, states: States, waiting: &mut Vec<Job>) -> Result<(), Error> {
     let mut unit = store.begin_impatient(Context::at_rest(store.service())).await?;
     let keys: Vec<&RequestKey> = waiting.iter().filter_map(|job| job.ahead.key.as_ref()).collect();
-    let (server, answered) = unit.server_and_answered(&keys).await?;
+    let (server, taken) = unit.server_and_taken(&keys).await?;
     if states == States::Remembered {
         unit.trust_memory(server);
     }
-    waiting.retain(|job| job.ahead.key.as_ref().is_none_or(|key| !answered.contains(key)));
+    waiting.retain(|job| job.ahead.key.as_ref().is_none_or(|key| !taken.contains(key)));
     unit.read_ahead(waiting.iter().flat_map(|job| &job.ahead.reads).cloned().collect()).await?;
     let mut decided = Vec::with_capacity(waiting.len());
     let mut left = Vec::with_capacity(waiting.len());

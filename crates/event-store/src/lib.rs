@@ -38,7 +38,7 @@ mod group;
 pub use group::{Ahead, Group, Work};
 
 mod request;
-pub use request::{Request, RequestKey};
+pub use request::{Claim, Request, RequestKey};
 
 mod scheduler;
 pub use scheduler::{Due, FireError, Scheduler, fire, fire_in};

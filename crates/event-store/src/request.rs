@@ -29,41 +29,73 @@ pub struct Request {
     pub accepted_at: Timestamp,
 }
 
-type Row = (Uuid, Json<Value>, i16, String, jiff_sqlx::Timestamp);
+/// What is known of a key.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Claim {
+    /// Nothing: it is this unit's until that ends.
+    Ours,
+    /// Another unit is deciding just now.
+    Theirs,
+    Answered(Request),
+}
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    is_ours: bool,
+    id: Option<Uuid>,
+    content: Option<Json<Value>>,
+    status: Option<i16>,
+    answer: Option<String>,
+    accepted_at: Option<jiff_sqlx::Timestamp>,
+}
+
+impl Row {
+    fn answered(self) -> Option<Request> {
+        Some(Request {
+            id: self.id?,
+            content: self.content?.0,
+            status: self.status?.unsigned_abs(),
+            answer: self.answer?,
+            accepted_at: self.accepted_at?.to_jiff(),
+        })
+    }
+}
 
 impl UnitOfWork {
-    /// The request that was answered under this key before, if any.
-    pub async fn find_request(&mut self, key: &RequestKey) -> Result<Option<Request>, Error> {
-        let row: Option<Row> = sqlx::query_as(
-            "select id, content, status, answer, accepted_at from request
-             where principal = $1 and operation = $2 and key = $3",
+    /// The request that was answered under this key before, or the key itself. The rows of a unit that is open are invisible, its lock
+    /// is not.
+    pub async fn claim_request(&mut self, key: &RequestKey) -> Result<Claim, Error> {
+        let row: Row = sqlx::query_as(
+            "select is_ours, id, content, status, answer, accepted_at
+             from (select pg_try_advisory_xact_lock(hashtextextended(concat_ws(' ', $1, $2, $3), 0)) as is_ours) as claim
+             left join request on principal = $1 and operation = $2 and key = $3",
         )
         .bind(&key.principal)
         .bind(key.operation)
         .bind(&key.key)
-        .fetch_optional(self.connection())
+        .fetch_one(self.connection())
         .await?;
-        Ok(row.map(|(id, content, status, answer, accepted_at)| Request {
-            id,
-            content: content.0,
-            status: status.unsigned_abs(),
-            answer,
-            accepted_at: accepted_at.to_jiff(),
-        }))
+        let is_ours = row.is_ours;
+        Ok(match row.answered() {
+            Some(answered) => Claim::Answered(answered),
+            None if is_ours => Claim::Ours,
+            None => Claim::Theirs,
+        })
     }
 
-    /// Which server this is, and which of these keys have an answer already.
-    pub(crate) async fn server_and_answered(
+    /// Which server this is, and which of these keys have an answer already or are being answered; the others are this unit's.
+    pub(crate) async fn server_and_taken(
         &mut self,
         keys: &[&RequestKey],
     ) -> Result<(Server, HashSet<RequestKey>), Error> {
-        let (started_at, database, answered): (jiff_sqlx::Timestamp, i64, Vec<i64>) = sqlx::query_as(
+        let (started_at, database, taken): (jiff_sqlx::Timestamp, i64, Vec<i64>) = sqlx::query_as(
             "select pg_postmaster_start_time(),
                  (select oid::bigint from pg_database where datname = current_database()),
                  array(select n from unnest($1::text[], $2::text[], $3::text[])
                            with ordinality as asked (principal, operation, key, n)
                        where (select true from request where request.principal = asked.principal
-                           and request.operation = asked.operation and request.key = asked.key))",
+                           and request.operation = asked.operation and request.key = asked.key)
+                          or not pg_try_advisory_xact_lock(hashtextextended(concat_ws(' ', principal, operation, key), 0)))",
         )
         .bind(keys.iter().map(|key| key.principal.as_str()).collect::<Vec<_>>())
         .bind(keys.iter().map(|key| key.operation).collect::<Vec<_>>())
@@ -71,8 +103,8 @@ impl UnitOfWork {
         .fetch_one(self.connection())
         .await?;
         let server = Server { started_at: started_at.to_jiff(), database };
-        let answered = answered.iter().filter_map(|n| keys.get(usize::try_from(n - 1).ok()?));
-        Ok((server, answered.map(|key| (*key).clone()).collect()))
+        let taken = taken.iter().filter_map(|n| keys.get(usize::try_from(n - 1).ok()?));
+        Ok((server, taken.map(|key| (*key).clone()).collect()))
     }
 }
 

@@ -1,6 +1,8 @@
 //! What has to happen together: several aggregates, external events, projections, a request and a cursor, in one
 //! transaction.
 
+mod part;
+
 use std::any::Any;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -10,6 +12,7 @@ use sqlx::pool::PoolConnection;
 use sqlx::{PgConnection, Postgres, Transaction};
 use uuid::Uuid;
 
+use self::part::Part;
 use crate::append::append_in;
 use crate::memory::{Epoch, Loaded, Memory, Server};
 use crate::read::{Folding, Stored, last_seq_in, last_seqs_in, read_streams_in};
@@ -38,16 +41,6 @@ pub struct UnitOfWork {
     part: Option<Part>,
     /// Streams that earlier parts have written to, and that nobody has seen yet.
     written: HashSet<StreamName>,
-}
-
-/// What the unit was before a part of it: one of several that are decided one after the other.
-struct Part {
-    pending: usize,
-    requests: usize,
-    loaded: HashMap<StreamName, Option<Loaded>>,
-    deadlines: HashMap<StreamName, Option<MovedDeadline>>,
-    /// It has seen a state that may be out of date, or that may never be committed.
-    is_uncertain: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -169,10 +162,15 @@ impl UnitOfWork {
 
     /// The state of an aggregate as this unit sees it.
     pub async fn state<A: Aggregate>(&mut self, id: Uuid) -> Result<Option<A>, Error> {
+        Ok(self.load::<A>(id).await?.0)
+    }
+
+    /// The same, and the seq of its last event; zero: there is none.
+    pub async fn load<A: Aggregate>(&mut self, id: Uuid) -> Result<(Option<A>, Seq), Error> {
         let stream = A::stream(id);
         let (state, seq) = self.take::<A>(&stream).await?;
         self.put(stream, state.clone(), seq);
-        Ok(state)
+        Ok((state, seq))
     }
 
     /// Says that nothing stands in an aggregate's stream, so that it need not be read: its id has just been made. Should it be
@@ -236,15 +234,22 @@ impl UnitOfWork {
         done
     }
 
+    /// At once, where somebody waits for what it holds; dropped, it is rolled back a moment later.
+    pub async fn roll_back(self) {
+        let _ = self.transaction.rollback().await;
+    }
+
     async fn try_commit(mut self) -> Result<Vec<StreamSeq>, Error> {
         self.pending.sort_by(|a, b| (&a.stream, a.seq).cmp(&(&b.stream, b.seq)));
         let written = last_places(&self.pending);
-        insert_requests(&mut self.transaction, &self.requests).await?;
-        self.check_assumed(&written).await?;
-        if !self.pending.is_empty() {
-            append_in(&mut self.transaction, &self.pending).await?;
-        }
-        let deadline_set = self.write_deadlines().await?;
+        let deadline_set = match self.write(&written).await {
+            Ok(deadline_set) => deadline_set,
+            Err(error) => {
+                // At once: whoever tries again finds nothing of this locked.
+                let _ = self.transaction.rollback().await;
+                return Err(error);
+            }
+        };
         self.transaction.commit().await?;
         if deadline_set {
             self.store.deadline_set().notify_waiters();
@@ -254,63 +259,21 @@ impl UnitOfWork {
         Ok(written)
     }
 
+    /// Whether a deadline was set.
+    async fn write(&mut self, written: &[StreamSeq]) -> Result<bool, Error> {
+        insert_requests(&mut self.transaction, &self.requests).await?;
+        self.check_assumed(written).await?;
+        if !self.pending.is_empty() {
+            append_in(&mut self.transaction, &self.pending).await?;
+        }
+        self.write_deadlines().await
+    }
+
     /// Takes states from the store's memory where that has them of this server, which the caller has just asked. They may be out
     /// of date, which the commit finds out: then, and when a decision fails, it is to be taken again in another unit.
     pub fn trust_memory(&mut self, server: Server) {
         self.epoch = self.store.memory().is_of(server);
         self.trusts_memory = true;
-    }
-
-    /// What is decided from here on can be taken back, without what was decided before.
-    pub fn begin_part(&mut self) {
-        self.part = Some(Part {
-            pending: self.pending.len(),
-            requests: self.requests.len(),
-            loaded: HashMap::new(),
-            deadlines: HashMap::new(),
-            is_uncertain: false,
-        });
-    }
-
-    /// Takes back what the part has decided so far; it goes on with nothing.
-    pub fn take_back(&mut self) {
-        let is_uncertain = self.undo_part();
-        self.begin_part();
-        if let Some(part) = &mut self.part {
-            part.is_uncertain = is_uncertain;
-        }
-    }
-
-    /// Returns what the part has written.
-    pub(crate) fn end_part(&mut self) -> Vec<StreamSeq> {
-        let from = self.part.take().map_or(0, |part| part.pending);
-        let mut written: Vec<&NewEvent> = self.pending[from..].iter().collect();
-        written.sort_by(|a, b| (&a.stream, a.seq).cmp(&(&b.stream, b.seq)));
-        let places = last_places(written);
-        self.written.extend(places.iter().map(|at| at.stream.clone()));
-        places
-    }
-
-    /// Returns whether the part has seen what may not be so: then its failure says nothing.
-    pub(crate) fn undo_part(&mut self) -> bool {
-        let Some(part) = self.part.take() else { return false };
-        self.pending.truncate(part.pending);
-        self.requests.truncate(part.requests);
-        for (stream, loaded) in part.loaded {
-            put_back(&mut self.loaded, stream, loaded);
-        }
-        for (stream, deadline) in part.deadlines {
-            put_back(&mut self.deadlines, stream, deadline);
-        }
-        part.is_uncertain
-    }
-
-    fn keep_for_undo(&mut self, stream: &StreamName, loaded: impl FnOnce() -> Option<Loaded>) {
-        if let Some(part) = &mut self.part
-            && !part.loaded.contains_key(stream)
-        {
-            part.loaded.insert(stream.clone(), loaded());
-        }
     }
 
     /// A state of an earlier unit that was only read has to be that of now.
@@ -474,11 +437,4 @@ fn last_places<'a>(events: impl IntoIterator<Item = &'a NewEvent>) -> Vec<Stream
         }
     }
     last
-}
-
-fn put_back<T>(into: &mut HashMap<StreamName, T>, stream: StreamName, earlier: Option<T>) {
-    match earlier {
-        Some(earlier) => into.insert(stream, earlier),
-        None => into.remove(&stream),
-    };
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use event::Aggregate;
-use event_store::{Ahead, Error, ExecuteError, Group, Request, RequestKey, Store, StreamSeq};
+use event_store::{Ahead, Claim, Error, ExecuteError, Group, Request, RequestKey, Store, StreamSeq};
 use futures::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
@@ -41,6 +41,25 @@ async fn count(group: &Group, counter: Uuid, fails: bool) -> Counted {
         })
     });
     done.await
+}
+
+/// What another unit, of another process even, is answering is left to whoever looks at it alone.
+#[tokio::test]
+async fn a_key_that_somebody_else_has_is_left_alone() {
+    let database = TestDatabase::create("core").await;
+    let store = database.store().await;
+    let group = Group::new(store.clone());
+    let key = RequestKey { principal: "customer:1".to_owned(), operation: "count", key: "k".to_owned() };
+    let mut other = store.begin(request()).await.unwrap();
+    assert_eq!(other.claim_request(&key).await.unwrap(), Claim::Ours);
+    let run = async || {
+        let ahead = Ahead { key: Some(key.clone()), reads: Vec::new() };
+        group.try_run(request, ahead, |_| Box::pin(async { Ok::<_, Failure>(()) })).await
+    };
+    assert!(run().await.is_none());
+    other.roll_back().await;
+    assert!(run().await.is_some());
+    database.drop_database().await;
 }
 
 async fn counted(store: &Store, counter: Uuid) -> u64 {

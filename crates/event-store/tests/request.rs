@@ -1,6 +1,6 @@
 //! One key, one effect, one answer.
 
-use event_store::{Error, Request, RequestKey, Store};
+use event_store::{Claim, Error, Request, RequestKey, Store};
 use jiff::Timestamp;
 use serde_json::json;
 use testbed::TestDatabase;
@@ -54,8 +54,8 @@ async fn a_rival_with_the_same_key_waits_loses_and_finds_the_winners_answer() {
     let counter = Uuid::now_v7();
     assert!(!race(&database, &store, counter, true).await);
     let mut unit = store.begin(request()).await.unwrap();
-    let found = unit.find_request(&key("customer:1", "transfer", "k")).await.unwrap().unwrap();
-    assert_eq!(found.answer, "first");
+    let found = unit.claim_request(&key("customer:1", "transfer", "k")).await.unwrap();
+    assert!(matches!(found, Claim::Answered(Request { answer, .. }) if answer == "first"));
     assert!(store.load::<Counter>(counter).await.unwrap().0.is_none());
     drop(unit);
     database.drop_database().await;
@@ -82,17 +82,42 @@ async fn a_request_is_found_as_it_was_recorded_by_its_own_key_alone() {
     unit.commit().await.unwrap();
 
     let mut unit = store.begin(request()).await.unwrap();
-    let own = unit.find_request(&key("customer:1", "transfer", "k")).await.unwrap();
-    assert_eq!(own, Some(recorded));
+    let own = unit.claim_request(&key("customer:1", "transfer", "k")).await.unwrap();
+    assert_eq!(own, Claim::Answered(recorded));
     for other in [
         key("customer:2", "transfer", "k"),
         key("customer:1", "account", "k"),
         key("customer:1", "transfer", "K"),
     ] {
-        assert_eq!(unit.find_request(&other).await.unwrap(), None);
+        assert_eq!(unit.claim_request(&other).await.unwrap(), Claim::Ours);
         assert!(unit.record_request(other, answered("other")));
     }
     drop(unit);
+    database.drop_database().await;
+}
+
+#[tokio::test]
+async fn a_key_is_one_units_at_a_time() {
+    let database = TestDatabase::create("core").await;
+    let store = database.store().await;
+    let (k, other) = (key("customer:1", "transfer", "k"), key("customer:1", "transfer", "l"));
+    let mut first = store.begin(request()).await.unwrap();
+    let mut second = store.begin(request()).await.unwrap();
+    assert_eq!(first.claim_request(&k).await.unwrap(), Claim::Ours);
+    assert_eq!(second.claim_request(&k).await.unwrap(), Claim::Theirs);
+    assert_eq!(second.claim_request(&other).await.unwrap(), Claim::Ours);
+    // What fails to commit gives it back at once.
+    let counter = Uuid::now_v7();
+    let answer = answered("first");
+    assert!(first.record_request(k.clone(), answer.clone()));
+    assert!(second.record_request(k.clone(), answered("second")));
+    first.commit().await.unwrap();
+    second.execute::<Counter>(counter, Command::Count).await.unwrap();
+    assert!(matches!(second.commit().await, Err(Error::Conflict)));
+    let mut third = store.begin(request()).await.unwrap();
+    assert_eq!(third.claim_request(&k).await.unwrap(), Claim::Answered(answer));
+    assert_eq!(third.claim_request(&other).await.unwrap(), Claim::Ours);
+    drop(third);
     database.drop_database().await;
 }
 

@@ -9,6 +9,8 @@ use crate::{Seq, StreamName};
 pub trait DomainEvent: Serialize + Clone + Send + Sync + 'static {
     /// Each type with its current version.
     const TYPES: &'static [(&'static str, i16)];
+    /// Each earlier version of one, which is still read, as what it would be today.
+    const OLDER: &'static [(&'static str, i16)] = &[];
 
     fn event_type(&self) -> &'static str;
 
@@ -56,17 +58,20 @@ pub fn from_json<T: DeserializeOwned>(event_type: &str, version: i16, data: &str
     })
 }
 
-/// An event enum: each line is a variant, its payload struct of the same name, and its current version.
+/// An event enum: each line is a variant, its payload struct of the same name, and its current version; after `from`, each earlier version with
+/// the struct that reads it and can be made into the present one.
 ///
 /// ```ignore
 /// events! {
 ///     /// What can happen to an account.
-///     pub enum AccountEvent { Opened = 1, FundsReserved = 1 }
+///     pub enum AccountEvent { Opened = 2 from { 1: OpenedV1 }, FundsReserved = 1 }
 /// }
 /// ```
 #[macro_export]
 macro_rules! events {
-    ($(#[$doc:meta])* pub enum $name:ident { $($variant:ident = $version:literal),+ $(,)? }) => {
+    ($(#[$doc:meta])* pub enum $name:ident {
+        $($variant:ident = $version:literal $(from { $($older:literal: $read:ty),+ })?),+ $(,)?
+    }) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, serde::Serialize)]
         #[serde(untagged)]
@@ -74,6 +79,7 @@ macro_rules! events {
 
         impl $crate::DomainEvent for $name {
             const TYPES: &'static [(&'static str, i16)] = &[$((stringify!($variant), $version)),+];
+            const OLDER: &'static [(&'static str, i16)] = &[$($($((stringify!($variant), $older),)+)?)+];
 
             fn event_type(&self) -> &'static str {
                 match self { $(Self::$variant(_) => stringify!($variant)),+ }
@@ -86,7 +92,9 @@ macro_rules! events {
             fn decode(event_type: &str, version: i16, data: &str) -> Result<Self, $crate::DecodeError> {
                 match (event_type, version) {
                     $((stringify!($variant), $version) =>
-                        $crate::from_json(event_type, version, data).map(Self::$variant),)+
+                        $crate::from_json(event_type, version, data).map(Self::$variant),
+                    $($((stringify!($variant), $older) =>
+                        $crate::from_json::<$read>(event_type, version, data).map($variant::from).map(Self::$variant),)+)?)+
                     _ => Err($crate::DecodeError::unknown(event_type, version)),
                 }
             }

@@ -20,6 +20,9 @@ use crate::{LedgerAccount, Posting};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {
     pub id: Uuid,
+    /// Whose it is, where they are registered.
+    #[serde(default)]
+    pub customer_id: Option<Uuid>,
     pub owner_name: Personal<String>,
     pub iban: Personal<Iban>,
     pub balances: Balances,
@@ -32,6 +35,7 @@ pub struct Account {
 pub enum AccountCommand {
     Open {
         id: Uuid,
+        customer_id: Option<Uuid>,
         owner_name: Personal<String>,
         currency: Currency,
     },
@@ -142,7 +146,7 @@ type Decision = Result<Vec<AccountEvent>, AccountRefusal>;
 
 impl Aggregate for Account {
     const CATEGORY: &'static str = "account";
-    const SNAPSHOTS: Option<Snapshots<Self>> = Some(Snapshots::of_version(1));
+    const SNAPSHOTS: Option<Snapshots<Self>> = Some(Snapshots::of_version(2));
     type Event = AccountEvent;
     type Command = AccountCommand;
     type Refusal = AccountRefusal;
@@ -151,6 +155,7 @@ impl Aggregate for Account {
         if let AccountEvent::Opened(opened) = event {
             return Some(Self {
                 id: opened.account_id,
+                customer_id: opened.customer_id,
                 owner_name: opened.owner_name.clone(),
                 iban: opened.iban.clone(),
                 balances: opened.balances,
@@ -185,10 +190,10 @@ impl Aggregate for Account {
     }
 
     fn decide(state: Option<&Self>, command: AccountCommand, _context: &Context) -> Decision {
-        if let AccountCommand::Open { id, owner_name, currency } = command {
+        if let AccountCommand::Open { id, customer_id, owner_name, currency } = command {
             return match state {
                 Some(_) => Err(AccountRefusal::AlreadyOpen),
-                None => Ok(vec![opened(id, owner_name, currency).into()]),
+                None => Ok(vec![opened(id, customer_id, owner_name, currency).into()]),
             };
         }
         let account = state.ok_or(AccountRefusal::NotOpen)?;
@@ -223,10 +228,11 @@ impl Aggregate for Account {
     }
 }
 
-fn opened(id: Uuid, owner_name: Personal<String>, currency: Currency) -> Opened {
+fn opened(id: Uuid, customer_id: Option<Uuid>, owner_name: Personal<String>, currency: Currency) -> Opened {
     let zero = Money::zero(currency);
     Opened {
         account_id: id,
+        customer_id,
         owner_name,
         iban: Iban::of_account(id).into(),
         balances: Balances { posted: zero, reserved: zero },

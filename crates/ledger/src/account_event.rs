@@ -31,9 +31,27 @@ pub enum RejectionReason {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Opened {
     pub account_id: Uuid,
+    /// Whose it is, where they are registered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub customer_id: Option<Uuid>,
     pub owner_name: Personal<String>,
     pub iban: Personal<Iban>,
     pub balances: Balances,
+}
+
+/// As it was before there were customers.
+#[derive(Deserialize)]
+struct OpenedV1 {
+    account_id: Uuid,
+    owner_name: Personal<String>,
+    iban: Personal<Iban>,
+    balances: Balances,
+}
+
+impl From<OpenedV1> for Opened {
+    fn from(OpenedV1 { account_id, owner_name, iban, balances }: OpenedV1) -> Self {
+        Self { account_id, customer_id: None, owner_name, iban, balances }
+    }
 }
 
 /// An event that moves money on one account: the amount, its postings, and the balances after it.
@@ -158,7 +176,7 @@ pub struct DebitRejected {
 events! {
     /// The events of an `account` stream.
     pub enum AccountEvent {
-        Opened = 1,
+        Opened = 2 from { 1: OpenedV1 },
         Deposited = 1,
         FundsReserved = 1,
         ReservationRejected = 1,

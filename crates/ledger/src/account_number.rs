@@ -1,5 +1,6 @@
-//! Whose an account number is.
+//! Whose an account number is, and which accounts are whose: by indexes over the events themselves, so that nothing is known too late.
 
+use event_store::Store;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -30,4 +31,26 @@ pub async fn is_number_taken(connection: &mut PgConnection, number: &str) -> Res
     .persistent(false)
     .fetch_one(connection)
     .await
+}
+
+/// A customer's accounts, in the order of their ids, by the index of migrations/core/1010_customer.sql.
+pub async fn accounts_of(
+    store: &Store,
+    customer: Uuid,
+    after: Option<Uuid>,
+    limit: u32,
+) -> Result<Vec<Uuid>, event_store::Error> {
+    let accounts = sqlx::query_scalar(
+        "select substr(stream, length('account-') + 1)::uuid from event
+         where type = 'Opened' and stream like 'account-%' and data ? 'customer_id' and data->>'customer_id' = $1
+           and stream > 'account-' || coalesce($2::uuid::text, '')
+         order by stream limit $3",
+    )
+    .bind(customer.to_string())
+    .bind(after)
+    .bind(i64::from(limit))
+    .persistent(false)
+    .fetch_all(store.pool())
+    .await?;
+    Ok(accounts)
 }

@@ -82,6 +82,7 @@ mod tests {
         let commands = [
             AccountCommand::Open {
                 id: ACCOUNT,
+                customer_id: None,
                 owner_name: "Ada Lund".to_owned().into(),
                 currency: Currency::DKK,
             },

@@ -25,7 +25,7 @@ mod apply_error;
 pub use apply_error::ApplyError;
 
 mod account_number;
-pub use account_number::{account_of, is_number_taken};
+pub use account_number::{account_of, accounts_of, is_number_taken};
 
 mod ledger_view;
 pub use ledger_view::LedgerView;

@@ -5,9 +5,11 @@ mod capture;
 mod card;
 mod instant;
 mod kafka;
+mod oidc;
 mod ops;
 mod postgres_url;
 mod secret_files;
+mod webhooks;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -29,8 +31,10 @@ pub(crate) use capture::{Capture, Snapshot};
 pub(crate) use card::Card;
 pub(crate) use instant::{Instant, profile};
 pub(crate) use kafka::{Compression, Headers, Kafka};
+pub(crate) use oidc::{Oidc, is_safe};
 pub(crate) use ops::{Ops, Relay};
 pub(crate) use postgres_url::PostgresUrl;
+pub(crate) use webhooks::Webhooks;
 
 const DEFAULTS: &str = include_str!("../defaults.toml");
 const ENVIRONMENT: &str = "LUNARIA";
@@ -44,6 +48,7 @@ pub(crate) struct Config {
     pub instant: Instant,
     pub card: Card,
     pub contracts: Contracts,
+    pub webhooks: Webhooks,
     pub kafka: Kafka,
     pub relay: Relay,
     pub ops: Ops,
@@ -183,6 +188,7 @@ impl Config {
         self.instant.check()?;
         self.card.check()?;
         self.contracts.check()?;
+        self.webhooks.check()?;
         positive("core.reservation_limit_ms", self.core.reservation_limit_ms)?;
         positive("core.submission_limit_ms", self.core.submission_limit_ms)?;
         positive("core.resolution_limit_ms", self.core.resolution_limit_ms)?;

@@ -59,9 +59,7 @@ async fn run_platform(
         config.kafka.brokers = kafka.bootstrap();
     }
     add_keys(&mut config, &keys);
-    // The house of this run, on this machine alone, shows nothing and asks for nothing.
-    config.instant.house_token.clear();
-    config.card.network_token.clear();
+    trust_this_machine(&mut config, state::webhook_key(directory)?);
     let api = bind_api(options.port).await?;
     let ops = Ops::new(bind_from(FIRST_OPS_PORT).await?, &config.ops)?;
     let instant = TcpListener::bind("127.0.0.1:0").await?;
@@ -123,10 +121,21 @@ async fn run_platform(
     outcome
 }
 
+/// All that this run speaks to is here.
+fn trust_this_machine(config: &mut Config, webhook_key: String) {
+    // The house shows nothing and asks for nothing.
+    config.instant.house_token.clear();
+    config.card.network_token.clear();
+    config.webhooks.signing_key = webhook_key;
+    config.webhooks.allow_private_addresses = true;
+}
+
 fn add_keys(config: &mut Config, keys: &BTreeMap<Role, String>) {
     config.core.external_token.clone_from(&keys[&Role::Service]);
-    for (role, secret) in keys {
-        let key = ApiKey { secret: secret.clone(), roles: vec![role.to_string()], principal: None };
+    // A customer's key is issued once there is one.
+    for (role, secret) in keys.iter().filter(|(role, _)| **role != Role::Customer) {
+        let key =
+            ApiKey { secret: secret.clone(), roles: vec![role.to_string()], principal: None, customer: None };
         config.api.keys.insert(format!("dev-{role}"), key);
     }
 }

@@ -14,6 +14,7 @@ mod client;
 mod dev;
 mod doctor;
 mod health;
+mod identity;
 mod ops;
 mod projections;
 mod provision;

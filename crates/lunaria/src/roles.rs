@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use adapter::behind_token;
@@ -19,11 +20,12 @@ use tokio_util::sync::CancellationToken;
 use crate::cli::{ServiceName, SimulatorOptions};
 use crate::config::{Config, Transport, profile as instant_profile};
 use crate::embedded;
+use crate::identity;
 use crate::ops::{Ops, Told};
 use crate::process::Parts;
 use crate::services::{
-    adapter_address, adapter_door, capture_config, connect, door_token, ensure_topics, history_afar,
-    kafka_config, relay_config, start_own,
+    WEBHOOK_CONTRACTS, adapter_address, adapter_door, capture_config, connect, door_token, ensure_topics,
+    history_afar, kafka_config, relay_config, start_own,
 };
 
 const SLOT_POLL: Duration = Duration::from_millis(200);
@@ -51,8 +53,9 @@ pub(crate) async fn serve(config: Config, shutdown: CancellationToken) -> anyhow
             let mut parts = Parts::new(&shutdown);
             let told = Told { readiness: readiness.clone(), relays: Vec::new(), store: Some(store.clone()) };
             ops.start(&mut parts, told, &shutdown);
+            let tokens = identity::start(&mut parts, &config.api.oidc, &shutdown)?;
             parts.start("api", async move {
-                let router = core_router(&store, &config, &readiness, shutdown.clone())?;
+                let router = core_router(&store, &config, tokens, &readiness, shutdown.clone())?;
                 api::serve(api, router, shutdown).await;
                 Ok(())
             });
@@ -116,6 +119,7 @@ pub(crate) async fn serve_all(
     };
     let told = Told { readiness: readiness.clone(), relays: relays.clone(), store: Some(core.clone()) };
     ops.start(&mut parts, told, &shutdown);
+    let tokens = identity::start(&mut parts, &config.api.oidc, &shutdown)?;
     let token = shutdown.clone();
     parts.start("api", async move {
         // The slots have to exist before the first append.
@@ -127,7 +131,7 @@ pub(crate) async fn serve_all(
         };
         let store_of = |service: &str| stores.iter().find(|store| store.service() == service);
         let instant_store = store_of(instant::SERVICE).context("the instant rail has no database")?;
-        let core_router = core_router(&core, &config, &readiness, token.clone())?;
+        let core_router = core_router(&core, &config, tokens, &readiness, token.clone())?;
         let instant_router = beside(ServiceName::AdapterInstant, instant_store)?;
         let card = match card.zip(store_of(card::SERVICE)) {
             Some((listener, store)) => Some((listener, beside(ServiceName::AdapterCard, store)?)),
@@ -318,26 +322,35 @@ fn start_handlers(
 fn core_router(
     store: &Store,
     config: &Config,
+    tokens: Option<Arc<api::Tokens>>,
     readiness: &api::Readiness,
     shutdown: CancellationToken,
 ) -> anyhow::Result<Router> {
     let keys = config.api.keyring()?;
-    if keys.is_empty() {
-        tracing::warn!("there are no [api.keys]: nobody may ask the API anything");
+    if keys.is_empty() && tokens.is_none() {
+        tracing::warn!("there are no [api.keys] and no [api.oidc]: nobody may ask the API anything");
     }
     let group = Group::new(store.clone());
     let (limits, payments) = (config.limits(), config.order_payments());
     let projections = ServiceName::Core.projections();
     let requests_per_second = config.api.requests_per_second;
+    let webhooks = config.webhooks.key()?.map(|key| api::Webhooks {
+        key,
+        reach: config.webhooks.reach(),
+        contracts: WEBHOOK_CONTRACTS,
+    });
     let service = api::Service {
         store: store.clone(),
         group,
+        running: api::Running::default(),
         limits,
         payments,
         projections,
         requests_per_second,
         shutdown,
         keys,
+        webhooks,
+        tokens,
     };
     Ok(api::router(service, readiness.clone()))
 }

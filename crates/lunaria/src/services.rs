@@ -4,11 +4,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use access::IssuedKey;
 use anyhow::{Context, bail, ensure};
 use authorisation::{Authorisation, AuthorisationView, Card, CardMessages, VerdictStream};
 use axum::Router;
 use card::{CardStream, Verdicts};
 use cases::{Case, CaseView};
+use customer::{Customer, CustomerView};
 use delivery::{Deriving, ExternalStreams, Handler, History, HttpHistory, Verify};
 use event::{Aggregate, DecodeError, RecordedEvent};
 use event_store::{Scheduler, Store};
@@ -23,7 +25,10 @@ use projection::{Keeper, Projecting, Projection, Rebuild, RebuildDesk};
 use relay::{HeaderFormat, OpenCapture, Reads, RefillMode};
 use replication::SlotName;
 use tokio_util::sync::CancellationToken;
-use transfer::{Clearing, PaymentStream, PaymentStreamV1, Reservations, Transfer, TransferView};
+use transfer::{
+    Clearing, PaymentStream, PaymentStreamV1, Reservations, StatusStream, Transfer, TransferView,
+};
+use webhook::{Courier as WebhookCourier, Endpoint, EndpointView, FanOut, WebhookDesk};
 
 use crate::cli::{Rail, ServiceName};
 use crate::config::{Capture, Compression, Config, Database, Headers, PostgresUrl, Snapshot};
@@ -77,6 +82,10 @@ impl ServiceName {
                 Authorisation::CATEGORY,
                 Credit::CATEGORY,
                 Order::CATEGORY,
+                Customer::CATEGORY,
+                IssuedKey::CATEGORY,
+                Endpoint::CATEGORY,
+                contract::transfer::CATEGORY,
                 Case::CATEGORY,
                 Rebuild::CATEGORY,
                 contract::payment::CATEGORY,
@@ -123,6 +132,11 @@ impl ServiceName {
         if self == Self::Core && config.card.enabled {
             handlers.push(Arc::new(CardMessages { adapter: card::SERVICE, hold_for: config.card_hold() }));
         }
+        if self == Self::Core && config.webhooks.is_on() {
+            handlers.push(Arc::new(Deriving::<StatusStream>::new()));
+            handlers.push(Arc::new(FanOut { contracts: WEBHOOK_CONTRACTS }));
+            handlers.push(Arc::new(WebhookDesk));
+        }
         for projection in self.projections() {
             handlers.push(Arc::new(Projecting(projection)));
         }
@@ -147,12 +161,17 @@ impl ServiceName {
                 Arc::new(IncomingView::default()),
                 Arc::new(AuthorisationView::default()),
                 Arc::new(OrderView::default()),
+                Arc::new(CustomerView::default()),
+                Arc::new(EndpointView::default()),
                 Arc::new(CaseView::default()),
             ],
             Self::AdapterInstant | Self::AdapterCard => vec![],
         }
     }
 }
+
+/// What endpoints may be told.
+pub(crate) const WEBHOOK_CONTRACTS: &[&str] = &[contract::transfer::CATEGORY, contract::account::CATEGORY];
 
 /// Core's streams whose events carry postings.
 const MOVES_MONEY: [&str; 3] = [Account::CATEGORY, Incoming::CATEGORY, Authorisation::CATEGORY];
@@ -181,6 +200,12 @@ pub(crate) fn derivations(service: ServiceName, config: &Config) -> Vec<Box<dyn 
         }
         ServiceName::AdapterCard => vec![Box::new(Deriving::<CardStream>::new())],
     };
+    match service {
+        ServiceName::Core if config.webhooks.is_on() => {
+            derivations.push(Box::new(Deriving::<StatusStream>::new()));
+        }
+        _ => {}
+    }
     match service {
         ServiceName::Core if config.contracts.publishes(contract::payment::v1::CATEGORY) => {
             derivations.push(Box::new(Deriving::<PaymentStreamV1>::new()));
@@ -304,6 +329,16 @@ pub(crate) fn start_own(
         let (keeper, token) = (Keeper::new(store.clone(), projections), shutdown.clone());
         parts.start("projections", async move {
             keeper.run(token).await;
+            Ok(())
+        });
+    }
+    if service == ServiceName::Core
+        && let Some(key) = config.webhooks.key()?
+    {
+        let (courier, token) =
+            (WebhookCourier::new(store.clone(), key, config.webhooks.policy())?, shutdown.clone());
+        parts.start("webhooks", async move {
+            courier.run(token).await;
             Ok(())
         });
     }

@@ -33,6 +33,9 @@ pub use progress::{Overview, Progress, list, progress, under_way_in};
 mod counts;
 pub use counts::{StatusCount, count_by_status};
 
+mod newest;
+pub use newest::{Newest, Page, words_of};
+
 mod keeper;
 pub use keeper::Keeper;
 

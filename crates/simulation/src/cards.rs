@@ -181,7 +181,12 @@ impl World {
             let owner_name = "Ada Lund".to_owned().into();
             self.account(
                 account_id,
-                AccountCommand::Open { id: account_id, owner_name, currency: Currency::DKK },
+                AccountCommand::Open {
+                    id: account_id,
+                    customer_id: None,
+                    owner_name,
+                    currency: Currency::DKK,
+                },
             );
             let deposit_id = self.agenda.new_id();
             self.account(account_id, AccountCommand::Deposit { deposit_id, amount: dkk(FUNDS) });

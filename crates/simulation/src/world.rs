@@ -155,6 +155,7 @@ impl World {
             let id = self.agenda.new_id();
             let open = AccountCommand::Open {
                 id,
+                customer_id: None,
                 owner_name: "Ada Lund".to_owned().into(),
                 currency: Currency::DKK,
             };

@@ -4,11 +4,13 @@ use delivery::Subscription;
 use event::Aggregate;
 use event_store::Store;
 use jiff::Timestamp;
-use projection::{RowPerStream, StreamRow};
+use projection::{Newest, Page, RowPerStream, StreamRow};
 use serde::Serialize;
 use uuid::Uuid;
 
 use crate::{Authorisation, AuthorisationEvent, Status};
+
+const ATTENTION: &str = "requires_attention";
 
 pub type AuthorisationView = RowPerStream<Followed>;
 
@@ -98,15 +100,13 @@ impl Status {
 }
 
 /// What to list. The newest come first.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct ListFilter {
     /// `requires_attention` finds those of every status that a person has to look at.
     pub status: Option<String>,
     pub card_id: Option<Uuid>,
-    pub account_id: Option<Uuid>,
-    /// The last row of the page before.
-    pub after: Option<(Timestamp, Uuid)>,
-    pub limit: u32,
+    pub accounts: Option<Vec<Uuid>>,
+    pub page: Page,
 }
 
 #[derive(Debug, Clone, sqlx::FromRow)]
@@ -129,23 +129,12 @@ pub struct AuthorisationRow {
 
 /// A page of card payments, as far as the projection has come.
 pub async fn list(store: &Store, filter: &ListFilter) -> Result<Vec<AuthorisationRow>, event_store::Error> {
-    let (after_at, after_id) = filter.after.unzip();
-    let rows = sqlx::query_as(
-        "select id, card_id, account_id, status, attention, approved, held, captured, refunded, currency, opened_at, changed_at
-         from authorisation_view
-         where ($1::text is null or status = $1 or $1 = 'requires_attention' and attention is not null)
-           and ($2::uuid is null or card_id = $2)
-           and ($3::uuid is null or account_id = $3)
-           and ($4::timestamptz is null or (opened_at, id) < ($4, $5))
-         order by opened_at desc, id desc limit $6",
-    )
-    .bind(&filter.status)
-    .bind(filter.card_id)
-    .bind(filter.account_id)
-    .bind(after_at.map(jiff_sqlx::Timestamp::from))
-    .bind(after_id)
-    .bind(i64::from(filter.limit))
-    .fetch_all(store.pool())
-    .await?;
-    Ok(rows)
+    let status = filter.status.as_deref();
+    Newest::of("authorisation_view", "opened_at", filter.page)
+        .text("status", status.filter(|status| *status != ATTENTION))
+        .that(status.filter(|status| *status == ATTENTION).map(|_| "attention is not null"))
+        .id("card_id", filter.card_id)
+        .among("account_id", filter.accounts.as_deref())
+        .rows(store)
+        .await
 }

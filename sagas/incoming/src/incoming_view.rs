@@ -3,11 +3,13 @@
 use delivery::Subscription;
 use event_store::Store;
 use jiff::Timestamp;
-use projection::{RowPerStream, StreamRow};
+use projection::{Newest, Page, RowPerStream, StreamRow};
 use serde::Serialize;
 use uuid::Uuid;
 
 use crate::{IncomingEvent, Received};
+
+const ATTENTION: &str = "requires_attention";
 
 pub type IncomingView = RowPerStream<IncomingRow>;
 
@@ -73,33 +75,21 @@ impl StreamRow for IncomingRow {
 }
 
 /// What to list. The newest come first.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct ListFilter {
     /// `requires_attention` finds those of every status that a person has to look at.
     pub status: Option<String>,
-    pub account_id: Option<Uuid>,
-    /// The last row of the page before.
-    pub after: Option<(Timestamp, Uuid)>,
-    pub limit: u32,
+    pub accounts: Option<Vec<Uuid>>,
+    pub page: Page,
 }
 
 /// A page of incoming payments, as far as the projection has come.
 pub async fn list(store: &Store, filter: &ListFilter) -> Result<Vec<IncomingRow>, event_store::Error> {
-    let (after_at, after_id) = filter.after.unzip();
-    let rows = sqlx::query_as(
-        "select id, status, attention, account_id, amount, currency, received_at, changed_at
-         from incoming_view
-         where ($1::text is null or status = $1 or $1 = 'requires_attention' and attention is not null)
-           and ($2::uuid is null or account_id = $2)
-           and ($3::timestamptz is null or (received_at, id) < ($3, $4))
-         order by received_at desc, id desc limit $5",
-    )
-    .bind(&filter.status)
-    .bind(filter.account_id)
-    .bind(after_at.map(jiff_sqlx::Timestamp::from))
-    .bind(after_id)
-    .bind(i64::from(filter.limit))
-    .fetch_all(store.pool())
-    .await?;
-    Ok(rows)
+    let status = filter.status.as_deref();
+    Newest::of("incoming_view", "received_at", filter.page)
+        .text("status", status.filter(|status| *status != ATTENTION))
+        .that(status.filter(|status| *status == ATTENTION).map(|_| "attention is not null"))
+        .among("account_id", filter.accounts.as_deref())
+        .rows(store)
+        .await
 }

@@ -3,7 +3,7 @@
 use delivery::Subscription;
 use event_store::Store;
 use jiff::Timestamp;
-use projection::{RowPerStream, StreamRow};
+use projection::{Newest, Page, RowPerStream, StreamRow};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -62,36 +62,21 @@ impl StreamRow for OrderRow {
 }
 
 /// What to list. The newest come first.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct ListFilter {
     pub status: Option<String>,
     pub credit_id: Option<Uuid>,
     /// That pays.
     pub account_id: Option<Uuid>,
-    /// The last row of the page before.
-    pub after: Option<(Timestamp, Uuid)>,
-    pub limit: u32,
+    pub page: Page,
 }
 
 /// A page of orders, as far as the projection has come.
 pub async fn list(store: &Store, filter: &ListFilter) -> Result<Vec<OrderRow>, event_store::Error> {
-    let (after_at, after_id) = filter.after.unzip();
-    let rows = sqlx::query_as(
-        "select id, credit_id, from_account, to_account, status, amount, currency, placed_at, changed_at
-         from order_view
-         where ($1::text is null or status = $1)
-           and ($2::uuid is null or credit_id = $2)
-           and ($3::uuid is null or from_account = $3)
-           and ($4::timestamptz is null or (placed_at, id) < ($4, $5))
-         order by placed_at desc, id desc limit $6",
-    )
-    .bind(&filter.status)
-    .bind(filter.credit_id)
-    .bind(filter.account_id)
-    .bind(after_at.map(jiff_sqlx::Timestamp::from))
-    .bind(after_id)
-    .bind(i64::from(filter.limit))
-    .fetch_all(store.pool())
-    .await?;
-    Ok(rows)
+    Newest::of("order_view", "placed_at", filter.page)
+        .text("status", filter.status.as_deref())
+        .id("credit_id", filter.credit_id)
+        .id("from_account", filter.account_id)
+        .rows(store)
+        .await
 }

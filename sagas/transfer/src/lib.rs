@@ -56,5 +56,8 @@ pub use clearing::{Clearing, command_of};
 mod payment_stream;
 pub use payment_stream::{PaymentStream, PaymentStreamV1, payment_of};
 
+mod status_stream;
+pub use status_stream::StatusStream;
+
 mod transfer_view;
 pub use transfer_view::{ListFilter, TransferRow, TransferView, list};

@@ -3,13 +3,13 @@
 use delivery::Subscription;
 use event_store::Store;
 use jiff::Timestamp;
-use projection::{RowPerStream, StreamRow};
+use projection::{Newest, Page, RowPerStream, StreamRow};
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::{Released, TransferEvent};
+use crate::TransferEvent;
+use crate::status_stream::{ATTENTION, status_after};
 
-const ATTENTION: &str = "requires_attention";
 /// What has ended stays ended, also when a person has to look at it again.
 const ENDED: [&str; 4] = ["succeeded", "failed", "cancelled", "returned"];
 
@@ -61,15 +61,8 @@ impl StreamRow for TransferRow {
 
 impl TransferRow {
     fn after(self, event: TransferEvent, at: Timestamp) -> Self {
-        let unknown = || Some("outcome_unknown".to_owned());
+        let status = status_after(&event);
         let (status, reason) = match event {
-            TransferEvent::ApprovalRequested(_) => ("awaiting_approval", None),
-            TransferEvent::SubmissionInitiated(_) => ("processing", None),
-            TransferEvent::SubmissionTimedOut(_) => ("processing", unknown()),
-            TransferEvent::Released(Released { provisional: true, .. }) => ("released", unknown()),
-            TransferEvent::Succeeded(_) => ("succeeded", None),
-            TransferEvent::Failed(event) => ("failed", Some(event.reason.code().to_owned())),
-            TransferEvent::Cancelled(_) => ("cancelled", None),
             TransferEvent::OperatorAttentionRequired(event) => {
                 let has_ended = ENDED.contains(&self.status.as_str());
                 let status = if has_ended { self.status } else { ATTENTION.to_owned() };
@@ -85,7 +78,10 @@ impl TransferRow {
             TransferEvent::Returned(_) => {
                 return Self { status: "returned".to_owned(), changed_at: at, ..self };
             }
-            _ => return self,
+            _ => match status {
+                Some(status) => status,
+                None => return self,
+            },
         };
         Self {
             status: status.to_owned(),
@@ -98,31 +94,26 @@ impl TransferRow {
 }
 
 /// What to list. The newest come first.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct ListFilter {
+    /// `requires_attention` finds those of every status that a person has to look at.
     pub status: Option<String>,
-    pub from_account: Option<Uuid>,
-    /// The last row of the page before.
-    pub after: Option<(Timestamp, Uuid)>,
-    pub limit: u32,
+    /// Those that one of these pays.
+    pub accounts: Option<Vec<Uuid>>,
+    pub page: Page,
 }
 
 /// A page of transfers, as far as the projection has come.
 pub async fn list(store: &Store, filter: &ListFilter) -> Result<Vec<TransferRow>, event_store::Error> {
-    let (after_at, after_id) = filter.after.unzip();
-    let rows = sqlx::query_as(
-        "select id, status, status_reason, from_account, amount, currency, requested_at, changed_at, needs_attention
-         from transfer_view
-         where ($1::text is null or status = $1 or $1 = 'requires_attention' and needs_attention) and ($2::uuid is null or from_account = $2)
-           and ($3::timestamptz is null or (requested_at, id) < ($3, $4))
-         order by requested_at desc, id desc limit $5",
-    )
-    .bind(&filter.status)
-    .bind(filter.from_account)
-    .bind(after_at.map(jiff_sqlx::Timestamp::from))
-    .bind(after_id)
-    .bind(i64::from(filter.limit))
-    .fetch_all(store.pool())
-    .await?;
-    Ok(rows)
+    let status = filter.status.as_deref();
+    Newest::of("transfer_view", "requested_at", filter.page)
+        .text("status", status.filter(|status| *status != ATTENTION))
+        .that(
+            status
+                .filter(|status| *status == ATTENTION)
+                .map(|_| "status = 'requires_attention' or needs_attention"),
+        )
+        .among("from_account", filter.accounts.as_deref())
+        .rows(store)
+        .await
 }

@@ -11,8 +11,10 @@ use utoipa::openapi::Object;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
+use crate::access::Asker;
 use crate::consistency::Seen;
-use crate::page::{Page, check_status, invalid, money};
+use crate::ownership::accounts_in_sight;
+use crate::page::{asked, check_status, invalid, money, next};
 use crate::service::Service;
 use crate::{Problem, schema};
 
@@ -40,6 +42,8 @@ pub(super) struct ListQuery {
     #[param(schema_with = statuses)]
     status: Option<String>,
     account: Option<Uuid>,
+    /// Only those that have stood here as they do since before then.
+    changed_before: Option<Timestamp>,
     /// The `next_cursor` of the page before.
     #[param(pattern = "^[0-9]{1,17}_[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
     cursor: Option<String>,
@@ -77,21 +81,19 @@ pub(super) struct ListedTransfer {
 )]
 pub(super) async fn list(
     State(service): State<Service>,
+    Asker(asker): Asker,
     seen: Seen,
     query: Result<Query<ListQuery>, QueryRejection>,
 ) -> Result<Json<List>, Problem> {
     let Query(query) = query.map_err(|error| invalid(error.body_text()))?;
     check_status(query.status.as_deref(), &STATUSES)?;
-    let page = Page::asked(query.limit, query.cursor.as_deref())?;
-    seen.by(&service.store, &transfer::TransferView::default()).await?;
-    let filter = ListFilter {
-        status: query.status,
-        from_account: query.account,
-        after: page.after,
-        limit: page.limit,
-    };
+    let page = asked(query.limit, query.cursor.as_deref(), query.changed_before)?;
+    let view = transfer::TransferView::default();
+    seen.of(&asker, &view, &service.store).await?.by(&service.store, &view).await?;
+    let accounts = accounts_in_sight(&service.store, &asker, query.account).await?;
+    let filter = ListFilter { status: query.status, accounts, page };
     let rows = transfer::list(&service.store, &filter).await?;
-    let next_cursor = page.next(rows.len(), rows.last().map(|row| (row.requested_at, row.id)));
+    let next_cursor = next(page, rows.len(), rows.last().map(|row| (row.requested_at, row.id)));
     let listed = |row: transfer::TransferRow| -> Result<ListedTransfer, Problem> {
         Ok(ListedTransfer {
             transfer_id: row.id,

@@ -8,6 +8,7 @@ use super::*;
 use crate::postings_balance;
 
 const ID: Uuid = Uuid::from_u128(0x0198_c1f2_0000_7000_8000_0000_0000_0001);
+const CUSTOMER: Uuid = Uuid::from_u128(0x0198_c1f2_0000_7000_8000_0000_0000_0003);
 const OTHER: Uuid = Uuid::from_u128(0x0198_c1f2_0000_7000_8000_0000_0000_0002);
 
 fn dkk(minor: i64) -> Money {
@@ -19,7 +20,12 @@ fn balances(posted: i64, reserved: i64) -> Balances {
 }
 
 fn open() -> AccountCommand {
-    AccountCommand::Open { id: ID, owner_name: "Ada Lund".to_owned().into(), currency: Currency::DKK }
+    AccountCommand::Open {
+        id: ID,
+        customer_id: Some(CUSTOMER),
+        owner_name: "Ada Lund".to_owned().into(),
+        currency: Currency::DKK,
+    }
 }
 
 /// The events of commands, one after the other.
@@ -133,7 +139,7 @@ fn account_events_keep_their_shape() {
     let (payment_id, balances) = (OTHER, at);
     let (held, is_forced) = (dkk(60), true);
     let examples: [AccountEvent; 19] = [
-        super::opened(ID, "Ada Lund".to_owned().into(), Currency::DKK).into(),
+        super::opened(ID, Some(CUSTOMER), "Ada Lund".to_owned().into(), Currency::DKK).into(),
         Deposited { deposit_id: OTHER, amount, postings: moved(), balances: at }.into(),
         FundsReserved { reservation_id, amount, postings: moved(), balances: at }.into(),
         ReservationRejected { reservation_id, amount, reason, balances: at }.into(),
@@ -154,6 +160,10 @@ fn account_events_keep_their_shape() {
         RefundCredited { refund_id: ID, amount, postings: moved(), balances }.into(),
     ];
     event::samples::check("samples/account", &examples);
+    let before = std::fs::read_to_string("samples/account/Opened.v1.json").unwrap();
+    let before = <AccountEvent as event::DomainEvent>::decode("Opened", 1, &before).unwrap();
+    let unowned = super::opened(ID, None, "Ada Lund".to_owned().into(), Currency::DKK);
+    assert_eq!(before, unowned.into());
     let opened = &examples[..1];
     let rest = [
         FundsReserved { reservation_id, amount, postings: moved(), balances }.into(),

@@ -60,7 +60,12 @@ pub(super) async fn measure(superuser: &PgConnectOptions, store: &Store) -> anyh
 
 async fn account(store: &Store, connection: &mut PgConnection, events: i64) -> anyhow::Result<Uuid> {
     let id = Uuid::now_v7();
-    let open = AccountCommand::Open { id, owner_name: "Ada Lund".to_owned().into(), currency: Currency::DKK };
+    let open = AccountCommand::Open {
+        id,
+        customer_id: None,
+        owner_name: "Ada Lund".to_owned().into(),
+        currency: Currency::DKK,
+    };
     execute(store, id, open).await?;
     deposit(store, id).await?;
     sqlx::query(FILL).bind(Account::stream(id).as_str()).bind(3_i64).bind(events).execute(connection).await?;

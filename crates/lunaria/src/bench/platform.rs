@@ -124,7 +124,8 @@ pub(super) async fn open_accounts(store: &Store) -> anyhow::Result<Vec<Uuid>> {
         for id in some {
             unit.expect_new::<Account>(*id);
             let owner_name = "Ada Lund".to_owned().into();
-            let open = AccountCommand::Open { id: *id, owner_name, currency: Currency::DKK };
+            let open =
+                AccountCommand::Open { id: *id, customer_id: None, owner_name, currency: Currency::DKK };
             let deposit = AccountCommand::Deposit {
                 deposit_id: Uuid::now_v7(),
                 amount: Money::new(FUNDS, Currency::DKK),

@@ -7,8 +7,9 @@ use std::net::SocketAddr;
 use access::{Keyring, Principal, Role};
 use anyhow::Context;
 use serde::Deserialize;
+use uuid::Uuid;
 
-use super::listed;
+use super::{Oidc, listed};
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -18,6 +19,7 @@ pub(crate) struct Api {
     pub requests_per_second: u32,
     /// By name, which is the principal's where it says no other.
     pub keys: BTreeMap<String, ApiKey>,
+    pub oidc: Oidc,
 }
 
 #[derive(Clone, Deserialize)]
@@ -29,6 +31,9 @@ pub(crate) struct ApiKey {
     /// Whose key it is, where they have a second one.
     #[serde(default)]
     pub principal: Option<String>,
+    /// For the role customer: which one.
+    #[serde(default)]
+    pub customer: Option<Uuid>,
 }
 
 impl fmt::Debug for ApiKey {
@@ -36,12 +41,14 @@ impl fmt::Debug for ApiKey {
         f.debug_struct("ApiKey")
             .field("roles", &self.roles)
             .field("principal", &self.principal)
+            .field("customer", &self.customer)
             .finish_non_exhaustive()
     }
 }
 
 impl Api {
     pub(super) fn check(&self) -> anyhow::Result<()> {
+        self.oidc.check()?;
         self.keyring().map(|_| ())
     }
 
@@ -51,7 +58,8 @@ impl Api {
             let named = || format!("api.keys.{name}");
             let roles = key.roles.iter().map(|role| role.parse::<Role>());
             let roles = roles.collect::<Result<_, _>>().with_context(named)?;
-            let principal = Principal { name: key.principal.clone().unwrap_or_else(|| name.clone()), roles };
+            let principal = key.principal.as_deref().unwrap_or(name);
+            let principal = Principal::of_key(principal, roles, key.customer).with_context(named)?;
             keyring.add(principal, &key.secret).with_context(named)?;
         }
         Ok(keyring)
@@ -74,8 +82,8 @@ mod tests {
         )
         .unwrap();
         let keyring = config.api.keyring().unwrap();
-        assert_eq!(keyring.find("fedcba9876543210").unwrap().roles, [Role::Operator, Role::Approver]);
-        assert_eq!(keyring.find("00112233445566778899").unwrap().name, "checkout");
+        assert_eq!(keyring.find("fedcba9876543210").unwrap().roles(), [Role::Operator, Role::Approver]);
+        assert_eq!(keyring.find("00112233445566778899").unwrap().actor(), "api:checkout");
         assert!(!config.shown().join("\n").contains("0123456789abcdef"));
         assert!(!format!("{config:?}").contains("0123456789abcdef"));
     }
@@ -86,6 +94,7 @@ mod tests {
             ("secret = \"short\", roles = \"service\"", "at least 16"),
             ("secret = \"0123456789abcdef\", roles = \"king\"", "king is no role"),
             ("secret = \"0123456789abcdef\", roles = \"\"", "without a role"),
+            ("secret = \"0123456789abcdef\", roles = \"customer\"", "is one customer"),
         ] {
             let error = load(&format!("api.keys.a = {{ {key} }}")).unwrap_err();
             assert!(error.contains("api.keys.a") && error.contains(reason), "{error}");

@@ -49,9 +49,10 @@ impl Demo {
     }
 
     async fn transfer(&self, shutdown: &CancellationToken) -> anyhow::Result<(Uuid, Uuid)> {
-        let ada = self.customer("ada", "Ada Lund").await?;
-        let bo = self.customer("bo", "Bo Berg").await?;
-        say(&format!("Ada Lund has account {ada}, Bo Berg {bo}."))?;
+        let (customer, ada) = self.customer("ada", "Ada Lund").await?;
+        let (_, bo) = self.customer("bo", "Bo Berg").await?;
+        self.issue_key(customer).await?;
+        say(&format!("Ada Lund is customer {customer} and has account {ada}, Bo Berg {bo}."))?;
         let transfer = json!({
             "from_account": ada,
             "to": { "iban": OTHER_BANK, "name": "Muster GmbH" },
@@ -65,20 +66,42 @@ impl Demo {
         Ok((ada, transfer_id))
     }
 
-    /// Opens the account and deposits money; the same keys find the same account at the next start.
-    async fn customer(&self, key: &str, name: &str) -> anyhow::Result<Uuid> {
-        let open = json!({ "owner_name": name, "currency": "DKK" });
-        let account = id(&self.post("/v1/accounts", &format!("demo-{key}"), &open).await?, "account_id")?;
+    /// Registers the customer, opens an account and deposits money; the same keys find the same at the next start.
+    async fn customer(&self, key: &str, name: &str) -> anyhow::Result<(Uuid, Uuid)> {
+        let register = json!({ "name": name });
+        let registered = self.post("/v1/customers", &format!("demo-{key}"), &register).await?;
+        let customer = id(&registered, "customer_id")?;
+        let open = json!({ "customer_id": customer, "currency": "DKK" });
+        let opened = self.post("/v1/accounts", &format!("demo-{key}-account"), &open).await?;
+        let account = id(&opened, "account_id")?;
         let deposit = json!({ "amount": { "amount": "100000000", "currency": "DKK" } });
-        self.post(&format!("/v1/accounts/{account}/deposits"), &format!("demo-{key}-deposit"), &deposit)
-            .await?;
-        Ok(account)
+        self.post(
+            &format!("/v1/accounts/{account}/deposits"),
+            &format!("demo-{key}-deposit-{account}"),
+            &deposit,
+        )
+        .await?;
+        Ok((customer, account))
+    }
+
+    /// The customer's own, for as long as the data stays.
+    async fn issue_key(&self, customer: Uuid) -> anyhow::Result<()> {
+        let digest = access::digest_of(&self.keys[&Role::Customer]);
+        let key = format!("demo-ada-key-{digest}");
+        let issue = json!({
+            "name": "ada",
+            "roles": [Role::Customer],
+            "customer_id": customer,
+            "secret_sha256": digest,
+        });
+        self.post_as(Role::Admin, "/v1/keys", &key, &issue).await?;
+        Ok(())
     }
 
     /// The same key finds the same card.
     async fn card(&self, account: Uuid) -> anyhow::Result<Uuid> {
         let issue = json!({ "account_id": account });
-        id(&self.post("/v1/cards", "demo-ada-card", &issue).await?, "card_id")
+        id(&self.post("/v1/cards", &format!("demo-ada-card-{account}"), &issue).await?, "card_id")
     }
 
     async fn iban(&self, account: Uuid) -> anyhow::Result<String> {
@@ -90,8 +113,12 @@ impl Demo {
     }
 
     async fn post(&self, path: &str, key: &str, body: &Value) -> anyhow::Result<Value> {
+        self.post_as(Role::Service, path, key, body).await
+    }
+
+    async fn post_as(&self, role: Role, path: &str, key: &str, body: &Value) -> anyhow::Result<Value> {
         let url = format!("{}{path}", self.api_url);
-        let request = reqwest::Client::new().post(&url).bearer_auth(&self.keys[&Role::Service]);
+        let request = reqwest::Client::new().post(&url).bearer_auth(&self.keys[&role]);
         let response = request.header("Idempotency-Key", key).json(body).send().await?;
         let status = response.status();
         let answer: Value = response.json().await.with_context(|| format!("POST {path}"))?;
@@ -102,7 +129,9 @@ impl Demo {
     fn what_to_type(&self, demo: Option<(Uuid, String, Uuid, Uuid)>) -> anyhow::Result<()> {
         let (api, house, ops) = (&self.api_url, &self.house_url, &self.ops_url);
         let key = format!("-H 'Authorization: Bearer {}'", self.keys[&Role::Service]);
-        let keys: Vec<String> = self.keys.iter().map(|(role, secret)| format!("{role} {secret}")).collect();
+        let shown = |role: &Role| demo.is_some() || *role != Role::Customer;
+        let keys = self.keys.iter().filter(|(role, _)| shown(role));
+        let keys: Vec<String> = keys.map(|(role, secret)| format!("{role} {secret}")).collect();
         let keys = keys.join("   ");
         let (bank, inbox, network) = (&self.own_name, &self.inbox_url, &self.network_url);
         let (account, iban, card, transfer) = match demo {
@@ -113,7 +142,7 @@ impl Demo {
         };
         say(&format!(
             "
-API  {api}/docs/   # to read and to try; a key for each role:
+API  {api}/docs/   # to read and to try; a key for each role (the customer is Ada):
 keys {keys}
 pay  curl -sS {api}/v1/transfers {key} -H 'Idempotency-Key: '$(cat /proc/sys/kernel/random/uuid) -H 'Content-Type: application/json' -d '{{\"from_account\":\"{account}\",\"to\":{{\"iban\":\"{OTHER_BANK}\",\"name\":\"Muster GmbH\"}},\"amount\":{{\"amount\":\"2500\",\"currency\":\"DKK\"}}}}'
 read curl -sS {api}/v1/transfers/{transfer} {key}

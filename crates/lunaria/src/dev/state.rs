@@ -72,6 +72,11 @@ pub(super) fn keys(directory: &Path) -> anyhow::Result<BTreeMap<Role, String>> {
     Ok(keys)
 }
 
+/// What the secrets of webhooks follow from.
+pub(super) fn webhook_key(directory: &Path) -> anyhow::Result<String> {
+    kept(directory.join("webhook-key.json"), random)
+}
+
 /// What is made once, readable by this user alone.
 fn kept<T: Serialize + DeserializeOwned>(file: PathBuf, make: impl FnOnce() -> T) -> anyhow::Result<T> {
     if !file.exists() {

@@ -363,7 +363,7 @@ proptest! {
     #[test]
     fn the_account_follows_the_saga(said in proptest::collection::vec(proptest::option::weighted(0.95, any_message()), 1..25), funds in 0_i64..300) {
         let card = Card { id: CARD, account_id: ACCOUNT, is_blocked: false };
-        let open = AccountCommand::Open { id: ACCOUNT, owner_name: "Ada Lund".to_owned().into(), currency: Currency::DKK };
+        let open = AccountCommand::Open { id: ACCOUNT, customer_id: None, owner_name: "Ada Lund".to_owned().into(), currency: Currency::DKK };
         let mut account = Account::fold(None, &Account::decide(None, open, &context()).unwrap()).unwrap();
         if funds > 0 {
             let deposit = AccountCommand::Deposit { deposit_id: ID, amount: dkk(funds) };
