@@ -266,6 +266,13 @@ async fn a_key_that_is_revoked_opens_nothing() {
         let (status, answer) = bank.post("/v1/keys", issue).await;
         assert_eq!(status, expected, "{name} {roles:?}: {answer}");
     }
+    let both = ["operator", "approver"].map(|role| {
+        let digest = access::digest_of(&Uuid::now_v7().to_string());
+        bank.post("/v1/keys", json!({ "name": "alice", "roles": [role], "secret_sha256": digest }))
+    });
+    let [operator, approver] = both;
+    let (operator, approver) = tokio::join!(operator, approver);
+    assert_eq!([operator.0, approver.0].into_iter().filter(StatusCode::is_success).count(), 1);
     let revoke = format!("/v1/keys/{}/revoke", id(key, "key_id"));
     let (status, revoked) = bank.post(&revoke, json!({ "reason": "lost" })).await;
     assert_eq!((status, &revoked["status"]), (StatusCode::OK, &json!("revoked")));

@@ -263,3 +263,29 @@ async fn a_transfer_is_explained_from_its_request_to_its_end() {
     );
     platform.stop().await;
 }
+
+/// What the events of any aggregate come to, after one of them and at a time.
+#[tokio::test(flavor = "multi_thread")]
+async fn any_stream_has_a_state_of_now_and_of_then() {
+    let platform = Platform::start(Transport::Embedded).await;
+    let client = platform.client();
+    let account = client.account(1_000).await;
+    let before = jiff::Timestamp::now();
+    let transfer = client.pay(account, 100).await;
+    client.until(transfer, "succeeded").await;
+    let path = format!("/v1/streams/transfer-{transfer}/state");
+    let (_, now) = client.get(&path).await;
+    assert_eq!((&now["state"]["status"], &now["seq"]), (&json!("succeeded"), &json!(6)));
+    let (_, first) = client.get(&format!("{path}?seq=1")).await;
+    assert_eq!((&first["state"]["status"], &first["seq"]), (&json!("requested"), &json!(1)));
+    let (status, problem) = client.get(&format!("{path}?seq=7")).await;
+    assert_eq!((status.as_u16(), &problem["code"]), (404, &json!("seq-unknown")));
+    let (status, problem) = client.get(&format!("{path}?at={before}")).await;
+    assert_eq!((status.as_u16(), &problem["code"]), (404, &json!("seq-unknown")));
+    let path = format!("/v1/streams/account-{account}/state");
+    let (_, then) = client.get(&format!("{path}?at={before}")).await;
+    assert_eq!(then["state"]["balances"]["posted"]["amount"], "1000");
+    let (_, submission) = client.get(&format!("/v1/streams/key-{transfer}/state")).await;
+    assert_eq!(submission["code"], "stream-unknown");
+    platform.stop().await;
+}

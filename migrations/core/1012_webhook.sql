@@ -30,5 +30,9 @@ create table webhook_queue (
 );
 create index webhook_queue_due on webhook_queue (endpoint_id, due_at);
 
+-- Who is registered: an index over the events themselves, so that nobody is known too late. Appends wait while it is built: some seconds for each ten
+-- million events.
+create index event_webhook on event (stream) where type = 'EndpointRegistered' and stream like 'webhook-%';
+
 grant select, insert, update, delete on webhook_endpoint, webhook_queue to lunaria_app;
 insert into projection (name, tables) values ('webhook.view', '{webhook_endpoint}');

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use aws_lc_rs::hmac;
 use axum::Router;
@@ -30,6 +31,8 @@ struct Ordered {
     secret: String,
     /// What a stream's event is answered with instead, so often.
     failures: HashMap<String, (StatusCode, usize)>,
+    /// A stream's events are answered so much later.
+    stalls: HashMap<String, Duration>,
     is_gone: bool,
 }
 
@@ -56,6 +59,10 @@ impl Receiver {
 
     pub(crate) fn fail(&self, stream: &str, status: StatusCode, times: usize) {
         self.ordered().failures.insert(stream.to_owned(), (status, times));
+    }
+
+    pub(crate) fn stall(&self, stream: &str, by: Duration) {
+        self.ordered().stalls.insert(stream.to_owned(), by);
     }
 
     pub(crate) fn go_away(&self) {
@@ -94,6 +101,9 @@ impl Drop for Receiver {
 }
 
 async fn receive(State(shared): State<Shared>, headers: HeaderMap, body: String) -> StatusCode {
+    let said: Value = serde_json::from_str(&body).unwrap();
+    let stall = shared.0.lock().unwrap().stalls.get(said["stream"].as_str().unwrap()).copied();
+    tokio::time::sleep(stall.unwrap_or_default()).await;
     let mut ordered = shared.0.lock().unwrap();
     let header = |name: &str| headers[name].to_str().unwrap();
     let (id, sent_at, signatures) =
@@ -113,13 +123,12 @@ async fn receive(State(shared): State<Shared>, headers: HeaderMap, body: String)
     if ordered.is_gone {
         return StatusCode::GONE;
     }
-    let body: Value = serde_json::from_str(&body).unwrap();
-    if let Some((status, times)) = ordered.failures.get_mut(body["stream"].as_str().unwrap())
+    if let Some((status, times)) = ordered.failures.get_mut(said["stream"].as_str().unwrap())
         && *times > 0
     {
         *times -= 1;
         return *status;
     }
-    ordered.taken.push((id.to_owned(), body));
+    ordered.taken.push((id.to_owned(), said));
     StatusCode::NO_CONTENT
 }

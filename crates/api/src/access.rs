@@ -56,7 +56,7 @@ const INTEGRATORS: Access = Only(&[Service, Admin]);
 const OVERSEERS: Access = Only(&[Operator, Auditor, Admin]);
 
 /// Method, path, and who may.
-pub(crate) const RULES: [(&str, &str, Access); 73] = [
+pub(crate) const RULES: [(&str, &str, Access); 74] = [
     ("POST", "/v1/customers", SYSTEMS),
     ("GET", "/v1/customers", READERS),
     ("GET", "/v1/customers/{id}", OrOwner(READS, Thing::Customer)),
@@ -100,6 +100,7 @@ pub(crate) const RULES: [(&str, &str, Access); 73] = [
     ("GET", "/v1/events", Only(&[Operator, Auditor])),
     ("GET", "/v1/streams/{stream}/events", Only(&[Operator, Auditor])),
     ("GET", "/v1/streams/{stream}/live", Only(&[Operator, Auditor])),
+    ("GET", "/v1/streams/{stream}/state", Only(&[Operator, Auditor])),
     ("GET", "/v1/sagas", OVERSEERS),
     ("POST", "/v1/webhook-endpoints", INTEGRATORS),
     ("GET", "/v1/webhook-endpoints", Only(&[Service, Operator, Auditor, Admin])),

@@ -7,20 +7,20 @@ use axum::response::Response;
 use contract::Iban;
 use customer::Customer;
 use event::{Aggregate, Personal, Seq};
-use event_store::{ExecuteError, Store, UnitOfWork};
-use jiff::{SignedDuration, Timestamp};
+use event_store::{ExecuteError, UnitOfWork};
 use ledger::{Account, AccountCommand, AccountRefusal, Balances, is_number_taken};
 use money::{Currency, Money};
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
+use crate::as_of::{AsOf, Moment};
 use crate::body::{Body, NAME_RULE, is_name};
 use crate::entries::not_yet;
 use crate::idempotency::{Answer, IdempotencyKey, Operation, Undecided, once};
-use crate::page::{invalid, time};
+use crate::page::invalid;
 use crate::service::{Id, Service};
 use crate::version::Versioned;
 use crate::{Code, Problem, customers, schema};
@@ -182,17 +182,6 @@ async fn deposit_in(unit: &mut UnitOfWork, id: Uuid, amount: Money) -> Result<An
     Ok(Answer::new(StatusCode::CREATED, &balances(account.balances)?)?)
 }
 
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-struct AsOf {
-    /// As it was then, such as `2026-01-31T12:00:00Z`.
-    at: Option<Timestamp>,
-    /// As it was after this event of its stream.
-    #[param(minimum = 1)]
-    seq: Option<i64>,
-}
-
 /// An account, with its balances: now, at a time, or after one of its events.
 #[utoipa::path(
     get, path = "/v1/accounts/{id}", tag = "accounts", operation_id = "readAccount",
@@ -206,18 +195,12 @@ async fn read(
 ) -> Result<Versioned<AccountView>, Problem> {
     let Id(id) = id.map_err(|_| unknown())?;
     let Query(as_of) = query.map_err(|error| invalid(error.body_text()))?;
-    let seq = match as_of {
-        AsOf { at: None, seq: None } => None,
-        AsOf { at: None, seq: Some(seq) } if seq > 0 => Some(Seq::new(seq)),
-        AsOf { at: Some(at), seq: None } => Some(last_seq(&service.store, id, time(at)).await?),
-        AsOf { at: None, seq: Some(_) } => return Err(invalid("seq begins with 1".to_owned())),
-        AsOf { at: Some(_), seq: Some(_) } => {
-            return Err(Problem::new(Code::ConflictingQuery, "either at, or seq"));
-        }
-    };
-    let (account, seq) = match seq {
-        None => service.store.load::<Account>(id).await?,
-        Some(asked) => match service.store.load_at::<Account>(id, asked).await? {
+    let (store, stream) = (&service.store, Account::stream(id));
+    let (account, seq) = match as_of.moment(store, &stream).await? {
+        Moment::Now => store.load::<Account>(id).await?,
+        Moment::Before(at) if store.last(&stream).await?.is_some() => return Err(not_yet(at)),
+        Moment::Before(_) => return Err(unknown()),
+        Moment::After(asked) => match store.load_at::<Account>(id, asked).await? {
             (Some(_), seq) if seq < asked => {
                 return Err(Problem::new(Code::SeqUnknown, format!("the account's last event is {seq}")));
             }
@@ -225,18 +208,6 @@ async fn read(
         },
     };
     Ok(Versioned(seq, view(account.ok_or_else(unknown)?, seq)?))
-}
-
-/// Of the account's last event then.
-async fn last_seq(store: &Store, id: Uuid, at: Timestamp) -> Result<Seq, Problem> {
-    let stream = Account::stream(id);
-    // What was recorded at that very microsecond belongs to it.
-    let after = at.saturating_add(SignedDuration::from_micros(1)).unwrap_or(at);
-    match store.last_before(&stream, after).await? {
-        Some(event) => Ok(event.seq),
-        None if store.last(&stream).await?.is_some() => Err(not_yet(at)),
-        None => Err(unknown()),
-    }
 }
 
 pub(crate) fn view(account: Account, version: Seq) -> Result<AccountView, Problem> {

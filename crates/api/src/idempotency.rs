@@ -160,6 +160,7 @@ pub(crate) struct Operation {
     /// The aggregates that it is going to look at.
     reads: Vec<StreamName>,
     precondition: Option<Precondition>,
+    is_alone: bool,
 }
 
 impl Operation {
@@ -174,7 +175,7 @@ impl Operation {
             let detail = "there is nothing yet that could have a version";
             return Err(Problem::new(Code::IfMatchInvalid, detail));
         }
-        Ok(Self { name, key, content, reads, precondition: None })
+        Ok(Self { name, key, content, reads, precondition: None, is_alone: false })
     }
 
     /// Of what changes something that is there. `content` says what, too: the same key for another is another request.
@@ -189,7 +190,12 @@ impl Operation {
             Some(version) => json!({ "if_match": version, "content": content }),
             None => content,
         };
-        Self { name, key, content, reads: vec![A::stream(id)], precondition }
+        Self { name, key, content, reads: vec![A::stream(id)], precondition, is_alone: false }
+    }
+
+    /// Decided in a transaction of its own, since it looks at more than aggregates.
+    pub(crate) fn alone(self) -> Self {
+        Self { is_alone: true, ..self }
     }
 }
 
@@ -199,7 +205,7 @@ pub(crate) async fn once(
     operation: Operation,
     decide: impl Decide,
 ) -> Result<Response, Problem> {
-    let Operation { name: operation, key, content, reads, precondition } = operation;
+    let Operation { name: operation, key, content, reads, precondition, is_alone } = operation;
     let is_customer = key.is_customer;
     let until = Instant::now() + key.patience;
     let key = RequestKey { principal: key.principal, operation, key: key.key };
@@ -207,6 +213,9 @@ pub(crate) async fn once(
     let ahead = Ahead { key: Some(key.clone()), reads };
     let (id, at) = (Uuid::now_v7(), Timestamp::now());
     let asked = Arc::new(Asked { key, is_customer, id, at, content, precondition, decide });
+    if is_alone {
+        return alone(service.group.store(), &asked, until).await;
+    }
     let (context, together) = (Arc::clone(&asked), Arc::clone(&asked));
     let done = service.group.try_run(
         move || context.context(),

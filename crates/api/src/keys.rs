@@ -92,7 +92,7 @@ async fn issue(
         digest: fields.secret_sha256,
         expires_at: fields.expires_at,
     };
-    let operation = Operation::new("POST /v1/keys", key, content, Vec::new())?;
+    let operation = Operation::new("POST /v1/keys", key, content, Vec::new())?.alone();
     once(&service, operation, move |unit| Box::pin(issue_in(unit, issued.clone()))).await
 }
 

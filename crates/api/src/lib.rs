@@ -11,7 +11,7 @@
 //! POST /v1/credit-lines   /v1/credit-lines/{id}/limit             GET /v1/credit-lines/{id}
 //! POST /v1/orders   /v1/orders/{id}/cancel                        GET /v1/orders   /v1/orders/{id}   /v1/orders/{id}/events
 //! GET  /v1/cases   /v1/cases/{id}/events
-//! GET  /v1/events   /v1/streams/{stream}/events   /v1/streams/{stream}/live   /v1/transfers/{id}/live
+//! GET  /v1/events   /v1/streams/{stream}/events   …/live   …/state   /v1/transfers/{id}/live
 //! GET  /v1/sagas
 //! POST /v1/keys   /v1/keys/{id}/revoke                            GET /v1/keys   /v1/keys/{id}
 //! POST /v1/webhook-endpoints   …/{id}/pause   /resume   /replay   /rotate-secret   /remove    GET …   …/{id}   …/{id}/secret
@@ -28,6 +28,7 @@ mod problem;
 pub use problem::{Code, Problem};
 
 mod access;
+mod as_of;
 mod body;
 mod consistency;
 mod headers;
@@ -57,6 +58,7 @@ mod live;
 mod orders;
 mod projections;
 mod sagas;
+mod states;
 mod transfers;
 mod webhooks;
 

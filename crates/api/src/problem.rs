@@ -42,6 +42,7 @@ codes! {
     VersionChanged: "version-changed", 412, "It has changed since you have read it", false;
     InsufficientFunds: "insufficient-funds", 422, "The account has not enough money", false;
     WebhookEndpointUnknown: "webhook-endpoint-unknown", 404, "There is no such endpoint", false;
+    SecretRotatedLately: "secret-rotated-lately", 409, "The secret was rotated less than a day ago", false;
     WebhooksOff: "webhooks-off", 403, "There are no webhooks here", false;
     KeyUnknown: "key-unknown", 404, "There is no such key", false;
     CustomerUnknown: "customer-unknown", 404, "There is no such customer", false;

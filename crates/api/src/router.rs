@@ -18,7 +18,7 @@ use crate::openapi::{self, Described};
 use crate::{
     Code, Problem, Readiness, Service, accounts, card_authorisations, cards, cases, credit_lines, customers,
     entries, events, external, headers, health, incoming_payments, keys, live, orders, projections, sagas,
-    transfers, webhooks,
+    states, transfers, webhooks,
 };
 
 const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -63,6 +63,7 @@ fn described() -> OpenApiRouter<Service> {
         .merge(orders::router())
         .merge(cases::router())
         .merge(projections::router())
+        .merge(states::router())
         .merge(sagas::router())
         .merge(keys::router())
         .merge(webhooks::router())

@@ -84,7 +84,7 @@ struct ReadEndpoint {
 
 /// Registers an endpoint.
 ///
-/// It is told what happens from then on: one POST for each event (Standard Webhooks 1.0.0), in the order of its stream, at least once, until it answers 2xx.
+/// It is told what happens from now on: one POST for each event (Standard Webhooks 1.0.0), in the order of its stream, at least once, until it answers 2xx.
 #[utoipa::path(
     post, path = "/v1/webhook-endpoints", tag = "webhooks", operation_id = "registerWebhookEndpoint",
     request_body = RegisterEndpoint,
@@ -171,7 +171,7 @@ async fn secret(
 
 /// Gives an endpoint another secret.
 ///
-/// For a day both sign.
+/// For a day both sign; until then there is no third.
 #[utoipa::path(
     post, path = "/v1/webhook-endpoints/{id}/rotate-secret", tag = "webhooks", operation_id = "rotateWebhookSecret",
     responses((status = 200, description = "Done", body = EndpointDocument))
@@ -231,7 +231,7 @@ async fn resume(
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct ReplayEndpoint {
-    /// What was recorded then and later.
+    /// What has happened then and later.
     since: Timestamp,
 }
 
@@ -293,6 +293,9 @@ async fn tell(
         }
         Err(ExecuteError::Refused(EndpointRefusal::NotRegistered)) => {
             return Ok(Answer::refusal(&unknown())?);
+        }
+        Err(ExecuteError::Refused(refusal @ EndpointRefusal::RotatedLately)) => {
+            return Ok(Answer::refusal(&Problem::new(Code::SecretRotatedLately, refusal.to_string()))?);
         }
         Err(ExecuteError::Refused(refusal @ EndpointRefusal::NotInThePast)) => {
             let problem = Problem::new(Code::InvalidField, refusal.to_string()).at("/since");

@@ -35,7 +35,7 @@ events! {
     pub enum CaseEvent { CaseRaised = 1, CaseRaisedAgain = 1, CaseWithdrawn = 1 }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Case {
     pub subject: Subject,
     pub reason: String,

@@ -23,7 +23,7 @@ use crate::incoming::{
     IncomingSettled, ReturnOutcomeUnknown, ReturnRejected, ReturnSettled,
 };
 use crate::payment::{self, PaymentEvent, PaymentSubmitted, RecallRequested};
-use crate::transfer::{self, StatusChanged, TransferEvent};
+use crate::transfer::{self, AttentionRequired, AttentionWithdrawn, StatusChanged, TransferEvent};
 use crate::verdict::{self, RequestApproved, RequestDeclined, VerdictEvent};
 
 /// One version of one contract.
@@ -218,7 +218,11 @@ fn accounts(generator: &mut SchemaGenerator) -> Vec<Contract> {
             publisher: "core",
             about: "Where a transfer stands. One stream for each transfer; published where webhooks are switched on.",
             types: TransferEvent::TYPES,
-            schemas: vec![schema::<StatusChanged>(generator)],
+            schemas: vec![
+                schema::<StatusChanged>(generator),
+                schema::<AttentionRequired>(generator),
+                schema::<AttentionWithdrawn>(generator),
+            ],
         },
     ]
 }

@@ -11,13 +11,31 @@ pub const CATEGORY: &str = "transfer.v1";
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct StatusChanged {
     pub transfer_id: Uuid,
-    /// As in the API: pending, awaiting_approval, processing, released, requires_attention, succeeded, failed, cancelled or returned.
+    /// pending, awaiting_approval, processing, released, succeeded, failed, cancelled or returned.
     pub status: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status_reason: Option<String>,
 }
 
+/// A person has to look at it, whatever its status.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct AttentionRequired {
+    pub transfer_id: Uuid,
+    pub reason: String,
+}
+
+/// Of the reasons for a person to look, these are left.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct AttentionWithdrawn {
+    pub transfer_id: Uuid,
+    pub remaining: Vec<String>,
+}
+
 events! {
     /// The events of `transfer.v1`.
-    pub enum TransferEvent { StatusChanged = 1 }
+    pub enum TransferEvent {
+        StatusChanged = 1,
+        AttentionRequired = 1,
+        AttentionWithdrawn = 1,
+    }
 }

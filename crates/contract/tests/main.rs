@@ -19,7 +19,7 @@ use contract::incoming::{
     IncomingSettled, ReturnOutcomeUnknown, ReturnRejected, ReturnSettled,
 };
 use contract::payment::{self, Party, PaymentEvent, PaymentSubmitted, RecallRequested};
-use contract::transfer::StatusChanged;
+use contract::transfer::{AttentionRequired, AttentionWithdrawn, StatusChanged};
 use contract::verdict::{RequestApproved, RequestDeclined, VerdictEvent};
 use jiff::Timestamp;
 use money::{Currency, Money};
@@ -209,7 +209,13 @@ fn transfer_v1_keeps_its_shape() {
         status: "failed".to_owned(),
         status_reason: Some("insufficient_funds".to_owned()),
     };
-    event::samples::check("samples/transfer.v1", &[contract::transfer::TransferEvent::from(changed)]);
+    let reason = "the rail has contradicted itself".to_owned();
+    let examples: [contract::transfer::TransferEvent; 3] = [
+        changed.into(),
+        AttentionRequired { transfer_id: ID, reason: reason.clone() }.into(),
+        AttentionWithdrawn { transfer_id: ID, remaining: vec![reason] }.into(),
+    ];
+    event::samples::check("samples/transfer.v1", &examples);
 }
 
 #[test]

@@ -24,7 +24,7 @@ events! {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Customer {
     pub id: Uuid,
     pub name: Personal<String>,

@@ -36,6 +36,7 @@ mod cursor;
 mod identity;
 mod parked;
 mod registry;
+pub use registry::leave_out_others;
 mod unhandled;
 
 mod catch_up;

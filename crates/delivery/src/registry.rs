@@ -27,6 +27,18 @@ pub(crate) async fn register(
     .await
 }
 
+/// Says of all other handlers of a database that they are behind: what is delivered meanwhile, they do not hear of.
+pub async fn leave_out_others(pool: &PgPool, running: &[&str]) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "update handler set behind = true, behind_reason = 'it was not running', changed_at = now()
+         where not name = any($1) and not behind",
+    )
+    .bind(running)
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
 pub(crate) async fn mark_behind(
     pool: &PgPool,
     identity: Identity<'_>,

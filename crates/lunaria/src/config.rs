@@ -356,7 +356,7 @@ fn flatten(key: String, value: &Value, into: &mut Vec<Shown>) {
 
 /// Never shown; nor are passwords in URLs.
 fn is_secret(key: &str) -> bool {
-    ["password", "passphrase", "secret", "token"].into_iter().any(|end| key.ends_with(end))
+    ["password", "passphrase", "secret", "token", "signing_key"].into_iter().any(|end| key.ends_with(end))
 }
 
 fn hidden(secret: &str) -> String {

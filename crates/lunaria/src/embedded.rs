@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use delivery::{Engine, Feed};
+use delivery::{Engine, Feed, leave_out_others};
 use event::RecordedEvent;
 use event_store::Store;
 use futures::future::join_all;
@@ -26,7 +26,11 @@ pub(crate) async fn start(
     let handlers_shutdown = CancellationToken::new();
     let mut feeds = Vec::new();
     for (service, store) in ServiceName::enabled(config).into_iter().zip(stores) {
-        for handler in service.handlers(config) {
+        let handlers = service.handlers(config);
+        let names: Vec<&str> = handlers.iter().map(|handler| handler.name()).collect();
+        // Before anything is delivered: what was switched off reads the history when it is switched on again.
+        leave_out_others(store.pool(), &names).await?;
+        for handler in handlers {
             let history = history_nearby(store, handler.subscription().source, stores)?;
             let engine = Engine::new(handler, store.clone(), history, handlers_shutdown.clone());
             let (feed, worker) = Feed::open(engine).await?;

@@ -66,7 +66,8 @@ events! {
     pub enum RebuildEvent { RebuildRequested = 1, RebuildCompleted = 1, RebuildFailed = 1, RebuildCancelled = 1 }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Status {
     UnderWay,
     Completed { events: i64, differences: Vec<Difference> },
@@ -74,7 +75,7 @@ pub enum Status {
     Cancelled,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Rebuild {
     pub requested: RebuildRequested,
     pub status: Status,

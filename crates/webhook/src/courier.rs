@@ -1,10 +1,12 @@
 //! Tells endpoints what is queued for them.
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use event::{Actor, Causation, CausationKind, Context, RecordedEvent, Seq, StreamName};
 use event_store::{Error, ExecuteError, Store};
 use futures::StreamExt;
+use futures::stream::FuturesUnordered;
 use jiff::{SignedDuration, Timestamp};
 use reqwest::header::CONTENT_TYPE;
 use reqwest::redirect::Policy as Redirects;
@@ -13,19 +15,21 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::fan_out::happened_at;
 use crate::signature::Message;
 use crate::target::Resolver;
 use crate::{Endpoint, EndpointCommand, Reach, SigningKey, check};
 
 const POLL: Duration = Duration::from_millis(200);
-/// Of one endpoint, at once: a slow one has no more of us than that.
-const STREAMS_EACH: i64 = 4;
+/// Of one endpoint, at once: a slow one has no more of us than that, and nobody waits for it.
+const STREAMS_EACH: i64 = 8;
 /// Of one stream, before others have their turn.
 const EVENTS_EACH: u32 = 16;
-const ENDPOINTS_AT_ONCE: usize = 32;
+const TURNS_MAX: usize = 128;
 /// Beyond what a turn takes. A process that dies in between holds what it has claimed for so long.
 const CLAIM_ROOM: Duration = Duration::from_secs(10);
 const PAUSE_MAX: Duration = Duration::from_secs(3_600);
+const TOLD: &str = "lunaria_webhook_events_total";
 /// Of an endpoint's answer, in the queue.
 const ERROR_CHARS_MAX: usize = 300;
 
@@ -57,12 +61,13 @@ struct Turn {
     next_seq: i64,
     last_seq: i64,
     attempts: i32,
+    /// When the claim ends: it is lost as soon as the row says otherwise.
+    #[sqlx(try_from = "jiff_sqlx::Timestamp")]
+    due_at: Timestamp,
     url: String,
     generation: i64,
     #[sqlx(try_from = "Option<jiff_sqlx::Timestamp>")]
     previous_until: crate::endpoint_view::Until,
-    #[sqlx(try_from = "Option<jiff_sqlx::Timestamp>")]
-    failing_since: crate::endpoint_view::Until,
 }
 
 /// The body of a request.
@@ -83,61 +88,95 @@ enum Told {
     Never(String),
 }
 
+impl Told {
+    fn count(&self) {
+        let outcome = if matches!(self, Self::Yes) { "taken" } else { "failed" };
+        metrics::counter!(TOLD, "outcome" => outcome).increment(1);
+    }
+}
+
 impl Courier {
     pub fn new(store: Store, key: SigningKey, policy: Policy) -> Result<Self, reqwest::Error> {
         let http = Client::builder()
             .timeout(policy.timeout)
             .redirect(Redirects::none())
+            // It would resolve names in our place.
+            .no_proxy()
             .dns_resolver(Resolver(policy.reach))
             .user_agent("lunaria-webhooks")
             .build()?;
         Ok(Self { store, key, policy, http })
     }
 
-    /// Until shutdown. As long as the database cannot be asked, nothing is told.
+    /// Until shutdown, and then until what is under way has been answered. As long as the database cannot be asked, nothing is told.
     pub async fn run(self, shutdown: CancellationToken) {
-        loop {
-            let told = self.tell_once().await.unwrap_or_else(|error| {
-                tracing::warn!(%error, "webhooks wait for the database");
-                0
-            });
-            let pause = if told > 0 { Duration::ZERO } else { POLL };
+        let mut turns = FuturesUnordered::new();
+        // Endpoints, and how many turns of theirs are under way.
+        let mut busy: HashMap<Uuid, i64> = HashMap::new();
+        while !shutdown.is_cancelled() {
+            for turn in self.claimed(&busy, TURNS_MAX.saturating_sub(turns.len())).await {
+                *busy.entry(turn.endpoint_id).or_default() += 1;
+                turns.push(self.give(turn));
+            }
             tokio::select! {
-                () = shutdown.cancelled() => return,
-                () = tokio::time::sleep(pause) => {}
+                Some(endpoint) = turns.next() => {
+                    if let Some(left) = busy.get_mut(&endpoint) {
+                        *left -= 1;
+                    }
+                    busy.retain(|_, left| *left > 0);
+                }
+                () = tokio::time::sleep(POLL) => {}
+                () = shutdown.cancelled() => {}
             }
         }
+        let answered = async { while turns.next().await.is_some() {} };
+        // What takes longer is told once more by whoever claims it next.
+        let _ = tokio::time::timeout(self.policy.timeout, answered).await;
     }
 
-    /// How many streams had their turn.
-    async fn tell_once(&self) -> Result<usize, Error> {
-        let turns = self.claim().await?;
-        let count = turns.len();
-        futures::stream::iter(turns)
-            .for_each_concurrent(ENDPOINTS_AT_ONCE, async |turn| {
-                if let Err(error) = self.take(&turn).await {
-                    tracing::warn!(%error, endpoint = %turn.endpoint_id, stream = turn.stream, "not told, it is tried again");
-                }
-            })
-            .await;
-        Ok(count)
+    async fn claimed(&self, busy: &HashMap<Uuid, i64>, places: usize) -> Vec<Turn> {
+        if places == 0 {
+            return Vec::new();
+        }
+        self.claim(busy, places).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "webhooks wait for the database");
+            Vec::new()
+        })
     }
 
-    /// The endpoints in turn, and of each what has waited longest.
-    async fn claim(&self) -> Result<Vec<Turn>, Error> {
+    /// Returns whose turn it was.
+    async fn give(&self, turn: Turn) -> Uuid {
+        if let Err(error) = self.take(&turn).await {
+            tracing::warn!(%error, endpoint = %turn.endpoint_id, stream = turn.stream, "not told, it is tried again");
+        }
+        turn.endpoint_id
+    }
+
+    /// Of each endpoint what has waited longest, as far as it has places left.
+    async fn claim(&self, busy: &HashMap<Uuid, i64>, places: usize) -> Result<Vec<Turn>, Error> {
+        let (endpoints, counts): (Vec<Uuid>, Vec<i64>) = busy.iter().map(|(id, count)| (*id, *count)).unzip();
         Ok(sqlx::query_as(
-            "update webhook_queue as queue set due_at = now() + $2 * interval '1 millisecond'
-             from webhook_endpoint as endpoint
-             cross join lateral (
-                 select stream from webhook_queue
-                 where endpoint_id = endpoint.id and due_at <= now()
-                 order by due_at limit $1 for update skip locked
-             ) as due
-             where endpoint.status = 'active' and queue.endpoint_id = endpoint.id and queue.stream = due.stream
-             returning queue.endpoint_id, queue.stream, next_seq, last_seq, attempts, url, generation, previous_until, failing_since",
+            "with due as (
+                 select endpoint.id, url, generation, previous_until, stream
+                 from webhook_endpoint as endpoint
+                 left join unnest($1::uuid[], $2::bigint[]) as busy (id, turns) on busy.id = endpoint.id
+                 cross join lateral (
+                     select stream from webhook_queue
+                     where endpoint_id = endpoint.id and due_at <= now()
+                     order by due_at limit greatest($3 - coalesce(busy.turns, 0), 0) for update skip locked
+                 ) as waiting
+                 where endpoint.status = 'active' limit $4
+             )
+             update webhook_queue as queue set due_at = clock_timestamp() + $5 * interval '1 millisecond'
+             from due where queue.endpoint_id = due.id and queue.stream = due.stream
+             returning queue.endpoint_id, queue.stream, next_seq, last_seq, attempts, due_at, url, generation, previous_until",
         )
+        .bind(endpoints)
+        .bind(counts)
         .bind(STREAMS_EACH)
+        .bind(i64::try_from(places).unwrap_or(i64::MAX))
         .bind(millis(2 * self.policy.timeout + CLAIM_ROOM))
+        .persistent(false)
         .fetch_all(self.store.pool())
         .await?)
     }
@@ -147,7 +186,9 @@ impl Courier {
         let events = self.store.read(&stream, Seq::new(turn.next_seq - 1), EVENTS_EACH).await?;
         let (mut next, until) = (turn.next_seq, Instant::now() + self.policy.timeout);
         for event in events.iter().filter(|event| event.seq.get() <= turn.last_seq) {
-            match self.tell(turn, event).await {
+            let told = self.tell(turn, event).await;
+            told.count();
+            match told {
                 Told::Yes => {
                     next = event.seq.get() + 1;
                     if Instant::now() > until {
@@ -170,7 +211,7 @@ impl Courier {
         };
         let payload = Payload {
             r#type: format!("{}.{}", event.stream.category(), event.event_type),
-            timestamp: event.recorded_at,
+            timestamp: happened_at(event),
             stream: &event.stream,
             seq: event.seq.get(),
             data: &event.data,
@@ -193,54 +234,59 @@ impl Courier {
         }
     }
 
-    /// Moves on from where the turn began, unless a replay has meanwhile gone back.
+    /// Moves on, unless the claim was lost meanwhile: to a replay, or to another process, when this one was away for long.
     async fn go_on(&self, turn: &Turn, next: i64) -> Result<(), Error> {
         let mut transaction = self.store.pool().begin().await?;
-        sqlx::query(
+        let moved = sqlx::query(
             "update webhook_queue
-             set next_seq = case when next_seq = $3 then $4 else next_seq end,
-                 due_at = now(), attempts = 0, failing_since = null, last_error = null
-             where endpoint_id = $1 and stream = $2",
+             set next_seq = $4, due_at = now(), attempts = 0, failing_since = null, last_error = null
+             where endpoint_id = $1 and stream = $2 and due_at = $3",
         )
         .bind(turn.endpoint_id)
         .bind(&turn.stream)
-        .bind(turn.next_seq)
+        .bind(jiff_sqlx::Timestamp::from(turn.due_at))
         .bind(next)
         .execute(&mut *transaction)
         .await?;
-        sqlx::query(
-            "delete from webhook_queue where endpoint_id = $1 and stream = $2 and next_seq > last_seq",
-        )
-        .bind(turn.endpoint_id)
-        .bind(&turn.stream)
-        .execute(&mut *transaction)
-        .await?;
+        if moved.rows_affected() == 1 {
+            sqlx::query(
+                "delete from webhook_queue where endpoint_id = $1 and stream = $2 and next_seq > last_seq",
+            )
+            .bind(turn.endpoint_id)
+            .bind(&turn.stream)
+            .execute(&mut *transaction)
+            .await?;
+        }
         Ok(transaction.commit().await?)
     }
 
     async fn put_off(&self, turn: &Turn, next: i64, error: &str) -> Result<(), Error> {
-        let pause = self.pause_after(turn.attempts);
+        // What moves on is not what has failed before.
+        let attempts = if next > turn.next_seq { 0 } else { turn.attempts };
+        let pause = self.pause_after(attempts);
         // Not all at the same time.
         let pause = rand::random_range(pause - pause / 5..=pause + pause / 5);
         let shown: String = error.chars().take(ERROR_CHARS_MAX).collect();
-        sqlx::query(
+        let since: Option<jiff_sqlx::Timestamp> = sqlx::query_scalar(
             "update webhook_queue
-             set next_seq = case when next_seq = $3 then $4 else next_seq end,
-                 due_at = now() + $5 * interval '1 millisecond', attempts = attempts + 1,
-                 failing_since = coalesce(failing_since, now()), last_error = $6
-             where endpoint_id = $1 and stream = $2",
+             set next_seq = $4, due_at = now() + $5 * interval '1 millisecond', attempts = $6 + 1,
+                 failing_since = case when $6 = 0 then now() else coalesce(failing_since, now()) end, last_error = $7
+             where endpoint_id = $1 and stream = $2 and due_at = $3
+             returning failing_since",
         )
         .bind(turn.endpoint_id)
         .bind(&turn.stream)
-        .bind(turn.next_seq)
+        .bind(jiff_sqlx::Timestamp::from(turn.due_at))
         .bind(next)
         .bind(millis(pause))
+        .bind(attempts)
         .bind(&shown)
-        .execute(self.store.pool())
+        .fetch_optional(self.store.pool())
         .await?;
-        let Some(since) = turn.failing_since.0 else { return Ok(()) };
+        let Some(since) = since.map(jiff_sqlx::Timestamp::to_jiff) else { return Ok(()) };
         if Timestamp::now().duration_since(since) > self.policy.give_up_after {
-            self.pause(turn.endpoint_id, format!("nothing was taken since {since}: {shown}")).await?;
+            self.pause(turn.endpoint_id, format!("{} was not taken since {since}: {shown}", turn.stream))
+                .await?;
         }
         Ok(())
     }

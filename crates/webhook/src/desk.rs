@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use delivery::{HandleError, Handler, Subscription};
 use event::{Aggregate, RecordedEvent, Seq};
 use event_store::{UnitOfWork, read_before_in};
+use jiff::Timestamp;
 use uuid::Uuid;
 
 use crate::endpoint::{EndpointResumed, ReplayRequested};
@@ -49,26 +50,32 @@ async fn contracts(event: &RecordedEvent, unit: &mut UnitOfWork) -> Result<Vec<S
 async fn replay(
     endpoint: Uuid,
     contracts: &[String],
-    since: jiff::Timestamp,
+    since: Timestamp,
     unit: &mut UnitOfWork,
 ) -> Result<(), HandleError> {
     for contract in contracts {
         sqlx::query(
             "insert into webhook_queue as queue (endpoint_id, stream, next_seq, last_seq)
              select $1, stream, min(seq), max(seq) from event
-             where stream > $2 || '-' and stream < $2 || '.' and recorded_at >= $3
+             where stream > $2 || '-' and stream < $2 || '.' and id >= $3
              group by stream order by stream
              on conflict (endpoint_id, stream) do update
                  set next_seq = least(queue.next_seq, excluded.next_seq),
-                     last_seq = greatest(queue.last_seq, excluded.last_seq)",
+                     last_seq = greatest(queue.last_seq, excluded.last_seq),
+                     due_at = now(), attempts = 0, failing_since = null, last_error = null",
         )
         .bind(endpoint)
         .bind(contract)
-        .bind(jiff_sqlx::Timestamp::from(since))
+        .bind(first_id_of(since))
         .execute(unit.connection())
         .await?;
     }
     Ok(())
+}
+
+/// No event of then or later has a smaller id: they begin with the time.
+fn first_id_of(time: Timestamp) -> Uuid {
+    Uuid::from_u128(u128::try_from(time.as_millisecond()).unwrap_or_default() << 80)
 }
 
 async fn at_once(endpoint: Uuid, unit: &mut UnitOfWork) -> Result<(), HandleError> {

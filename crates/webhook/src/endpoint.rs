@@ -32,7 +32,7 @@ pub struct SecretRotated {
     pub previous_until: Timestamp,
 }
 
-/// Once more, what was recorded then and later.
+/// Once more, what has happened then and later.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReplayRequested {
     pub since: Timestamp,
@@ -53,7 +53,8 @@ events! {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Status {
     Active,
     Paused,
@@ -70,7 +71,7 @@ impl Status {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Endpoint {
     pub id: Uuid,
     pub url: String,
@@ -99,6 +100,8 @@ pub enum EndpointRefusal {
     NotRegistered,
     #[error("the endpoint is registered already")]
     AlreadyRegistered,
+    #[error("the secret before still signs: it is rotated once a day")]
+    RotatedLately,
     #[error("a replay begins in the past")]
     NotInThePast,
 }
@@ -156,6 +159,9 @@ impl Aggregate for Endpoint {
             EndpointCommand::Pause { reason } => vec![EndpointPaused { reason }.into()],
             EndpointCommand::Resume if status == Status::Active => vec![],
             EndpointCommand::Resume => vec![EndpointResumed {}.into()],
+            EndpointCommand::RotateSecret if endpoint.previous_until.is_some_and(|until| now < until) => {
+                return Err(EndpointRefusal::RotatedLately);
+            }
             EndpointCommand::RotateSecret => {
                 let previous_until = now.saturating_add(OVERLAP).unwrap_or(now);
                 vec![SecretRotated { generation: endpoint.generation + 1, previous_until }.into()]

@@ -7,6 +7,7 @@ use event::{Aggregate, Context, Deadline};
 use jiff::SignedDuration;
 use ledger::Balances;
 use money::Money;
+use serde::Serialize;
 use uuid::Uuid;
 
 use crate::authorisation_event::{AuthorisationEvent, Opened};
@@ -14,7 +15,8 @@ use crate::authorisation_event::{AuthorisationEvent, Opened};
 mod decide;
 mod evolve;
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Status {
     /// Nothing was approved or declined: a reversal has come first, or money that nobody here can take.
     Opened,
@@ -33,7 +35,7 @@ pub enum Status {
     Refunded,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Authorisation {
     pub payment: CardPayment,
     pub status: Status,
@@ -61,7 +63,7 @@ pub struct Authorisation {
 }
 
 /// What is approved of one request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 struct Approval {
     amount: Money,
     /// Not the network's.

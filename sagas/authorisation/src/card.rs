@@ -22,7 +22,7 @@ events! {
     pub enum CardEvent { CardIssued = 1, CardBlocked = 1, CardUnblocked = 1 }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Card {
     pub id: Uuid,
     pub account_id: Uuid,

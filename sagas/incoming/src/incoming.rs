@@ -4,6 +4,7 @@ use contract::incoming::IncomingReceived;
 use event::{Aggregate, Context, Deadline};
 use jiff::{SignedDuration, Timestamp};
 use ledger::{LedgerAccount, Posting};
+use serde::Serialize;
 use uuid::Uuid;
 
 use crate::incoming_event::{
@@ -22,7 +23,8 @@ pub struct Limits {
     pub payment_return: SignedDuration,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Status {
     /// Accepted, and not settled yet.
     Pending,
@@ -42,7 +44,7 @@ pub enum Status {
     },
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Incoming {
     pub payment: IncomingReceived,
     pub status: Status,

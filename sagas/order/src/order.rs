@@ -2,6 +2,7 @@
 
 use event::{Aggregate, Context, Deadline};
 use jiff::SignedDuration;
+use serde::Serialize;
 
 use crate::order_event::{
     CancelReason, Cancelled, Confirmed, CreditRefused, CreditReleased, CreditReserved, OrderEvent,
@@ -15,7 +16,8 @@ const DOUBLINGS_MAX: u32 = 16;
 const LATE_BY: SignedDuration = SignedDuration::from_mins(1);
 const TOO_LATE: &str = "the time to pay it is over";
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Status {
     /// The credit line covers it; payment is being tried.
     AwaitingPayment,
@@ -25,7 +27,7 @@ pub enum Status {
     Cancelled(CancelReason),
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Order {
     pub placed: Placed,
     pub status: Status,

@@ -1,12 +1,10 @@
 //! Derives `transfer.v1` from `transfer`: where it stands, for whoever has asked for it.
 
-use contract::transfer::{self, StatusChanged};
+use contract::transfer::{self, AttentionRequired, AttentionWithdrawn, StatusChanged};
 use delivery::{Derivation, Derived};
 use uuid::Uuid;
 
 use crate::{Released, Transfer, TransferEvent};
-
-pub(crate) const ATTENTION: &str = "requires_attention";
 
 /// The status that a transfer has from this event on, and why. None: the one that it had.
 pub(crate) fn status_after(event: &TransferEvent) -> Option<(&'static str, Option<String>)> {
@@ -21,7 +19,6 @@ pub(crate) fn status_after(event: &TransferEvent) -> Option<(&'static str, Optio
         TransferEvent::Failed(event) => ("failed", Some(event.reason.code().to_owned())),
         TransferEvent::Cancelled(_) => ("cancelled", None),
         TransferEvent::Returned(_) => ("returned", None),
-        TransferEvent::OperatorAttentionRequired(event) => (ATTENTION, Some(event.reason.clone())),
         _ => return None,
     })
 }
@@ -38,8 +35,18 @@ impl Derivation for StatusStream {
         transfer_id: Uuid,
         event: TransferEvent,
     ) -> Result<Derived<Transfer, transfer::TransferEvent>, String> {
-        let Some((status, status_reason)) = status_after(&event) else { return Ok(Derived::Nothing) };
-        let status = status.to_owned();
-        Ok(Derived::Event(StatusChanged { transfer_id, status, status_reason }.into()))
+        if let Some((status, status_reason)) = status_after(&event) {
+            let status = status.to_owned();
+            return Ok(Derived::Event(StatusChanged { transfer_id, status, status_reason }.into()));
+        }
+        Ok(match event {
+            TransferEvent::OperatorAttentionRequired(event) => {
+                Derived::Event(AttentionRequired { transfer_id, reason: event.reason }.into())
+            }
+            TransferEvent::AttentionWithdrawn(event) => {
+                Derived::Event(AttentionWithdrawn { transfer_id, remaining: event.remaining }.into())
+            }
+            _ => Derived::Nothing,
+        })
     }
 }

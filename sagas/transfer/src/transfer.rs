@@ -2,6 +2,7 @@
 
 use event::{Aggregate, Context, Deadline};
 use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
 use uuid::Uuid;
 
 use crate::transfer_event::{
@@ -19,7 +20,8 @@ mod aftermath;
 pub use aftermath::{Recall, RecallStatus, ReturnedPayment};
 
 /// Where a transfer stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Status {
     /// The account has been asked for the money; its answer is on the way.
     Requested,
@@ -43,7 +45,8 @@ pub enum Status {
 }
 
 /// What became of the money on the payer's account.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 enum Hold {
     Held,
     /// Given back at the rail's deadline, although the rail may have paid.
@@ -53,7 +56,7 @@ enum Hold {
     Ended,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Transfer {
     pub request: Requested,
     pub status: Status,

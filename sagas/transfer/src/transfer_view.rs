@@ -8,7 +8,9 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::TransferEvent;
-use crate::status_stream::{ATTENTION, status_after};
+use crate::status_stream::status_after;
+
+const ATTENTION: &str = "requires_attention";
 
 /// What has ended stays ended, also when a person has to look at it again.
 const ENDED: [&str; 4] = ["succeeded", "failed", "cancelled", "returned"];

@@ -1,11 +1,14 @@
 //! The platform that a bench loads: `lunaria serve` with the embedded transport, a clearing house, and accounts with money.
 
+use std::time::{Duration, Instant};
+
 use anyhow::{Context as _, ensure};
 use event::Context;
 use event_store::{APPLICATION_ROLE, Passwords, RELAY_ROLE, Store, provision};
 use ledger::{Account, AccountCommand};
 use local_servers::free_port;
 use money::{Currency, Money};
+use reqwest::header::HeaderValue;
 use serde_json::{Value, json};
 use sqlx::postgres::PgConnectOptions;
 use uuid::Uuid;
@@ -97,23 +100,34 @@ impl Platform {
 
 impl Customer {
     pub(super) async fn book(&self, from: Uuid, to: Uuid) -> anyhow::Result<()> {
-        self.request(from, json!({ "account_id": to })).await
+        self.request(from, json!({ "account_id": to })).await.map(drop)
+    }
+
+    /// How long after the answer the list of transfers shows what it says.
+    pub(super) async fn book_and_look(&self, from: Uuid, to: Uuid) -> anyhow::Result<Duration> {
+        let token = self.request(from, json!({ "account_id": to })).await?;
+        let (answered, list) = (Instant::now(), format!("{}?account={from}&limit=1", self.transfers_url));
+        let look = self.client.get(list).bearer_auth(KEY).header("Consistency-Token", token);
+        look.send().await?.error_for_status()?.bytes().await?;
+        Ok(answered.elapsed())
     }
 
     /// To another bank.
     pub(super) async fn pay(&self, from: Uuid) -> anyhow::Result<()> {
-        self.request(from, json!({ "iban": OTHER_BANK, "name": "Muster GmbH" })).await
+        self.request(from, json!({ "iban": OTHER_BANK, "name": "Muster GmbH" })).await.map(drop)
     }
 
-    async fn request(&self, from: Uuid, to: Value) -> anyhow::Result<()> {
+    /// Returns what it has appended.
+    async fn request(&self, from: Uuid, to: Value) -> anyhow::Result<HeaderValue> {
         let body = json!({ "from_account": from, "to": to, "amount": { "amount": "1", "currency": "DKK" } });
         let key = Uuid::now_v7().to_string();
         let request = self.client.post(&self.transfers_url).bearer_auth(KEY).header("Idempotency-Key", key);
         let response = request.json(&body).send().await?;
         let status = response.status();
+        let token = response.headers().get("consistency-token").cloned();
         let answer = response.text().await?;
         ensure!(status == 201, "the platform answers {status}: {answer}");
-        Ok(())
+        token.context("the answer has no Consistency-Token")
     }
 }
 

@@ -3,6 +3,7 @@
 //! ```text
 //! clients ── POST /v1/transfers ──► lunaria serve ──► Postgres      transfers.book, transfers.book_hot
 //!                                        └──► rail ──► simulator    transfers.external: until all of them have succeeded
+//!   one ── POST, GET with its token ──►                             transfers.visible: until the list shows it, at half of that load
 //! pgbench ─────────────────────────────────────────► Postgres      the floor: two guarded inserts and a request, statement by statement
 //! ```
 //!
@@ -13,12 +14,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use event_store::APPLICATION_ROLE;
-use futures::future::try_join_all;
+use futures::future::{try_join, try_join_all};
+use hdrhistogram::Histogram;
 use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
 use super::append::{self, counted, rate};
-use super::figure::Figure;
+use super::figure::{Figure, quantile_ms};
 use super::pgbench::pgbench;
 use super::platform::{ACCOUNTS, Platform, WITHOUT_CARDS, open_accounts};
 use super::{Bed, age_log};
@@ -78,15 +80,27 @@ pub(super) async fn measure(bed: &Bed, options: &BenchOptions) -> anyhow::Result
     until_at_rest(&mut connection).await?;
     let over_one = counted(MANY, options.seconds, to_hot).await?;
     until_at_rest(&mut connection).await?;
+    let visible = visible(few, options.seconds, cold, || {
+        let n = turn.fetch_add(2, Ordering::Relaxed);
+        platform.customer.book_and_look(accounts[n % ACCOUNTS], accounts[(n + 1) % ACCOUNTS])
+    });
+    let visible = visible.await?;
+    until_at_rest(&mut connection).await?;
     let external = external(&platform, &mut connection, &accounts).await?;
     platform.stop().await?;
     let figure =
         |measure, value, floor| Figure { bench: "transfers", measure, value, unit: "transfers/s", floor };
+    let time = |measure, quantile| {
+        let value = quantile_ms(&visible, quantile);
+        Figure { bench: "transfers", measure, value, unit: "ms", floor: None }
+    };
     Ok(vec![
         figure("transfers.book", few, Some(floor)),
         figure("transfers.book.64", many, Some(floor)),
         figure("transfers.book_hot", over_one, Some(floor)),
         figure("transfers.external", external, None),
+        time("transfers.visible_p50", 0.5),
+        time("transfers.visible_p99", 0.99),
     ])
 }
 
@@ -95,6 +109,40 @@ fn floor_script() -> String {
         FLOOR_EVENT.replace("{N}", n).replace("{METADATA}", append::METADATA).replace("{DATA}", append::DATA)
     };
     FLOOR.replace("{EVENT_A}", &event("a")).replace("{EVENT_B}", &event("b")).replace("{DATA}", append::DATA)
+}
+
+/// How long after its answer a transfer is in the list, at half of the load that there was: a reader with the answer's token, one
+/// transfer after the other, beside others that come at their time whatever becomes of those before.
+async fn visible<L: Future<Output = anyhow::Result<()>>, P: Future<Output = anyhow::Result<Duration>>>(
+    rate: f64,
+    seconds: u32,
+    load: impl Fn() -> L,
+    look: impl Fn() -> P,
+) -> anyhow::Result<Histogram<u64>> {
+    let mut times = Histogram::new(3)?;
+    let until = Instant::now() + Duration::from_secs(seconds.into());
+    // Each of the few has its part of half of the rate.
+    let pace = Duration::from_secs(2 * u64::from(FEW)).div_f64(rate);
+    let others = (0..FEW).map(|n| {
+        let load = &load;
+        async move {
+            tokio::time::sleep(pace / FEW * n).await;
+            let mut ticks = tokio::time::interval(pace);
+            while Instant::now() < until {
+                ticks.tick().await;
+                load().await?;
+            }
+            anyhow::Ok(())
+        }
+    });
+    let reader = async {
+        while Instant::now() < until {
+            times.record(u64::try_from(look().await?.as_micros())?)?;
+        }
+        anyhow::Ok(())
+    };
+    try_join(try_join_all(others), reader).await?;
+    Ok(times)
 }
 
 /// Complete sagas a second: from the first request until all have succeeded.

@@ -62,3 +62,18 @@ impl Webhooks {
         if self.allow_private_addresses { Reach::Anything } else { Reach::Public }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::config::tests::load;
+
+    #[test]
+    fn the_key_is_long_enough_and_is_not_shown() {
+        let key = "0123456789abcdef0123456789abcdef";
+        let config = load(&format!("webhooks.signing_key = \"{key}\"")).unwrap();
+        assert!(config.webhooks.is_on() && !load("").unwrap().webhooks.is_on());
+        assert!(!config.shown().join("\n").contains(key) && !format!("{config:?}").contains(key));
+        let error = load("webhooks.signing_key = \"0123456789abcdef\"").unwrap_err();
+        assert!(error.contains("webhooks.signing_key") && error.contains("32"), "{error}");
+    }
+}

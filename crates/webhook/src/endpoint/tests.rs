@@ -54,6 +54,13 @@ fn what_is_not_there_or_no_longer_does_nothing() {
 fn a_new_secret_signs_beside_the_one_before_for_a_day() {
     let endpoint = given::<Endpoint>([registered()]).when(EndpointCommand::RotateSecret).state().unwrap();
     assert_eq!((endpoint.generation, endpoint.previous_until), (2, Some(context().now + OVERLAP)));
+    let rotated = |previous_until| SecretRotated { generation: 2, previous_until }.into();
+    given::<Endpoint>([registered(), rotated(context().now + OVERLAP)])
+        .when(EndpointCommand::RotateSecret)
+        .then_refused(&EndpointRefusal::RotatedLately);
+    given::<Endpoint>([registered(), rotated(context().now)])
+        .when(EndpointCommand::RotateSecret)
+        .then_types(&["SecretRotated"]);
 }
 
 #[test]

@@ -11,6 +11,7 @@
 use event::{Context, Deadline};
 use jiff::SignedDuration;
 use money::Money;
+use serde::Serialize;
 use uuid::Uuid;
 
 use super::{Decision, OWED, Status, Transfer, TransferRefusal, attention};
@@ -26,14 +27,15 @@ pub(super) const RECALL_UNDELIVERED: &str = "the recall has not reached the rail
 const RECALL_REASONS: [&str; 2] = [RECALL_UNANSWERED, RECALL_UNDELIVERED];
 
 /// A request to the creditor's side to give a settled payment back.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Recall {
     pub recall_id: Uuid,
     pub reason_code: String,
     pub status: RecallStatus,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum RecallStatus {
     Requested,
     /// A person, or a late answer, will tell.
@@ -54,7 +56,7 @@ impl Recall {
 }
 
 /// What has come back.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ReturnedPayment {
     pub return_id: String,
     pub amount: Money,
