@@ -41,14 +41,14 @@ impl Handler for FanOut {
         let times: Vec<jiff_sqlx::Timestamp> = events.iter().map(|event| latest(event)).collect();
         sqlx::query(
             "insert into webhook_queue as queue (endpoint_id, stream, next_seq, last_seq)
-             select substr(endpoint.stream, length('webhook-') + 1)::uuid as id, heard.stream, min(heard.seq), max(heard.seq)
+             select substr(endpoint.stream, length('webhook-') + 1)::uuid, heard.stream, min(heard.seq), max(heard.seq)
              from event as endpoint
              join unnest($1::text[], $2::text[], $3::bigint[], $4::timestamptz[]) as heard (stream, category, seq, latest)
                  on endpoint.data->'contracts' ? heard.category and endpoint.recorded_at <= heard.latest
              where endpoint.type = 'EndpointRegistered' and endpoint.stream like 'webhook-%'
                and not exists (select from event as removed
                                where removed.stream = endpoint.stream and removed.type = 'EndpointRemoved')
-             group by id, heard.stream order by id, heard.stream
+             group by endpoint.stream, heard.stream order by endpoint.stream, heard.stream
              on conflict (endpoint_id, stream) do update set last_seq = greatest(queue.last_seq, excluded.last_seq)",
         )
         .bind(streams)
