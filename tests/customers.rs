@@ -164,6 +164,12 @@ async fn lists_show_customers_what_is_theirs() {
     .await;
     let (_, list) = ada.client.get("/v1/transfers?limit=1").await;
     assert_eq!(id(&list["transfers"][0], "transfer_id"), transfer);
+    // What has stood as it does since before then: not what has changed at that very moment, or later.
+    let changed_at = list["transfers"][0]["changed_at"].as_str().unwrap();
+    let (_, older) = ada.client.get(&format!("/v1/transfers?changed_before={changed_at}")).await;
+    let older: Vec<Uuid> =
+        older["transfers"].as_array().unwrap().iter().map(|row| id(row, "transfer_id")).collect();
+    assert_eq!(older, [ada.things["transfers"]]);
     let path = format!("/v1/transfers?limit=1&cursor={}", list["next_cursor"].as_str().unwrap());
     let (_, list) = ada.client.get(&path).await;
     assert_eq!(id(&list["transfers"][0], "transfer_id"), ada.things["transfers"]);

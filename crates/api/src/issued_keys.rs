@@ -41,11 +41,10 @@ impl IssuedKeys {
         {
             return Ok(Shown::Known(Arc::clone(principal)));
         }
-        let Ok(_place) =
-            LOOKS.try_acquire().map(Some).or_else(|busy| known.is_some().then_some(None).ok_or(busy))
-        else {
+        let place = LOOKS.try_acquire();
+        if place.is_err() && known.is_none() {
             return Ok(Shown::Busy);
-        };
+        }
         let found = look_up(&digest, store).await?;
         let mut remembered = self.found();
         let Some(principal) = found else {
