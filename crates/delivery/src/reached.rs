@@ -6,7 +6,9 @@ use event_store::{Store, StreamSeq};
 
 use crate::Subscription;
 
-const PAUSE_MIN: Duration = Duration::from_millis(2);
+/// Between two looks: a fraction of how long has been waited, so that what comes soon is not seen much later than it comes.
+const WAITED_PER_PAUSE: u32 = 5;
+const PAUSE_MIN: Duration = Duration::from_millis(1);
 const PAUSE_MAX: Duration = Duration::from_millis(50);
 
 /// Whether a handler has handled what it was asked about.
@@ -29,7 +31,7 @@ pub async fn wait_until_handled(
 ) -> Result<Reached, sqlx::Error> {
     let of_it = events.iter().filter(|at| subscription.categories.contains(&at.stream.category()));
     let (streams, seqs): (Vec<&str>, Vec<i64>) = of_it.map(|at| (at.stream.as_str(), at.seq.get())).unzip();
-    let (deadline, mut pause) = (Instant::now() + limit, PAUSE_MIN);
+    let start = Instant::now();
     while !streams.is_empty() {
         let (has_handled, is_parked) = sqlx::query_as(
             "select not exists (select from unnest($3::text[], $4::bigint[]) as asked (stream, seq)
@@ -43,14 +45,14 @@ pub async fn wait_until_handled(
         .bind(&seqs)
         .fetch_one(store.pool())
         .await?;
+        let waited = start.elapsed();
+        let pause = (waited / WAITED_PER_PAUSE).clamp(PAUSE_MIN, PAUSE_MAX);
         match (has_handled, is_parked) {
             (true, _) => break,
             (false, true) => return Ok(Reached::Parked),
-            (false, false) if Instant::now() + pause > deadline => return Ok(Reached::NotYet),
-            (false, false) => {}
+            (false, false) if waited + pause > limit => return Ok(Reached::NotYet),
+            (false, false) => tokio::time::sleep(pause).await,
         }
-        tokio::time::sleep(pause).await;
-        pause = PAUSE_MAX.min(pause * 2);
     }
     Ok(Reached::Yes)
 }

@@ -27,6 +27,7 @@ mod snapshot;
 mod look_back;
 mod read;
 
+mod copied;
 mod replay;
 pub use replay::{read_before_in, read_between_in};
 mod retry;

@@ -46,7 +46,7 @@ impl Row {
     }
 }
 
-fn stored_name(name: &str) -> Result<StreamName, Error> {
+pub(crate) fn stored_name(name: &str) -> Result<StreamName, Error> {
     name.parse().map_err(|error| Error::Database(sqlx::Error::Decode(Box::new(error))))
 }
 

@@ -1,10 +1,11 @@
 //! Reads for who goes through history once more: streams in the order of their names, and parts of them.
 
 use event::{RecordedEvent, Seq, StreamName};
+use futures::TryStreamExt;
 use sqlx::PgConnection;
 
 use crate::read::Row;
-use crate::{Error, Store};
+use crate::{Error, Store, copied};
 
 impl Store {
     /// The events after a place, stream by stream in the order of their names, of streams before `end`, at most `limit`.
@@ -14,17 +15,27 @@ impl Store {
         end: &str,
         limit: usize,
     ) -> Result<Vec<RecordedEvent>, Error> {
-        let rows: Vec<Row> = sqlx::query_as(
-            "select * from event where (stream, seq) > ($1, $2) and stream < $3 order by stream, seq limit $4",
-        )
-        .bind(stream)
-        .bind(seq.get())
-        .bind(end)
-        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-        .fetch_all(self.pool())
-        .await?;
-        rows.into_iter().map(Row::into_event).collect()
+        let stream = literal(stream);
+        let copy = format!(
+            "copy (select {} from event where (stream, seq) > ({stream}, {}) and stream < {} order by stream, seq limit {limit})
+                 to stdout (format binary)",
+            copied::COLUMNS,
+            seq.get(),
+            literal(end),
+        );
+        let mut connection = self.pool().acquire().await?;
+        let mut messages = connection.copy_out_raw(&copy).await?;
+        let mut events = Vec::with_capacity(limit);
+        while let Some(message) = messages.try_next().await? {
+            events.extend(copied::event(&message)?);
+        }
+        Ok(events)
     }
+}
+
+/// A copy takes no parameters.
+fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
 }
 
 /// Of each of these streams the events before a seq, in order.

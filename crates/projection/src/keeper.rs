@@ -12,6 +12,7 @@ use sqlx::Connection;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::pace::Others;
 use crate::rebuild::RebuildRequested;
 use crate::run::{LOADING, REQUESTED, Run};
 use crate::{Projection, Purpose, Rebuild, RebuildCommand};
@@ -25,6 +26,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(60);
 pub struct Keeper {
     projections: Vec<Arc<dyn Projection>>,
     store: Store,
+    others: Arc<Others>,
     /// By projection: since the last hindrance.
     pauses: HashMap<&'static str, Pause>,
 }
@@ -47,12 +49,14 @@ struct Waiting {
 
 impl Keeper {
     pub fn new(store: Store, projections: Vec<Arc<dyn Projection>>) -> Self {
-        Self { projections, store, pauses: HashMap::new() }
+        Self { projections, store, others: Arc::default(), pauses: HashMap::new() }
     }
 
     /// Works until shutdown.
     pub async fn run(mut self, shutdown: CancellationToken) {
         while !shutdown.is_cancelled() {
+            // What hinders this hinders the rest too, which says so.
+            let _ = self.others.look(&self.store).await;
             for projection in self.projections.clone() {
                 let name = projection.name();
                 if self.pauses.get(name).is_some_and(|pause| Instant::now() < pause.until) {
@@ -161,7 +165,8 @@ impl Keeper {
         shutdown: &CancellationToken,
     ) -> Result<(), Error> {
         let (name, version) = (projection.name(), projection.version());
-        let Some(run) = Run::find(projection, self.store.clone(), waiting.id).await? else { return Ok(()) };
+        let (store, others) = (self.store.clone(), Arc::clone(&self.others));
+        let Some(run) = Run::find(projection, store, others, waiting.id).await? else { return Ok(()) };
         if waiting.state != REQUESTED && waiting.state != LOADING {
             return run.abandon(waiting.reason.as_deref().unwrap_or("it was cancelled")).await;
         }

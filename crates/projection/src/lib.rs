@@ -41,5 +41,6 @@ pub use keeper::Keeper;
 
 mod finish;
 mod load;
+mod pace;
 mod read_ahead;
 mod run;

@@ -54,12 +54,16 @@ impl Run {
         unit.commit().await?;
         let categories = self.projection.subscription().categories;
         let mut ahead = ReadAhead::start(self.store.clone(), categories, place);
+        let mut begun_at = Instant::now();
         while let Some(chunk) = ahead.next().await? {
             if shutdown.is_cancelled() {
                 return Ok(Loaded::Stopped);
             }
             let Some(took) = self.load_chunk(&chunk).await? else { return Ok(Loaded::Ended) };
-            ahead.took(chunk.events.len(), took);
+            self.others.look(&self.store).await?;
+            ahead.took(chunk.events.len(), took, self.others.standstill());
+            self.others.make_room(begun_at.elapsed()).await;
+            begun_at = Instant::now();
         }
         let mut unit = self.stand_still().await?;
         match self.place(&mut unit).await? {

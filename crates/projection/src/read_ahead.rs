@@ -15,9 +15,6 @@ const CHUNKS_AHEAD: usize = 2;
 const EVENTS_FIRST: usize = 500;
 const EVENTS_MIN: usize = 50;
 const EVENTS_MAX: usize = 4_000;
-/// A chunk is one transaction, and the handler stands still meanwhile: for between a half of this and this.
-const STANDSTILL: Duration = Duration::from_millis(25);
-
 pub(crate) struct Chunk {
     /// Where the load has to be for it: after this name, and within this stream.
     begins: (String, Option<StreamName>),
@@ -63,12 +60,12 @@ impl ReadAhead {
         Self { chunks, size }
     }
 
-    /// Says how long a chunk took to write, so that the next ones are of a size that suits.
-    pub(crate) fn took(&self, events: usize, time: Duration) {
+    /// Says how long a chunk took to write, so that the next ones take between a half of the limit and the limit.
+    pub(crate) fn took(&self, events: usize, time: Duration, limit: Duration) {
         let size = self.size.load(Ordering::Relaxed);
-        let next = if time > STANDSTILL { size / 2 } else { size * 2 };
+        let next = if time > limit { size / 2 } else { size * 2 };
         // A small one says nothing of larger ones.
-        let is_fit = time > STANDSTILL || time < STANDSTILL / 2 && events >= size / 2;
+        let is_fit = time > limit || time < limit / 2 && events >= size / 2;
         if is_fit {
             self.size.store(next.clamp(EVENTS_MIN, EVENTS_MAX), Ordering::Relaxed);
         }

@@ -7,6 +7,7 @@ use event_store::{Error, ExecuteError, Store, UnitOfWork};
 use jiff::Timestamp;
 use uuid::Uuid;
 
+use crate::pace::Others;
 use crate::{Projection, Rebuild, RebuildCommand};
 
 /// `projection_rebuild.state` of one that is under way.
@@ -18,6 +19,7 @@ const LOCK_TIMEOUT: &str = "set local lock_timeout = '300ms'";
 pub(crate) struct Run {
     pub(crate) projection: Arc<dyn Projection>,
     pub(crate) store: Store,
+    pub(crate) others: Arc<Others>,
     pub(crate) id: Uuid,
     /// The request that all of it follows from.
     pub(crate) requested: RecordedEvent,
@@ -44,10 +46,11 @@ impl Run {
     pub(crate) async fn find(
         projection: Arc<dyn Projection>,
         store: Store,
+        others: Arc<Others>,
         id: Uuid,
     ) -> Result<Option<Self>, Error> {
         let requested = store.read(&Rebuild::stream(id), Seq::ZERO, 1).await?.pop();
-        Ok(requested.map(|requested| Self { projection, store, id, requested }))
+        Ok(requested.map(|requested| Self { projection, store, others, id, requested }))
     }
 
     pub(crate) fn name(&self) -> &'static str {

@@ -24,7 +24,7 @@ pub trait StreamRow: Sized + Send + Sync + 'static {
     const TABLE: &'static str;
     type Event: DomainEvent;
     /// Its fields are the table's columns, all of them.
-    type Row<'a>: Serialize;
+    type Row<'a>: Serialize + Send + Sync;
 
     fn evolve(state: Option<Self>, id: Uuid, event: Self::Event, at: Timestamp) -> Option<Self>;
 
@@ -33,13 +33,13 @@ pub trait StreamRow: Sized + Send + Sync + 'static {
 
 /// The projection of a [`StreamRow`].
 pub struct RowPerStream<R> {
-    upsert: OnceLock<String>,
+    statements: OnceLock<Statements>,
     row: std::marker::PhantomData<fn() -> R>,
 }
 
 impl<R> Default for RowPerStream<R> {
     fn default() -> Self {
-        Self { upsert: OnceLock::new(), row: std::marker::PhantomData }
+        Self { statements: OnceLock::new(), row: std::marker::PhantomData }
     }
 }
 
@@ -90,9 +90,8 @@ impl<R: StreamRow> Projection for RowPerStream<R> {
             folds.values().filter_map(|fold| fold.id.zip(fold.state.as_ref())).collect();
         // In one order, so that no two writers wait for each other.
         shown.sort_unstable_by_key(|(id, _)| *id);
-        let Some((upsert, rows)) = self.written(&shown)? else { return Ok(()) };
-        sqlx::query(AssertSqlSafe(upsert)).bind(rows).execute(connection).await?;
-        Ok(())
+        let rows: Vec<R::Row<'_>> = shown.iter().map(|(id, state)| state.row(*id)).collect();
+        self.write(&rows, begun.is_empty(), connection).await
     }
 }
 
@@ -121,33 +120,47 @@ impl<R: StreamRow> Fold<'_, R> {
 }
 
 impl<R: StreamRow> RowPerStream<R> {
-    /// The statement, and the rows as it takes them.
-    fn written(&self, shown: &[(Uuid, &R)]) -> Result<Option<(&str, String)>, HandleError> {
-        let rows: Vec<R::Row<'_>> = shown.iter().map(|(id, state)| state.row(*id)).collect();
-        let Some(first) = rows.first() else { return Ok(None) };
+    async fn write(
+        &self,
+        rows: &[R::Row<'_>],
+        are_new: bool,
+        connection: &mut PgConnection,
+    ) -> Result<(), HandleError> {
         let unwritable =
             |error: serde_json::Error| HandleError::Failed(format!("a row of {}: {error}", R::TABLE));
-        let upsert = match self.upsert.get() {
-            Some(upsert) => upsert,
+        let Some(first) = rows.first() else { return Ok(()) };
+        let statements = match self.statements.get() {
+            Some(statements) => statements,
             None => {
                 let columns = serde_json::to_value(first).map_err(unwritable)?;
-                self.upsert.get_or_init(|| upsert(R::TABLE, &columns))
+                self.statements.get_or_init(|| Statements::of(R::TABLE, &columns))
             }
         };
-        Ok(Some((upsert, serde_json::to_string(&rows).map_err(unwritable)?)))
+        let statement = if are_new { &statements.insert } else { &statements.upsert };
+        let rows = serde_json::to_string(rows).map_err(unwritable)?;
+        sqlx::query(AssertSqlSafe(statement.as_str())).bind(rows).execute(connection).await?;
+        Ok(())
     }
 }
 
-/// Writes rows that come as one JSON array.
-fn upsert(table: &str, row: &serde_json::Value) -> String {
-    let columns = row.as_object().into_iter().flatten().map(|(name, _)| name.as_str());
-    let changed: Vec<String> = columns
-        .filter(|column| *column != "id")
-        .map(|column| format!("{column} = excluded.{column}"))
-        .collect();
-    format!(
-        "insert into {table} select * from json_populate_recordset(null::{table}, $1::text::json)
-         on conflict (id) do update set {}",
-        changed.join(", ")
-    )
+/// What writes rows that come as one JSON array.
+struct Statements {
+    /// Of streams that had no row, which costs a quarter less.
+    insert: String,
+    upsert: String,
+}
+
+impl Statements {
+    fn of(table: &str, row: &serde_json::Value) -> Self {
+        let columns = row.as_object().into_iter().flatten().map(|(name, _)| name.as_str());
+        let changed: Vec<String> = columns
+            .filter(|column| *column != "id")
+            .map(|column| format!("{column} = excluded.{column}"))
+            .collect();
+        let insert = format!(
+            "insert into {table} select * from json_populate_recordset(null::{table}, $1::text::json)"
+        );
+        let upsert = format!("{insert} on conflict (id) do update set {}", changed.join(", "));
+        Self { insert, upsert }
+    }
 }

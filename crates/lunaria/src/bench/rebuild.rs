@@ -1,6 +1,7 @@
 //! A read model built anew: the list of transfers, out of transfers with six events each, beside a `copy` of the same events out of their table;
 //! and what that does to appends, made at a fixed rate before and during it.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
@@ -18,7 +19,7 @@ use uuid::Uuid;
 
 use super::figure::{Figure, quantile_ms};
 use super::{Bed, age_log, append};
-use crate::cli::{BenchOptions, ServiceName};
+use crate::cli::BenchOptions;
 
 const POLL: Duration = Duration::from_millis(50);
 const LIMIT: Duration = Duration::from_secs(600);
@@ -62,7 +63,7 @@ pub(super) async fn measure(bed: &Bed, options: &BenchOptions) -> anyhow::Result
     age_log(&mut connection).await?;
     let store = append::store(&application, &passwords).await?;
     let shutdown = CancellationToken::new();
-    let keeper = Keeper::new(store.clone(), ServiceName::Core.projections());
+    let keeper = Keeper::new(store.clone(), vec![Arc::new(TransferView::default())]);
     let keeper = tokio::spawn(keeper.run(shutdown.clone()));
     let (mut floor, mut rebuilt) = (0.0, 0.0);
     for _ in 0..ROUNDS {
