@@ -212,6 +212,13 @@ impl Platform {
         self.core.superuser_connection().await
     }
 
+    /// Of core and of its adapters.
+    pub(crate) async fn databases(&self) -> [PgConnection; 3] {
+        let services = [&self.core, &self.instant, &self.card];
+        let [core, instant, card] = services.map(testbed::TestDatabase::superuser_connection);
+        [core.await, instant.await, card.await]
+    }
+
     pub(crate) fn directory(&self) -> &Path {
         self.directory.path()
     }

@@ -314,7 +314,7 @@ fn currency_of(said: &CardEvent) -> Option<Currency> {
 /// Makes the scheduler give up what core has not decided in time.
 #[must_use]
 pub fn install(scheduler: Scheduler) -> Scheduler {
-    scheduler.with_fire(Exchange::CATEGORY, |store, due| {
+    scheduler.with_fire::<Exchange>(|store, due| {
         Box::pin(async move {
             fire::<Exchange>(&store, &due, ExchangeCommand::FireDeadline(due.deadline)).await.map(drop)
         })

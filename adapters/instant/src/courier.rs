@@ -41,7 +41,7 @@ impl Courier {
     }
 
     fn install_for<A: Correspondence>(self, scheduler: Scheduler) -> Scheduler {
-        scheduler.with_fire(A::CATEGORY, move |store, due| Box::pin(self.clone().fire::<A>(store, due)))
+        scheduler.with_fire::<A>(move |store, due| Box::pin(self.clone().fire::<A>(store, due)))
     }
 
     async fn fire<A: Correspondence>(self, store: Store, due: Due) -> Result<(), FireError> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use event::{Actor, Aggregate, Causation, CausationKind, Context};
+use event::{Actor, Causation, CausationKind, Context};
 use event_store::{Due, FireError, Scheduler, Store, fire};
 use jiff::Timestamp;
 use tokio::sync::Semaphore;
@@ -33,8 +33,7 @@ impl Courier {
     /// Makes the scheduler send what is due, and give up what was not answered.
     #[must_use]
     pub fn install(self, scheduler: Scheduler) -> Scheduler {
-        scheduler
-            .with_fire(Submission::CATEGORY, move |store, due| Box::pin(self.clone().proceed(store, due)))
+        scheduler.with_fire::<Submission>(move |store, due| Box::pin(self.clone().proceed(store, due)))
     }
 
     async fn proceed(self, store: Store, due: Due) -> Result<(), FireError> {

@@ -266,7 +266,7 @@ pub(crate) async fn read_streams_in(
     Ok(streams.into_iter().zip(read).filter(|(_, events)| events.len() < EVENTS_AHEAD_MAX).collect())
 }
 
-/// The same as [`last_seq_in`] for several streams.
+/// The seq of each stream's last event, in the order asked for; zero when there is none.
 pub(crate) async fn last_seqs_in(
     connection: &mut PgConnection,
     streams: impl IntoIterator<Item = StreamName>,
@@ -282,11 +282,22 @@ pub(crate) async fn last_seqs_in(
     Ok(streams.into_iter().zip(seqs).map(|(stream, seq)| StreamSeq { stream, seq: Seq::new(seq) }).collect())
 }
 
-/// The seq of a stream's last event; zero when there is none.
-pub(crate) async fn last_seq_in(connection: &mut PgConnection, stream: &StreamName) -> Result<Seq, Error> {
-    let seq: Option<i64> = sqlx::query_scalar("select max(seq) from event where stream = $1")
-        .bind(stream.as_str())
-        .fetch_one(connection)
-        .await?;
-    Ok(Seq::new(seq.unwrap_or_default()))
+/// The seq of each external stream's last event, and that of the event which that was derived from; zero when there is none.
+pub(crate) async fn external_ends_in(
+    connection: &mut PgConnection,
+    streams: impl IntoIterator<Item = StreamName>,
+) -> Result<Vec<(StreamSeq, Seq)>, Error> {
+    let streams: Vec<StreamName> = streams.into_iter().collect();
+    let ends: Vec<(i64, i64)> = sqlx::query_as(
+        "select coalesce(last.seq, 0), coalesce(last.source, 0)
+         from unnest($1::text[]) with ordinality as asked (stream, n)
+         left join lateral (select seq, (metadata->'source'->>'seq')::bigint as source from event
+                            where event.stream = asked.stream order by seq desc limit 1) as last on true
+         order by n",
+    )
+    .bind(streams.iter().map(StreamName::as_str).collect::<Vec<_>>())
+    .fetch_all(connection)
+    .await?;
+    let end = |(stream, (seq, source))| (StreamSeq { stream, seq: Seq::new(seq) }, Seq::new(source));
+    Ok(streams.into_iter().zip(ends).map(end).collect())
 }

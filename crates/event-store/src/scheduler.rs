@@ -5,7 +5,6 @@
 //! again when its claim ends, one that is refused after a pause that doubles; neither starves others meanwhile.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use event::{Aggregate, Context, Deadline, StreamName};
@@ -16,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::retry::Conflicts;
-use crate::{Error, ExecuteError, Executed, Store, UnitOfWork};
+use crate::{Error, ExecuteError, Executed, Store, StreamSeq, UnitOfWork};
 
 /// How late a deadline of another process may be seen; one that this process sets wakes the scheduler.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
@@ -28,6 +27,7 @@ const PAUSE_SECONDS_MAX: f64 = 600.0;
 /// What fails so often will hardly pass by itself.
 const ATTEMPTS_TOLD: i32 = 4;
 const FIRING_COUNT: usize = 8;
+const STREAMS_AT_ONCE: u32 = 500;
 
 #[derive(Debug, thiserror::Error)]
 pub enum FireError {
@@ -49,7 +49,7 @@ impl FireError {
     }
 }
 
-type Fire = Arc<dyn Fn(Store, Due) -> BoxFuture<'static, Result<(), FireError>> + Send + Sync>;
+type Fire = Box<dyn Fn(Store, Due) -> BoxFuture<'static, Result<(), FireError>> + Send + Sync>;
 
 /// A deadline whose time has come, claimed for this scheduler.
 #[derive(Debug, Clone)]
@@ -61,21 +61,30 @@ pub struct Due {
     pub attempts: i32,
 }
 
+/// What the state of a stream waits for.
+type Waits = Box<dyn Fn(Store, Uuid) -> BoxFuture<'static, Result<Option<Deadline>, Error>> + Send + Sync>;
+
+/// The deadlines of one kind of aggregate.
+struct Kind {
+    fire: Fire,
+    waits: Waits,
+}
+
 /// The scheduler of one service's deadlines.
 pub struct Scheduler {
     store: Store,
-    fire: HashMap<&'static str, Fire>,
+    kinds: HashMap<&'static str, Kind>,
 }
 
 impl Scheduler {
     pub fn new(store: Store) -> Self {
-        Self { store, fire: HashMap::new() }
+        Self { store, kinds: HashMap::new() }
     }
 
     /// Fires the deadlines of `A`.
     #[must_use]
     pub fn with<A: Aggregate>(self) -> Self {
-        self.with_fire(A::CATEGORY, |store, due| {
+        self.with_fire::<A>(|store, due| {
             Box::pin(async move {
                 match A::on_deadline(due.deadline) {
                     Some(command) => fire::<A>(&store, &due, command).await.map(drop),
@@ -85,14 +94,16 @@ impl Scheduler {
         })
     }
 
-    /// Fires the deadlines of a category in the caller's own way, around [`fire`].
+    /// Fires the deadlines of `A` in the caller's own way, around [`fire`].
     #[must_use]
-    pub fn with_fire(
+    pub fn with_fire<A: Aggregate>(
         mut self,
-        category: &'static str,
         fire: impl Fn(Store, Due) -> BoxFuture<'static, Result<(), FireError>> + Send + Sync + 'static,
     ) -> Self {
-        self.fire.insert(category, Arc::new(fire));
+        let waits: Waits = Box::new(|store, id| {
+            Box::pin(async move { Ok(store.load::<A>(id).await?.0.as_ref().and_then(A::deadline)) })
+        });
+        self.kinds.insert(A::CATEGORY, Kind { fire: Box::new(fire), waits });
         self
     }
 
@@ -117,13 +128,58 @@ impl Scheduler {
         Ok(())
     }
 
+    /// Sets the deadlines that the streams wait for and that are not there: after a restore of the events alone. One that is set for a
+    /// stream that has just ceased to wait for it fires and is forgotten. Returns how many were set.
+    pub async fn restore(&self) -> Result<u64, Error> {
+        let mut restored = 0;
+        for (category, kind) in &self.kinds {
+            let mut after = None;
+            loop {
+                let streams = self.store.streams(category, after.as_ref(), STREAMS_AT_ONCE).await?;
+                let Some(last) = streams.last() else { break };
+                after = Some(last.stream.clone());
+                let mut waiting = Vec::new();
+                for StreamSeq { stream, .. } in streams {
+                    let Some(id) = stream.uuid() else { continue };
+                    if let Some(deadline) = (kind.waits)(self.store.clone(), id).await? {
+                        waiting.push((stream, deadline));
+                    }
+                }
+                restored += self.set_missing(category, &waiting).await?;
+            }
+        }
+        Ok(restored)
+    }
+
+    async fn set_missing(&self, category: &str, waiting: &[(StreamName, Deadline)]) -> Result<u64, Error> {
+        let of = waiting.iter();
+        let streams: Vec<&str> = of.clone().map(|(stream, _)| stream.as_str()).collect();
+        let ids: Vec<Uuid> = of.clone().map(|(_, deadline)| deadline.id).collect();
+        let due: Vec<jiff_sqlx::Timestamp> =
+            of.map(|(_, deadline)| jiff_sqlx::Timestamp::from(deadline.due_at)).collect();
+        let set = sqlx::query(
+            "insert into deadline (stream, category, id, due_at, correlation_id, next_at)
+             select waiting.stream, $2, waiting.id, due_at, last.correlation_id, due_at
+             from unnest($1::text[], $3::uuid[], $4::timestamptz[]) as waiting (stream, id, due_at),
+                 lateral (select correlation_id from event where event.stream = waiting.stream order by seq desc limit 1) as last
+             on conflict (stream) do nothing",
+        )
+        .bind(streams)
+        .bind(category)
+        .bind(ids)
+        .bind(due)
+        .execute(self.store.pool())
+        .await?;
+        Ok(set.rows_affected())
+    }
+
     async fn fire_due(&self) -> Result<usize, Error> {
         let due = self.claim().await?;
         let claimed = due.len();
         futures::stream::iter(due)
             .for_each_concurrent(FIRING_COUNT, |due| async move {
-                let Some(fire) = self.fire.get(due.stream.category()) else { return };
-                let Err(error) = fire(self.store.clone(), due.clone()).await else { return };
+                let Some(kind) = self.kinds.get(due.stream.category()) else { return };
+                let Err(error) = (kind.fire)(self.store.clone(), due.clone()).await else { return };
                 let (stream, attempts) = (&due.stream, due.attempts);
                 if error.is_permanent()
                     && let Err(error) = self.put_off(&due).await
@@ -156,7 +212,7 @@ impl Scheduler {
     }
 
     async fn claim(&self) -> Result<Vec<Due>, Error> {
-        let categories: Vec<&str> = self.fire.keys().copied().collect();
+        let categories: Vec<&str> = self.kinds.keys().copied().collect();
         // The statement's time: the index cannot be searched for what changes from row to row, as clock_timestamp() may.
         let rows: Vec<(String, Uuid, jiff_sqlx::Timestamp, Uuid, i32)> = sqlx::query_as(
             "update deadline set attempts = attempts + 1, next_at = clock_timestamp() + make_interval(secs => $1)

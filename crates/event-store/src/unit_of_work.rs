@@ -15,7 +15,7 @@ use uuid::Uuid;
 use self::part::Part;
 use crate::append::append_in;
 use crate::memory::{Epoch, Loaded, Memory, Server};
-use crate::read::{Folding, Stored, last_seq_in, last_seqs_in, read_streams_in};
+use crate::read::{Folding, Stored, external_ends_in, read_streams_in};
 use crate::request::{Request, RequestKey, insert_requests};
 use crate::snapshot::{Snapshot, is_due};
 use crate::store::new_event;
@@ -29,6 +29,8 @@ pub struct UnitOfWork {
     loaded: HashMap<StreamName, Loaded>,
     pending: Vec<NewEvent>,
     deadlines: HashMap<StreamName, MovedDeadline>,
+    /// Of external streams whose end was looked up: the seq of the event that the last one was derived from.
+    derived_to: HashMap<StreamName, Seq>,
     requests: Vec<(RequestKey, Request)>,
     /// Streams that have been read, and not been asked for yet.
     read: HashMap<StreamName, Vec<Stored>>,
@@ -61,6 +63,7 @@ impl UnitOfWork {
             read: HashMap::new(),
             pending: Vec::new(),
             deadlines: HashMap::new(),
+            derived_to: HashMap::new(),
             requests: Vec::new(),
             trusts_memory: false,
             assumed: HashMap::new(),
@@ -148,10 +151,13 @@ impl UnitOfWork {
         let streams = streams.into_iter().filter(|stream| !self.is_known(stream));
         let streams: HashSet<StreamName> = streams.collect();
         // One is looked up when it is its turn.
-        if streams.len() > 1 {
-            for StreamSeq { stream, seq } in last_seqs_in(&mut self.transaction, streams).await? {
-                self.loaded.insert(stream, Loaded::end(seq));
-            }
+        if streams.len() > 1 { self.look(streams).await } else { Ok(()) }
+    }
+
+    async fn look(&mut self, external: impl IntoIterator<Item = StreamName>) -> Result<(), Error> {
+        for (StreamSeq { stream, seq }, source) in external_ends_in(&mut self.transaction, external).await? {
+            self.derived_to.insert(stream.clone(), source);
+            self.loaded.insert(stream, Loaded::end(seq));
         }
         Ok(())
     }
@@ -180,19 +186,25 @@ impl UnitOfWork {
         self.loaded.entry(A::stream(id)).or_insert_with(nothing);
     }
 
-    /// Appends an event that follows from `source` to an external stream of this service.
+    /// Appends an event that follows from `source` to an external stream of this service; unless that stream has it, because what derives it
+    /// begins anew.
     pub async fn append_external(
         &mut self,
         stream: StreamName,
         event: &impl DomainEvent,
         source: &RecordedEvent,
     ) -> Result<(), Error> {
+        let known = self.loaded.get(&stream).map(|loaded| loaded.seq);
+        let known = known.or_else(|| Some(self.remembered(&stream)?.seq));
+        if known.is_none() {
+            self.look([stream.clone()]).await?;
+        }
+        if self.derived_to.get(&stream).is_some_and(|derived_to| source.seq <= *derived_to) {
+            return Ok(());
+        }
         let before = self.loaded.get(&stream).map(|loaded| loaded.seq);
         self.keep_for_undo(&stream, || before.map(Loaded::end));
-        let last = match before.or_else(|| Some(self.remembered(&stream)?.seq)) {
-            Some(seq) => seq,
-            None => last_seq_in(&mut self.transaction, &stream).await?,
-        };
+        let last = before.or(known).unwrap_or_default();
         let mut row = new_event(&stream, last.next(), event, &self.context)?;
         row.metadata.source = Some(Source {
             service: self.store.service().to_owned(),

@@ -188,7 +188,7 @@ async fn a_firing_in_a_callers_own_way_gets_the_deadline_and_its_correlation() {
     let context = request();
     let (id, correlation_id) = (Uuid::now_v7(), context.correlation_id);
     let (sender, mut fired) = tokio::sync::mpsc::unbounded_channel();
-    let scheduler = Scheduler::new(store.clone()).with_fire("counter", move |store, due| {
+    let scheduler = Scheduler::new(store.clone()).with_fire::<Counter>(move |store, due| {
         let sender = sender.clone();
         Box::pin(async move {
             let executed = event_store::fire::<Counter>(&store, &due, Command::Expire(due.deadline)).await?;

@@ -52,6 +52,9 @@ pub(crate) enum Command {
     Migrate { service: ServiceName },
     /// Makes a service's database, its roles with their passwords, and its schema. Safe to repeat.
     Provision(ProvisionOptions),
+    /// After a restore of a service's events alone: sets the deadlines that its processes wait for. What else follows from the events, the
+    /// service makes by itself when it starts.
+    RestoreDeadlines { service: ServiceName },
     /// Says what is missing for running here, and how to mend it.
     Doctor,
     /// Says by its exit code whether one part works: for health checks, in an image that has no other program.

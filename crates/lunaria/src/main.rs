@@ -11,6 +11,7 @@ mod services;
 mod bench;
 mod capturing;
 mod client;
+mod deadlines;
 mod dev;
 mod doctor;
 mod health;
@@ -67,6 +68,7 @@ async fn run(cli: Cli, config: Config) -> anyhow::Result<ExitCode> {
         Command::Adapter { rail } => roles::adapter(config, rail.service(), shutdown).await?,
         Command::Simulator(options) => roles::simulator(options, shutdown).await?,
         Command::Migrate { service } => roles::migrate(config, service).await?,
+        Command::RestoreDeadlines { service } => deadlines::restore(service, &config).await?,
         Command::Provision(options) => provision::run(config, options).await?,
         Command::Health { of } => return health::run(config, of).await,
         Command::Smoke(options) => return smoke::run(options).await,

@@ -92,7 +92,7 @@ pub fn on_account(authorisation_id: Uuid, event: &AuthorisationEvent) -> Option<
 /// Makes the scheduler end the holds that nobody has collected.
 #[must_use]
 pub fn install(scheduler: Scheduler) -> Scheduler {
-    scheduler.with_fire(Authorisation::CATEGORY, |store, due| {
+    scheduler.with_fire::<Authorisation>(|store, due| {
         Box::pin(async move {
             let id = due.stream.uuid().ok_or_else(|| FireError::NotAStream(due.stream.clone()))?;
             let deadline = due.deadline;

@@ -49,7 +49,7 @@ pub fn on_account(payment_id: Uuid, event: &IncomingEvent) -> Option<(Uuid, Acco
 /// Makes the scheduler fire the deadlines of incoming payments.
 #[must_use]
 pub fn install(scheduler: Scheduler) -> Scheduler {
-    scheduler.with_fire(Incoming::CATEGORY, |store, due| {
+    scheduler.with_fire::<Incoming>(|store, due| {
         Box::pin(async move {
             let id = due.stream.uuid().ok_or_else(|| FireError::NotAStream(due.stream.clone()))?;
             let deadline = due.deadline;

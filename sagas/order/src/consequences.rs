@@ -137,7 +137,7 @@ async fn pay(
 /// Makes the scheduler take the payments that are due.
 #[must_use]
 pub fn install(scheduler: Scheduler, policy: PaymentPolicy) -> Scheduler {
-    scheduler.with_fire(Order::CATEGORY, move |store, due| {
+    scheduler.with_fire::<Order>(move |store, due| {
         Box::pin(async move {
             let id = due.stream.uuid().ok_or_else(|| FireError::NotAStream(due.stream.clone()))?;
             let deadline = due.deadline;

@@ -74,7 +74,7 @@ pub fn on_account(request: &Requested, event: &TransferEvent) -> Option<AccountC
 /// Makes the scheduler fire the deadlines of transfers.
 #[must_use]
 pub fn install(scheduler: Scheduler) -> Scheduler {
-    scheduler.with_fire(Transfer::CATEGORY, |store, due| {
+    scheduler.with_fire::<Transfer>(|store, due| {
         Box::pin(async move {
             let id = due.stream.uuid().ok_or_else(|| FireError::NotAStream(due.stream.clone()))?;
             let deadline = due.deadline;
