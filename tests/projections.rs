@@ -1,6 +1,6 @@
 //! Read models: destroyed and built anew out of the events, by their handlers and by rebuilds, and what comes out is the same.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use reqwest::StatusCode;
 use serde_json::{Value, json};
@@ -9,6 +9,13 @@ use testbed::eventually;
 use uuid::Uuid;
 
 use crate::harness::{Client, KEY, LUNARIA, Load, Platform, Transport, Victim, settle_down};
+
+/// What is switched on here, so that all projections are kept.
+const ALL_ON: [&str; 3] = [
+    "core.search_events=true",
+    "webhooks.signing_key=the-signing-key-of-the-tests-of-projections",
+    "webhooks.allow_private_addresses=true",
+];
 
 async fn tables(core: &mut PgConnection) -> BTreeMap<String, Vec<String>> {
     let rows: Vec<(String, Vec<String>)> =
@@ -76,17 +83,82 @@ fn assert_verified(platform: &Platform, name: &str) {
     assert!(code == 0 && text.contains("is what its"), "{name}: {text}");
 }
 
+/// All that follows from a service's events, its accounts with others not among it: requests and their answers, and what its relay has sent.
+const DERIVED: &str = "select string_agg(quote_ident(table_name), ', ') from information_schema.tables
+    where table_schema = 'public' and table_type = 'BASE TABLE'
+      and table_name not in ('event', 'request', 'relay_state', 'projection', '_sqlx_migrations')";
+
+async fn events(database: &mut PgConnection) -> BTreeSet<String> {
+    let all = "select stream || '@' || seq || ' ' || type || ' of ' || correlation_id from event";
+    sqlx::query_scalar(all).fetch_all(database).await.unwrap().into_iter().collect()
+}
+
+/// The same on both transports.
+async fn a_service_is_built_anew_from_its_events(transport: Transport) {
+    let mut platform = Platform::with(transport, LUNARIA, "", &ALL_ON).await;
+    let client = platform.client();
+    something_of_everything(&platform).await;
+    // Somebody is still to answer, and will not: a deadline is waited for.
+    client.order_fault(json!({ "kind": "down", "for_ms": 600_000 })).await;
+    let ada = client.account(1_000).await;
+    let waiting = client.pay(ada, 100).await;
+    client.until(waiting, "processing").await;
+    platform.kill(Victim::Everything);
+    for mut database in platform.databases().await {
+        let derived: String = sqlx::query_scalar(DERIVED).fetch_one(&mut database).await.unwrap();
+        sqlx::query(AssertSqlSafe(format!("truncate {derived}"))).execute(&mut database).await.unwrap();
+    }
+    let mut core = platform.core_database().await;
+    let before = events(&mut core).await;
+    for service in ["core", "adapter-instant", "adapter-card"] {
+        let (code, text) = platform.lunaria(&["restore-deadlines", service]);
+        assert_eq!(code, 0, "{text}");
+    }
+    let deadline = format!("select count(*) from deadline where stream = 'transfer-{waiting}'");
+    let deadlines: i64 = sqlx::query_scalar(AssertSqlSafe(deadline)).fetch_one(&mut core).await.unwrap();
+    assert_eq!(deadlines, 1);
+    platform.resume().await;
+    eventually("every handler has read the history", async || {
+        let behind = "select bool_and(not behind) and count(*) > 10 from handler";
+        let mut core = platform.core_database().await;
+        sqlx::query_scalar::<_, bool>(behind).fetch_one(&mut core).await.unwrap().then_some(())
+    })
+    .await;
+    for name in tables(&mut core).await.into_keys() {
+        assert_verified(&platform, &name);
+    }
+    let parked: i64 = sqlx::query_scalar("select count(*) from parked").fetch_one(&mut core).await.unwrap();
+    assert_eq!(parked, 0);
+    // Nothing that had happened has happened once more; what goes on is the payment that waited.
+    let after = events(&mut core).await;
+    let new: Vec<&String> = after.difference(&before).collect();
+    let goes_on = |event: &&String| event.contains(&waiting.to_string()) || event.starts_with("rebuild-");
+    assert!(new.iter().all(goes_on), "{new:#?}");
+    assert!(after.is_superset(&before));
+    client.heal().await;
+    let paid = client.pay(ada, 7).await;
+    client.until(paid, "succeeded").await;
+    drop(core);
+    platform.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_is_built_anew_from_its_events_embedded() {
+    a_service_is_built_anew_from_its_events(Transport::Embedded).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_is_built_anew_from_its_events_over_kafka() {
+    a_service_is_built_anew_from_its_events(Transport::Kafka).await;
+}
+
 /// The same on both transports.
 async fn each_projection_is_built_anew(transport: Transport) {
-    let settings = &[
-        "webhooks.signing_key=the-signing-key-of-the-tests-of-projections",
-        "webhooks.allow_private_addresses=true",
-    ];
-    let mut platform = Platform::with(transport, LUNARIA, "", settings).await;
+    let mut platform = Platform::with(transport, LUNARIA, "", &ALL_ON).await;
     something_of_everything(&platform).await;
     let mut core = platform.core_database().await;
     let names: Vec<String> = tables(&mut core).await.into_keys().collect();
-    assert_eq!(names.len(), 8, "{names:?}");
+    assert_eq!(names.len(), 9, "{names:?}");
     for name in &names {
         assert_verified(&platform, name);
     }

@@ -7,7 +7,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::harness::{Client, OTHER_BANK, Platform, Transport};
+use crate::harness::{Client, LUNARIA, OTHER_BANK, Platform, Transport};
 
 fn minor(money: &Value) -> i64 {
     money["amount"].as_str().unwrap().parse().unwrap()
@@ -261,6 +261,64 @@ async fn a_transfer_is_explained_from_its_request_to_its_end() {
         code(&client, &format!("/v1/streams/transfer-{}/events", Uuid::nil())).await,
         "stream-unknown"
     );
+    platform.stop().await;
+}
+
+/// By their kind, by the words in them, and by what caused them; a page at a time.
+#[tokio::test(flavor = "multi_thread")]
+async fn events_are_found_by_their_kind_and_by_their_words() {
+    let platform = Platform::with(Transport::Embedded, LUNARIA, "", &["core.search_events=true"]).await;
+    let client = platform.client();
+    let account = client.account(1_000).await;
+    let to = json!({ "iban": OTHER_BANK, "name": "Bäckerei Núñez" });
+    let mut payment = crate::harness::transfer(account, to, 100);
+    payment["remittance"] = json!("Invoice 4711");
+    let (_, paid) = client.post("/v1/transfers", payment).await;
+    let paid: Uuid = paid["transfer_id"].as_str().unwrap().parse().unwrap();
+    client.until(paid, "succeeded").await;
+    let others = [client.pay(account, 10).await, client.pay(account, 20).await];
+    for other in others {
+        client.until(other, "succeeded").await;
+    }
+    let found = async |query: String| {
+        let (status, found) = client.get(&format!("/v1/events?{query}")).await;
+        assert_eq!(status, 200, "{query}: {found}");
+        let event = |event: &Value| {
+            format!("{} {}", event["stream"].as_str().unwrap(), event["type"].as_str().unwrap())
+        };
+        let events: Vec<String> = found["events"].as_array().unwrap().iter().map(event).collect();
+        (events, found["next_cursor"].as_str().map(str::to_owned))
+    };
+    let succeeded = |transfer: Uuid| format!("transfer-{transfer} Succeeded");
+    testbed::eventually("all of it is indexed", async || {
+        (found("type=Succeeded".to_owned()).await.0.len() == 3).then_some(())
+    })
+    .await;
+    let requested = format!("transfer-{paid} Requested");
+    for words in ["núñez", "4711 BÄCK", "invoice&category=transfer", OTHER_BANK] {
+        let (events, _) = found(format!("q={words}&type=Requested")).await;
+        assert!(events.contains(&requested), "{words}: {events:?}");
+    }
+    assert_eq!(found("q=4712".to_owned()).await.0, Vec::<String>::new());
+    assert_eq!(found("q=4711&category=customer".to_owned()).await.0, Vec::<String>::new());
+
+    let (newest, cursor) = found("category=transfer&type=Succeeded&limit=2".to_owned()).await;
+    let (oldest, end) =
+        found(format!("category=transfer&type=Succeeded&limit=2&cursor={}", cursor.unwrap())).await;
+    assert_eq!((newest.len(), oldest, end), (2, vec![succeeded(paid)], None));
+    let (_, first) = client.get(&format!("/v1/streams/transfer-{}/events?limit=1", others[0])).await;
+    let before = first["events"][0]["recorded_at"].as_str().unwrap();
+    assert_eq!(found(format!("type=Succeeded&recorded_before={before}")).await.0, [succeeded(paid)]);
+
+    let (_, story) = client.get(&format!("/v1/streams/transfer-{paid}/events?limit=1")).await;
+    let request = story["events"][0]["causation_id"].as_str().unwrap();
+    let (caused, _) = found(format!("causation_id={request}")).await;
+    assert_eq!(caused, [format!("account-{account} FundsReserved"), requested]);
+    let (narrowed, _) = found(format!("correlation_id={paid}&q=4711&category=transfer")).await;
+    assert_eq!(narrowed, [format!("transfer-{paid} Requested")]);
+    for query in ["correlation_id=x", "cursor=1", "limit=0"] {
+        assert_eq!(code(&client, &format!("/v1/events?{query}")).await, "invalid-query", "{query}");
+    }
     platform.stop().await;
 }
 

@@ -5,7 +5,9 @@ use std::collections::{BTreeSet, HashMap};
 use axum::Json;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
-use event::{Aggregate, CausationKind, RecordedEvent, Seq, StreamName};
+use event::{Aggregate, CausationKind, Position, RecordedEvent, Seq, StreamName};
+use event_store::{Kind, Newest, Store, Walked};
+use event_words::{EventWords, Filter};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use transfer::Transfer;
@@ -14,39 +16,123 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use crate::page::{invalid, limit};
+use crate::consistency::Seen;
+use crate::page::{CURSOR, asked, invalid, limit, next, time, words};
 use crate::service::{Id, Service};
 use crate::story::{EVENTS_MAX, Story};
 use crate::transfers::unknown;
 use crate::{Code, Problem};
 
 pub(crate) fn router() -> OpenApiRouter<Service> {
-    OpenApiRouter::new().routes(routes!(correlated)).routes(routes!(of_stream)).routes(routes!(timeline))
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(of_stream)).routes(routes!(timeline))
 }
 
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-struct CorrelatedQuery {
-    /// The request that they follow from: an event's `correlation_id`.
-    correlation_id: Uuid,
+struct ListQuery {
+    /// The request that they follow from: an event's `correlation_id`. The first thousand come, each after its cause, and there are no pages.
+    correlation_id: Option<Uuid>,
+    /// The event or the request that they follow from directly. As above.
+    causation_id: Option<Uuid>,
+    /// Those of streams of this category, such as `transfer`.
+    category: Option<String>,
+    /// Those of this type, such as `Succeeded`.
+    r#type: Option<String>,
+    /// Those that hold all of these words, or words that begin like them: names, references, reasons, account numbers, identifiers of a payment.
+    #[param(max_length = 140)]
+    q: Option<String>,
+    /// Those that were recorded before then.
+    recorded_before: Option<Timestamp>,
+    /// 50 without it.
+    #[param(minimum = 1, maximum = 500)]
+    limit: Option<u32>,
+    /// The `next_cursor` of the page before.
+    #[param(pattern = "^[0-9]{1,17}_[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
+    cursor: Option<String>,
 }
 
-/// All events of core that follow from one request, across streams, each after its cause.
+impl ListQuery {
+    /// Those that follow from a request or from an event.
+    async fn follow(self, store: &Store) -> Result<Story, Problem> {
+        let mut events = match (self.correlation_id, self.causation_id) {
+            (None, Some(cause)) => store.caused_by(cause, EVENTS_MAX + 1).await?,
+            (request, _) => store.correlated(request.as_slice(), EVENTS_MAX + 1).await?,
+        };
+        let limit = self.limit.map(|asked| limit(Some(asked))).transpose()?;
+        let words = words(self.q)?;
+        events.retain(|event| {
+            self.causation_id.is_none_or(|cause| event.causation_id == cause)
+                && self.category.as_deref().is_none_or(|category| event.stream.category() == category)
+                && self.r#type.as_deref().is_none_or(|wanted| event.event_type == wanted)
+                && self.recorded_before.is_none_or(|before| event.recorded_at < before)
+                && words.as_deref().is_none_or(|words| event_words::holds(event.data.get(), words))
+        });
+        Ok(Story::of(events, limit.unwrap_or(EVENTS_MAX)))
+    }
+
+    /// By the words in them.
+    async fn find(self, words: String, seen: Seen, store: &Store) -> Result<Story, Problem> {
+        let mut page = asked(self.limit, self.cursor.as_deref(), None)?;
+        // As if the page before had ended there.
+        let before = self.recorded_before.map(|before| (time(before), Uuid::nil()));
+        page.after = page.after.into_iter().chain(before).min();
+        seen.by(store, &EventWords).await?;
+        let filter = Filter { category: self.category, event_type: self.r#type, words, page };
+        let (events, last) = event_words::find(store, &filter).await?;
+        let next_cursor = next(page, events.len(), last);
+        Ok(Story::page(events, next_cursor))
+    }
+
+    /// By their kind.
+    async fn walk(self, store: &Store) -> Result<Story, Problem> {
+        let after =
+            self.cursor.as_deref().map(|cursor| walked(cursor).ok_or_else(|| invalid(CURSOR.to_owned())));
+        let (after, limit) = (after.transpose()?, limit(self.limit)?);
+        let kind = Kind {
+            category: self.category.as_deref(),
+            event_type: self.r#type.as_deref(),
+            recorded_before: self.recorded_before.map(time),
+        };
+        let Newest { events, next } = store.newest(&kind, after, limit).await?;
+        let cursor = |Walked { request, position }| format!("{}_{request}", position.0);
+        Ok(Story::page(events, next.map(cursor)))
+    }
+}
+
+fn walked(cursor: &str) -> Option<Walked> {
+    let (position, request) = cursor.split_once('_')?;
+    Some(Walked { request: request.parse().ok()?, position: Position(position.parse().ok()?) })
+}
+
+/// Events of core: all that follow from one request; those that hold some words, the newest first; or those of a kind, the newest requests' first.
 ///
-/// The first thousand. What its adapters have done stands in their own databases, under the same `correlation_id`.
+/// Of a kind, a page may be short, or empty, and more follow: as long as there is a `next_cursor`. What core's adapters have done stands in their own
+/// databases, under the same `correlation_id`.
 #[utoipa::path(
-    get, path = "/v1/events", tag = "events", operation_id = "correlatedEvents",
-    params(CorrelatedQuery),
+    get, path = "/v1/events", tag = "events", operation_id = "listEvents",
+    params(ListQuery),
     responses((status = 200, description = "Found", body = Story))
 )]
-async fn correlated(
+async fn list(
     State(service): State<Service>,
-    query: Result<Query<CorrelatedQuery>, QueryRejection>,
+    seen: Seen,
+    query: Result<Query<ListQuery>, QueryRejection>,
 ) -> Result<Json<Story>, Problem> {
     let Query(query) = query.map_err(|error| invalid(error.body_text()))?;
-    let events = service.store.correlated(&[query.correlation_id], EVENTS_MAX + 1).await?;
-    Ok(Json(Story::of(events, EVENTS_MAX)))
+    let store = &service.store;
+    let story = match words(query.q.clone())? {
+        _ if query.correlation_id.is_some() || query.causation_id.is_some() => query.follow(store).await?,
+        Some(_) if !service.searches_events => {
+            return Err(Problem::new(
+                Code::SearchOff,
+                "core.search_events switches it on; category and type are always there",
+            ));
+        }
+        Some(words) => query.find(words, seen, store).await?,
+        None => query.walk(store).await?,
+    };
+    Ok(Json(story))
 }
 
 #[derive(Deserialize, IntoParams)]

@@ -20,7 +20,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::service::{Id, Service};
-use crate::{Code, Problem};
+use crate::{Code, Problem, schema};
 
 /// Each holds a connection, and asks the database now and then.
 const WATCHERS_MAX: usize = 128;
@@ -55,7 +55,7 @@ impl<S: Sync> FromRequestParts<S> for After {
 #[utoipa::path(
     get, path = "/v1/transfers/{id}/live", tag = "transfers", operation_id = "followTransfer",
     responses((status = 200, description = "Server-Sent Events: `id` is the seq, `event` the type, `data` the event. After five minutes it ends: ask again.",
-        content_type = "text/event-stream", body = String))
+        content_type = "text/event-stream", body = schema::LiveEvent))
 )]
 async fn of_transfer(
     State(service): State<Service>,
@@ -71,7 +71,7 @@ async fn of_transfer(
 #[utoipa::path(
     get, path = "/v1/streams/{stream}/live", tag = "events", operation_id = "followStream",
     responses((status = 200, description = "Server-Sent Events: `id` is the seq, `event` the type, `data` the event. After five minutes it ends: ask again.",
-        content_type = "text/event-stream", body = String))
+        content_type = "text/event-stream", body = schema::LiveEvent))
 )]
 async fn of_stream(
     State(service): State<Service>,

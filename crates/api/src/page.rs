@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use crate::{Code, Problem};
 
+pub(crate) const CURSOR: &str = "cursor is the next_cursor of an earlier page";
 const LIMIT_DEFAULT: u32 = 50;
 const LIMIT_MAX: u32 = 500;
 const LOADED_DEFAULT: u32 = 20;
@@ -19,11 +20,7 @@ pub(crate) fn asked(
     cursor: Option<&str>,
     changed_before: Option<Timestamp>,
 ) -> Result<Page, Problem> {
-    let after = cursor
-        .map(|cursor| {
-            parse(cursor).ok_or_else(|| invalid("cursor is the next_cursor of an earlier page".to_owned()))
-        })
-        .transpose()?;
+    let after = cursor.map(|cursor| parse(cursor).ok_or_else(|| invalid(CURSOR.to_owned()))).transpose()?;
     Ok(Page { after, limit: self::limit(limit)?, changed_before: changed_before.map(time) })
 }
 

@@ -70,6 +70,18 @@ pub(crate) struct Event {
     position: i64,
 }
 
+/// One of a stream of Server-Sent Events.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct LiveEvent {
+    /// Its seq: send the last one that you have as `Last-Event-ID`.
+    id: String,
+    /// Its type.
+    event: String,
+    /// The event, as JSON.
+    #[schema(content_media_type = "application/json")]
+    data: String,
+}
+
 #[derive(Serialize, ToSchema)]
 #[schema(as = EventMetadata)]
 pub(crate) struct Metadata {

@@ -36,6 +36,8 @@ pub struct Service {
     pub keys: Keyring,
     /// None: there are none.
     pub webhooks: Option<Webhooks>,
+    /// Whether `event.words` is kept.
+    pub searches_events: bool,
     /// And whose tokens are taken, too.
     pub tokens: Option<Arc<Tokens>>,
 }

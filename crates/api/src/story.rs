@@ -21,6 +21,9 @@ pub(crate) struct Story {
     #[serde(skip_serializing_if = "is_false")]
     #[schema(required = false)]
     is_truncated: bool,
+    /// Pass it as `cursor` to get the next page; absent on the last, and where there are no pages.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_cursor: Option<String>,
 }
 
 impl Story {
@@ -29,7 +32,12 @@ impl Story {
         let max = usize::try_from(max).unwrap_or(usize::MAX);
         let is_truncated = events.len() > max;
         events.truncate(max);
-        Self { events, is_truncated }
+        Self { events, is_truncated, next_cursor: None }
+    }
+
+    /// One page of many.
+    pub(crate) fn page(events: Vec<RecordedEvent>, next_cursor: Option<String>) -> Self {
+        Self { events, is_truncated: false, next_cursor }
     }
 }
 

@@ -25,6 +25,7 @@ pub use memory::Server;
 mod snapshot;
 
 mod look_back;
+pub use look_back::{Kind, Newest, Walked};
 mod read;
 
 mod copied;

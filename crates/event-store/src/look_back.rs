@@ -1,12 +1,37 @@
 //! Reads for people: as of then, the newest first, all that followed from a request.
 
-use event::{Aggregate, RecordedEvent, Seq, StreamName};
+use event::{Aggregate, Position, RecordedEvent, Seq, StreamName};
 use futures::TryStreamExt;
 use jiff::Timestamp;
 use uuid::Uuid;
 
 use crate::read::{Folding, Row, Stored, last_seqs_in};
 use crate::{Error, Store, StreamSeq};
+
+/// So many events are looked at for a page.
+const WALKED_MAX: i64 = 20_000;
+
+/// What kind of events.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Kind<'a> {
+    pub category: Option<&'a str>,
+    pub event_type: Option<&'a str>,
+    pub recorded_before: Option<Timestamp>,
+}
+
+/// A place among all events, by request: where a walk goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Walked {
+    pub request: Uuid,
+    pub position: Position,
+}
+
+/// A page of events, and where the next one begins.
+#[derive(Debug)]
+pub struct Newest {
+    pub events: Vec<RecordedEvent>,
+    pub next: Option<Walked>,
+}
 
 impl Store {
     /// The state of an aggregate as it was at this seq, and the seq of the last event that went into it.
@@ -66,6 +91,83 @@ impl Store {
                 .bind(i64::from(limit))
                 .fetch_all(self.pool())
                 .await?;
+        rows.into_iter().map(Row::into_event).collect()
+    }
+
+    /// The events at these places, in this order.
+    pub async fn read_at(&self, places: &[StreamSeq]) -> Result<Vec<RecordedEvent>, Error> {
+        let (streams, seqs): (Vec<&str>, Vec<i64>) =
+            places.iter().map(|place| (place.stream.as_str(), place.seq.get())).unzip();
+        // One by one: a join of a table that has not been analyzed reads all of it.
+        let rows: Vec<Row> = sqlx::query_as(
+            "select found.* from unnest($1::text[], $2::bigint[]) with ordinality as asked (stream, seq, n),
+                 lateral (select * from event where event.stream = asked.stream and event.seq = asked.seq) as found
+             order by asked.n",
+        )
+        .bind(streams)
+        .bind(seqs)
+        .fetch_all(self.pool())
+        .await?;
+        rows.into_iter().map(Row::into_event).collect()
+    }
+
+    /// Events of a kind, the newest requests' first. Looks at so many events, and no more: a page may be short, or empty, and more follow.
+    pub async fn newest(&self, kind: &Kind<'_>, after: Option<Walked>, limit: u32) -> Result<Newest, Error> {
+        let Walked { request, position } =
+            after.unwrap_or(Walked { request: Uuid::max(), position: Position(i64::MAX) });
+        // `.` follows `-` in the "C" collation, so this is the whole category and nothing else.
+        let names = kind.category.map(|category| (format!("{category}-"), format!("{category}.")));
+        let (first, end) = names.unwrap_or_else(|| (String::new(), "~".to_owned()));
+        let recorded_before = kind.recorded_before.map(jiff_sqlx::Timestamp::from);
+        let mut connection = self.pool().acquire().await?;
+        let rows: Vec<Row> = sqlx::query_as(
+            "select * from (select * from event where (correlation_id, position) < ($1, $2)
+                            order by correlation_id desc, position desc limit $3) as walked
+             where stream > $4 and stream < $5 and ($6::text is null or type = $6) and ($7::timestamptz is null or recorded_at < $7)
+             order by correlation_id desc, position desc limit $8",
+        )
+        .bind(request)
+        .bind(position.0)
+        .bind(WALKED_MAX)
+        .bind(first)
+        .bind(end)
+        .bind(kind.event_type)
+        .bind(recorded_before)
+        .bind(i64::from(limit))
+        .fetch_all(&mut *connection)
+        .await?;
+        let events: Vec<RecordedEvent> = rows.into_iter().map(Row::into_event).collect::<Result<_, _>>()?;
+        let is_full = events.len() >= usize::try_from(limit).unwrap_or(usize::MAX);
+        let last = events.last().filter(|_| is_full);
+        if let Some(RecordedEvent { correlation_id, position, .. }) = last {
+            let next = Some(Walked { request: *correlation_id, position: *position });
+            return Ok(Newest { events, next });
+        }
+        // As far as was looked.
+        let end: Option<(Uuid, i64)> = sqlx::query_as(
+            "select correlation_id, position from event where (correlation_id, position) < ($1, $2)
+             order by correlation_id desc, position desc offset $3 limit 1",
+        )
+        .bind(request)
+        .bind(position.0)
+        .bind(WALKED_MAX - 1)
+        .fetch_optional(&mut *connection)
+        .await?;
+        let next = end.map(|(request, position)| Walked { request, position: Position(position) });
+        Ok(Newest { events, next })
+    }
+
+    /// What this has caused directly, an event or a request, in order, at most `limit`.
+    pub async fn caused_by(&self, id: Uuid, limit: u32) -> Result<Vec<RecordedEvent>, Error> {
+        // An effect has its cause's correlation, and a request is a correlation itself: that has an index.
+        let rows: Vec<Row> = sqlx::query_as(
+            "select * from event where correlation_id = coalesce((select correlation_id from event where id = $1), $1)
+                 and causation_id = $1 order by position limit $2",
+        )
+        .bind(id)
+        .bind(i64::from(limit))
+        .fetch_all(self.pool())
+        .await?;
         rows.into_iter().map(Row::into_event).collect()
     }
 

@@ -95,6 +95,8 @@ pub(crate) struct Core {
     pub order_payment_limit_ms: i64,
     pub order_retry_pause_ms: i64,
     pub approval_limit_ms: i64,
+    /// Whether events are found by the words in them.
+    pub search_events: bool,
     /// In minor units, by currency.
     #[serde(deserialize_with = "by_currency")]
     pub approval_above: HashMap<Currency, i64>,

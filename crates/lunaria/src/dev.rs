@@ -128,6 +128,7 @@ fn trust_this_machine(config: &mut Config, webhook_key: String) {
     config.card.network_token.clear();
     config.webhooks.signing_key = webhook_key;
     config.webhooks.allow_private_addresses = true;
+    config.core.search_events = true;
 }
 
 fn add_keys(config: &mut Config, keys: &BTreeMap<Role, String>) {

@@ -332,7 +332,7 @@ fn core_router(
     }
     let group = Group::new(store.clone());
     let (limits, payments) = (config.limits(), config.order_payments());
-    let projections = ServiceName::Core.projections();
+    let projections = ServiceName::Core.projections(config);
     let requests_per_second = config.api.requests_per_second;
     let webhooks = config.webhooks.key()?.map(|key| api::Webhooks {
         key,
@@ -350,6 +350,7 @@ fn core_router(
         shutdown,
         keys,
         webhooks,
+        searches_events: config.core.search_events,
         tokens,
     };
     Ok(api::router(service, readiness.clone()))

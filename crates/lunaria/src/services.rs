@@ -13,11 +13,10 @@ use cases::{Case, CaseView};
 use customer::{Customer, CustomerView};
 use delivery::{Deriving, ExternalStreams, Handler, History, HttpHistory, Verify};
 use event::{Aggregate, DecodeError, RecordedEvent};
-use event_store::{Scheduler, Store};
+use event_store::Store;
+use event_words::EventWords;
 use incoming::{AcceptanceStream, Arrivals, Incoming, IncomingView};
-use instant::{
-    Acceptances, ClearingHouse, ClearingStream, ClearingStreamV1, Courier, IncomingStream, Submissions,
-};
+use instant::{Acceptances, ClearingStream, ClearingStreamV1, IncomingStream, Submissions};
 use kafka_client::TopicNames;
 use ledger::{Account, AccountEvent, BalanceStream, LedgerView, Posting};
 use order::{Credit, Order, OrderView};
@@ -32,6 +31,7 @@ use webhook::{Courier as WebhookCourier, Endpoint, EndpointView, FanOut, Webhook
 
 use crate::cli::{Rail, ServiceName};
 use crate::config::{Capture, Compression, Config, Database, Headers, PostgresUrl, Snapshot};
+use crate::deadlines::scheduler;
 use crate::process::Parts;
 
 pub(crate) const CORE: &str = "core";
@@ -137,7 +137,7 @@ impl ServiceName {
             handlers.push(Arc::new(FanOut { contracts: WEBHOOK_CONTRACTS }));
             handlers.push(Arc::new(WebhookDesk));
         }
-        for projection in self.projections() {
+        for projection in self.projections(config) {
             handlers.push(Arc::new(Projecting(projection)));
         }
         match self {
@@ -153,8 +153,8 @@ impl ServiceName {
     }
 
     /// Its read models, as migrations name them too.
-    pub(crate) fn projections(self) -> Vec<Arc<dyn Projection>> {
-        match self {
+    pub(crate) fn projections(self, config: &Config) -> Vec<Arc<dyn Projection>> {
+        let mut projections: Vec<Arc<dyn Projection>> = match self {
             Self::Core => vec![
                 Arc::new(LedgerView { categories: &MOVES_MONEY, postings }),
                 Arc::new(TransferView::default()),
@@ -166,7 +166,11 @@ impl ServiceName {
                 Arc::new(CaseView::default()),
             ],
             Self::AdapterInstant | Self::AdapterCard => vec![],
+        };
+        if self == Self::Core && config.core.search_events {
+            projections.push(Arc::new(EventWords));
         }
+        projections
     }
 }
 
@@ -324,7 +328,7 @@ pub(crate) fn start_own(
 ) -> anyhow::Result<()> {
     let (deadlines, token) = (scheduler(service, store.clone(), config)?, shutdown.clone());
     parts.start("deadlines", async move { Ok(deadlines.run(token).await?) });
-    let projections = service.projections();
+    let projections = service.projections(config);
     if !projections.is_empty() {
         let (keeper, token) = (Keeper::new(store.clone(), projections), shutdown.clone());
         parts.start("projections", async move {
@@ -350,25 +354,6 @@ pub(crate) fn start_own(
         });
     }
     Ok(())
-}
-
-/// The scheduler of a service's deadlines. The adapter's calls to the clearing house are deadlines of its submissions.
-fn scheduler(service: ServiceName, store: Store, config: &Config) -> anyhow::Result<Scheduler> {
-    let scheduler = Scheduler::new(store);
-    Ok(match service {
-        ServiceName::Core => {
-            let scheduler = authorisation::install(incoming::install(transfer::install(scheduler)));
-            order::install(scheduler, config.order_payments())
-        }
-        ServiceName::AdapterCard => card::install(scheduler),
-        ServiceName::AdapterInstant => {
-            let (rail, url) = (config.instant.rail()?, &config.instant.clearing_house_url);
-            let timeout = Duration::from_millis(config.instant.answer_timeout_ms.unsigned_abs());
-            let token = &config.instant.house_token;
-            let house = ClearingHouse::new(url, &instant_url(config), token, timeout)?;
-            Courier::new(house, rail, config.instant.circuit()).install(scheduler)
-        }
-    })
 }
 
 pub(crate) fn relay_config(service: ServiceName, config: &Config) -> anyhow::Result<relay::Config> {
@@ -469,4 +454,34 @@ async fn make_topics(config: &Config) -> anyhow::Result<()> {
             .with_context(|| format!("cannot make topics at {}", config.kafka.brokers))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use super::*;
+
+    /// Whether a committed sample of an event of this category holds a word that is searched.
+    fn has_words(category: &str) -> bool {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let crates = ["crates", "sagas"].map(|folder| fs::read_dir(root.join(folder)).unwrap());
+        let folders =
+            crates.into_iter().flatten().map(|entry| entry.unwrap().path().join("samples").join(category));
+        let samples = folders.filter_map(|folder| fs::read_dir(folder).ok()).flatten();
+        let mut texts = samples.map(|sample| fs::read_to_string(sample.unwrap().path()).unwrap());
+        texts.any(|text| event_words::words_in(&text).unwrap().is_some())
+    }
+
+    #[test]
+    fn events_of_core_that_hold_words_are_found_by_them() {
+        for category in ServiceName::Core.categories() {
+            let is_external = category.parse::<event::Category>().unwrap().is_external();
+            // Keys are named as their holders are, and what fails a rebuild stands in its operation.
+            let is_left_out = is_external || [IssuedKey::CATEGORY, Rebuild::CATEGORY].contains(category);
+            let is_searched = event_words::CATEGORIES.contains(category);
+            assert_eq!(is_searched, !is_left_out && has_words(category), "{category}");
+        }
+    }
 }
