@@ -304,3 +304,39 @@ async fn the_list_pages_through_all_transfers_and_another_service_can_refill_fro
     assert_eq!(client.get("/v1/external/transfer/x/streams").await.1["code"], "stream-unknown");
     platform.stop().await;
 }
+
+/// And the same when the answer is given again.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_made_says_where_it_is_read() {
+    let platform = Platform::start(Transport::Embedded).await;
+    let client = platform.client();
+    let (ada, bo) = (client.account(100_000).await, client.account(1).await);
+    let dkk = |minor: i64| json!({ "amount": minor.to_string(), "currency": "DKK" });
+    let (_, line) = client.post("/v1/credit-lines", json!({ "limit": dkk(500) })).await;
+    let order =
+        json!({ "credit_id": line["credit_id"], "from_account": ada, "to_account": bo, "amount": dkk(20) });
+    for (path, body) in [
+        ("/v1/customers", json!({ "name": "Ada Lund" })),
+        ("/v1/accounts", json!({ "owner_name": "Bo", "currency": "DKK" })),
+        ("/v1/transfers", transfer(ada, other_bank(), 100)),
+        ("/v1/cards", json!({ "account_id": ada })),
+        ("/v1/credit-lines", json!({ "limit": dkk(5) })),
+        ("/v1/orders", order),
+        ("/v1/projections/case.view/verify", json!({})),
+    ] {
+        let key = Uuid::now_v7().to_string();
+        let first = client.send(path, &key, &body).await.unwrap();
+        let again = client.send(path, &key, &body).await.unwrap();
+        assert!(first.status().is_success(), "{path}: {}", first.text().await.unwrap());
+        assert_eq!(first.headers()["location"], again.headers()["location"]);
+        let location = first.headers()["location"].to_str().unwrap().to_owned();
+        let made: Value = first.json().await.unwrap();
+        let read = client.request(Method::GET, &location).send().await.unwrap();
+        assert!(read.headers().contains_key("etag"), "{location}");
+        let read: Value = read.json().await.unwrap();
+        let id = location.rsplit('/').next().unwrap();
+        let (name, _) = made.as_object().unwrap().iter().find(|(_, value)| **value == id).unwrap();
+        assert_eq!((name.ends_with("_id"), &read[name]), (true, &json!(id)), "{location}");
+    }
+    platform.stop().await;
+}

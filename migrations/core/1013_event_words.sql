@@ -12,6 +12,7 @@ create table event_words (
     words       text[]      not null,
     constraint event_words_stream_seq primary key (stream, seq)
 );
+create index event_words_recorded on event_words (recorded_at desc, id desc);
 create index event_words_words on event_words using gin (array_to_tsvector(words));
 
 grant select, insert, update, delete on event_words to lunaria_app;

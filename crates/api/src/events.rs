@@ -5,8 +5,8 @@ use std::collections::{BTreeSet, HashMap};
 use axum::Json;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
-use event::{Aggregate, CausationKind, Position, RecordedEvent, Seq, StreamName};
-use event_store::{Kind, Newest, Store, Walked};
+use event::{Aggregate, Category, CausationKind, Position, RecordedEvent, Seq, StreamName};
+use event_store::{EventKind, EventPage, Store, Walked};
 use event_words::{EventWords, Filter};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -23,6 +23,9 @@ use crate::story::{EVENTS_MAX, Story};
 use crate::transfers::unknown;
 use crate::{Code, Problem};
 
+/// Events that are looked at for a page of those of a kind.
+const LOOKED_AT_MAX: u32 = 20_000;
+
 pub(crate) fn router() -> OpenApiRouter<Service> {
     OpenApiRouter::new().routes(routes!(list)).routes(routes!(of_stream)).routes(routes!(timeline))
 }
@@ -36,8 +39,10 @@ struct ListQuery {
     /// The event or the request that they follow from directly. As above.
     causation_id: Option<Uuid>,
     /// Those of streams of this category, such as `transfer`.
+    #[param(pattern = "^[a-z][a-z0-9.]*$")]
     category: Option<String>,
     /// Those of this type, such as `Succeeded`.
+    #[param(pattern = "^[A-Za-z][A-Za-z0-9]*$")]
     r#type: Option<String>,
     /// Those that hold all of these words, or words that begin like them: names, references, reasons, account numbers, identifiers of a payment.
     #[param(max_length = 140)]
@@ -53,14 +58,26 @@ struct ListQuery {
 }
 
 impl ListQuery {
+    /// Names that there can be.
+    fn check(&self) -> Result<(), Problem> {
+        if let Some(category) = &self.category {
+            category.parse::<Category>().map_err(|error| invalid(error.to_string()))?;
+        }
+        match &self.r#type {
+            Some(name) if !is_type(name) => Err(invalid("a type is named such as `Succeeded`".to_owned())),
+            _ => Ok(()),
+        }
+    }
+
     /// Those that follow from a request or from an event.
     async fn follow(self, store: &Store) -> Result<Story, Problem> {
         let mut events = match (self.correlation_id, self.causation_id) {
-            (None, Some(cause)) => store.caused_by(cause, EVENTS_MAX + 1).await?,
+            (None, Some(cause)) => store.caused_by(cause, EVENTS_MAX + 1).await?.ok_or_else(unknown_cause)?,
             (request, _) => store.correlated(request.as_slice(), EVENTS_MAX + 1).await?,
         };
         let limit = self.limit.map(|asked| limit(Some(asked))).transpose()?;
-        let words = words(self.q)?;
+        let (words, there_are_more) =
+            (words(self.q)?, events.len() > usize::try_from(EVENTS_MAX).unwrap_or(usize::MAX));
         events.retain(|event| {
             self.causation_id.is_none_or(|cause| event.causation_id == cause)
                 && self.category.as_deref().is_none_or(|category| event.stream.category() == category)
@@ -68,7 +85,7 @@ impl ListQuery {
                 && self.recorded_before.is_none_or(|before| event.recorded_at < before)
                 && words.as_deref().is_none_or(|words| event_words::holds(event.data.get(), words))
         });
-        Ok(Story::of(events, limit.unwrap_or(EVENTS_MAX)))
+        Ok(Story::of(events, limit.unwrap_or(EVENTS_MAX)).truncated(there_are_more))
     }
 
     /// By the words in them.
@@ -79,8 +96,8 @@ impl ListQuery {
         page.after = page.after.into_iter().chain(before).min();
         seen.by(store, &EventWords).await?;
         let filter = Filter { category: self.category, event_type: self.r#type, words, page };
-        let (events, last) = event_words::find(store, &filter).await?;
-        let next_cursor = next(page, events.len(), last);
+        let (events, found, last) = event_words::find(store, &filter).await?;
+        let next_cursor = next(page, found, last);
         Ok(Story::page(events, next_cursor))
     }
 
@@ -89,15 +106,27 @@ impl ListQuery {
         let after =
             self.cursor.as_deref().map(|cursor| walked(cursor).ok_or_else(|| invalid(CURSOR.to_owned())));
         let (after, limit) = (after.transpose()?, limit(self.limit)?);
-        let kind = Kind {
+        let kind = EventKind {
             category: self.category.as_deref(),
             event_type: self.r#type.as_deref(),
             recorded_before: self.recorded_before.map(time),
         };
-        let Newest { events, next } = store.newest(&kind, after, limit).await?;
+        let EventPage { events, next } = store.newest(&kind, after, (limit, LOOKED_AT_MAX)).await?;
         let cursor = |Walked { request, position }| format!("{}_{request}", position.0);
         Ok(Story::page(events, next.map(cursor)))
     }
+}
+
+fn is_type(name: &str) -> bool {
+    name.starts_with(|first: char| first.is_ascii_alphabetic())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric())
+}
+
+fn unknown_cause() -> Problem {
+    Problem::new(
+        Code::CauseUnknown,
+        "no event or request of core has this id: what another service or a deadline has caused has a correlation_id, too",
+    )
 }
 
 fn walked(cursor: &str) -> Option<Walked> {
@@ -121,6 +150,7 @@ async fn list(
 ) -> Result<Json<Story>, Problem> {
     let Query(query) = query.map_err(|error| invalid(error.body_text()))?;
     let store = &service.store;
+    query.check()?;
     let story = match words(query.q.clone())? {
         _ if query.correlation_id.is_some() || query.causation_id.is_some() => query.follow(store).await?,
         Some(_) if !service.searches_events => {

@@ -284,7 +284,7 @@ impl<D: Decide> Asked<D> {
 
     fn finish(&self, done: Result<(Answer, Vec<StreamSeq>), Undecided>) -> Result<Response, Problem> {
         match done {
-            Ok((answer, written)) => Ok(respond(answer.status, answer.body, self.shown(written))),
+            Ok((answer, written)) => Ok(self.respond(answer.status, answer.body, written)),
             Err(Undecided::Store(error)) => Err(error.into()),
             Err(Undecided::Problem(problem)) => Err(problem),
         }
@@ -309,9 +309,23 @@ impl<D: Decide> Asked<D> {
             written.insert(event.stream, event.seq);
         }
         let written: Vec<_> = written.into_iter().map(|(stream, seq)| StreamSeq { stream, seq }).collect();
-        let mut response = respond(status, earlier.answer.clone(), self.shown(written));
+        let mut response = self.respond(status, earlier.answer.clone(), written);
         response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
         Ok(response)
+    }
+
+    fn respond(&self, status: StatusCode, body: String, written: Vec<StreamSeq>) -> Response {
+        let is_problem = status.is_client_error() || status.is_server_error();
+        let content_type = if is_problem { "application/problem+json" } else { "application/json" };
+        let location = location(self.key.operation, status, &body);
+        let mut response = (status, [(header::CONTENT_TYPE, content_type)], body).into_response();
+        if let Some(token) = consistency::token(&self.shown(written)) {
+            response.headers_mut().insert(consistency::HEADER, token);
+        }
+        if let Some(location) = location {
+            response.headers_mut().insert(header::LOCATION, location);
+        }
+        response
     }
 
     /// Decides, and records the answer.
@@ -340,14 +354,16 @@ impl<D: Decide> Asked<D> {
     }
 }
 
-fn respond(status: StatusCode, body: String, written: Vec<StreamSeq>) -> Response {
-    let is_problem = status.is_client_error() || status.is_server_error();
-    let content_type = if is_problem { "application/problem+json" } else { "application/json" };
-    let mut response = (status, [(header::CONTENT_TYPE, content_type)], body).into_response();
-    if let Some(token) = consistency::token(&written) {
-        response.headers_mut().insert(consistency::HEADER, token);
-    }
-    response
+/// Where what was made is read. An answer begins with its id.
+fn location(operation: &str, status: StatusCode, body: &str) -> Option<HeaderValue> {
+    let path = match status {
+        StatusCode::CREATED => operation.strip_prefix("POST ").filter(|path| !path.contains('{'))?,
+        StatusCode::ACCEPTED => "/v1/operations",
+        _ => return None,
+    };
+    let (_, id) = body.split_once("_id\":\"")?;
+    let id: Uuid = id.split_once('"')?.0.parse().ok()?;
+    format!("{path}/{id}").parse().ok()
 }
 
 /// The JSON pointer of the first field in which two requests differ.
@@ -369,7 +385,22 @@ fn first_difference(a: &Value, b: &Value, at: &str) -> Option<String> {
 mod tests {
     use serde_json::json;
 
-    use super::first_difference;
+    use super::{StatusCode, first_difference, location};
+
+    #[test]
+    fn what_was_made_says_where_it_is() {
+        let id = "0198c1f2-0000-7000-8000-000000000001";
+        let body = format!(r#"{{"transfer_id":"{id}","from_account":"x"}}"#);
+        let at =
+            |operation, status| location(operation, status, &body).map(|at| at.to_str().unwrap().to_owned());
+        assert_eq!(at("POST /v1/transfers", StatusCode::CREATED), Some(format!("/v1/transfers/{id}")));
+        assert_eq!(
+            at("POST /v1/projections/{name}/verify", StatusCode::ACCEPTED),
+            Some(format!("/v1/operations/{id}"))
+        );
+        assert_eq!(at("POST /v1/accounts/{id}/deposits", StatusCode::CREATED), None);
+        assert_eq!(at("POST /v1/transfers", StatusCode::UNPROCESSABLE_ENTITY), None);
+    }
 
     #[test]
     fn the_first_differing_field_is_named() {

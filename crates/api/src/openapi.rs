@@ -92,6 +92,7 @@ fn complete_operation(method: &str, path: &str, operation: &mut Map<String, Valu
         json!({ "name": name, "in": "path", "required": true, "schema": format })
     });
     let id = operation.get("operationId").and_then(Value::as_str).unwrap_or_default();
+    let answered = answer_headers(method, path, id);
     let mut parameters: Vec<Value> = in_path.chain(headers(method, path, id)).collect();
     if let Some(Value::Array(described)) = operation.remove("parameters") {
         parameters.extend(described);
@@ -102,8 +103,33 @@ fn complete_operation(method: &str, path: &str, operation: &mut Map<String, Valu
     if let Some(responses) = operation.get_mut("responses").and_then(Value::as_object_mut) {
         let problem =
             json!({ "application/problem+json": { "schema": { "$ref": "#/components/schemas/Problem" } } });
-        for (status, description) in [("4XX", "The request is refused"), ("5XX", "It cannot be answered now")]
-        {
+        for (status, response) in responses.iter_mut().filter(|(status, _)| status.starts_with('2')) {
+            let told = answered.iter().filter(|(_, on, _)| on.is_none_or(|on| on == status));
+            let told: Map<String, Value> = told
+                .map(|(name, _, text)| {
+                    ((*name).to_owned(), json!({ "description": text, "schema": { "type": "string" } }))
+                })
+                .collect();
+            if !told.is_empty() {
+                response["headers"] = told.into();
+            }
+        }
+        let is_post = method == Method::POST.as_str();
+        let refusals = [
+            (
+                "409",
+                is_post,
+                "What there is, or a request with the same key that is being answered, stands against it",
+            ),
+            (
+                "412",
+                is_post && path.contains("{id}"),
+                "It has changed since the version that `If-Match` names",
+            ),
+            ("4XX", true, "The request is refused"),
+            ("5XX", true, "It cannot be answered now"),
+        ];
+        for (status, _, description) in refusals.into_iter().filter(|(_, can_be, _)| *can_be) {
             responses.insert(status.to_owned(), json!({ "description": description, "content": problem }));
         }
     }
@@ -119,6 +145,34 @@ fn complete_operation(method: &str, path: &str, operation: &mut Map<String, Valu
         operation.insert("description".to_owned(), said.into());
         operation.insert("security".to_owned(), json!([{ SCHEME: roles }]));
     }
+}
+
+/// The headers that an answer has: their names, the only status that has them, and what they say.
+fn answer_headers(
+    method: &str,
+    path: &str,
+    id: &str,
+) -> Vec<(&'static str, Option<&'static str>, &'static str)> {
+    let mut headers = Vec::new();
+    if method == Method::POST.as_str() {
+        headers.push((
+            "Consistency-Token",
+            None,
+            "What it has appended: `stream@seq` pairs, for a list that is to show it.",
+        ));
+        headers.push((
+            "Idempotency-Replayed",
+            None,
+            "`true`: the answer to an earlier request with this key.",
+        ));
+        if !path.contains("{id}") {
+            headers.push(("Location", Some("201"), "Where the new one is read."));
+            headers.push(("Location", Some("202"), "Where one sees how far it has come."));
+        }
+    } else if id.starts_with("read") && path.contains("{id}") {
+        headers.push(("ETag", None, "Its version: what `If-Match` takes."));
+    }
+    headers
 }
 
 /// The headers that an operation reads.

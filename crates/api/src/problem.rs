@@ -44,6 +44,7 @@ codes! {
     WebhookEndpointUnknown: "webhook-endpoint-unknown", 404, "There is no such endpoint", false;
     SecretRotatedLately: "secret-rotated-lately", 409, "The secret was rotated less than a day ago", false;
     WebhooksOff: "webhooks-off", 403, "There are no webhooks here", false;
+    CauseUnknown: "cause-unknown", 404, "There is no such event or request", false;
     SearchOff: "search-off", 403, "Events are not found by their words here", false;
     KeyUnknown: "key-unknown", 404, "There is no such key", false;
     CustomerUnknown: "customer-unknown", 404, "There is no such customer", false;

@@ -35,6 +35,11 @@ impl Story {
         Self { events, is_truncated, next_cursor: None }
     }
 
+    /// Whether or not there are more of these.
+    pub(crate) fn truncated(self, is_truncated: bool) -> Self {
+        Self { is_truncated: self.is_truncated || is_truncated, ..self }
+    }
+
     /// One page of many.
     pub(crate) fn page(events: Vec<RecordedEvent>, next_cursor: Option<String>) -> Self {
         Self { events, is_truncated: false, next_cursor }

@@ -66,8 +66,9 @@ pub struct ListFilter {
 
 /// A page of customers, as far as the projection has come.
 pub async fn list(store: &Store, filter: &ListFilter) -> Result<Vec<CustomerRow>, event_store::Error> {
+    let words = filter.words.as_deref().map(projection::words_of);
     Newest::of("customer_view", "registered_at", filter.page)
-        .words("words", filter.words.as_deref())
+        .words("words", words.as_deref())
         .rows(store)
         .await
 }

@@ -25,7 +25,7 @@ pub use memory::Server;
 mod snapshot;
 
 mod look_back;
-pub use look_back::{Kind, Newest, Walked};
+pub use look_back::{EventKind, EventPage, Walked};
 mod read;
 
 mod copied;

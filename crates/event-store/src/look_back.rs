@@ -8,15 +8,28 @@ use uuid::Uuid;
 use crate::read::{Folding, Row, Stored, last_seqs_in};
 use crate::{Error, Store, StreamSeq};
 
-/// So many events are looked at for a page.
-const WALKED_MAX: i64 = 20_000;
+/// Of two processes.
+const CLOCKS_DIFFER_MS: i64 = 60_000;
 
 /// What kind of events.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Kind<'a> {
+pub struct EventKind<'a> {
     pub category: Option<&'a str>,
     pub event_type: Option<&'a str>,
     pub recorded_before: Option<Timestamp>,
+}
+
+impl EventKind<'_> {
+    /// Before all that it can be: a request is made before the events that follow from it are recorded, by clocks that differ a little.
+    fn begin(&self) -> Walked {
+        let newest = |before: Timestamp| {
+            let millis = before.as_millisecond().saturating_add(CLOCKS_DIFFER_MS);
+            let millis = u64::try_from(millis).unwrap_or_default();
+            uuid::Builder::from_unix_timestamp_millis(millis, &[0xff; 10]).into_uuid()
+        };
+        let request = self.recorded_before.map_or(Uuid::max(), newest);
+        Walked { request, position: Position(i64::MAX) }
+    }
 }
 
 /// A place among all events, by request: where a walk goes on.
@@ -28,7 +41,7 @@ pub struct Walked {
 
 /// A page of events, and where the next one begins.
 #[derive(Debug)]
-pub struct Newest {
+pub struct EventPage {
     pub events: Vec<RecordedEvent>,
     pub next: Option<Walked>,
 }
@@ -111,15 +124,22 @@ impl Store {
         rows.into_iter().map(Row::into_event).collect()
     }
 
-    /// Events of a kind, the newest requests' first. Looks at so many events, and no more: a page may be short, or empty, and more follow.
-    pub async fn newest(&self, kind: &Kind<'_>, after: Option<Walked>, limit: u32) -> Result<Newest, Error> {
-        let Walked { request, position } =
-            after.unwrap_or(Walked { request: Uuid::max(), position: Position(i64::MAX) });
+    /// Events of a kind, the newest requests' first, at most `limit` of the next `looked_at`: a page may be short, or empty, and more follow.
+    pub async fn newest(
+        &self,
+        kind: &EventKind<'_>,
+        after: Option<Walked>,
+        (limit, looked_at): (u32, u32),
+    ) -> Result<EventPage, Error> {
+        let Walked { request, position } = after.unwrap_or_else(|| kind.begin());
         // `.` follows `-` in the "C" collation, so this is the whole category and nothing else.
         let names = kind.category.map(|category| (format!("{category}-"), format!("{category}.")));
         let (first, end) = names.unwrap_or_else(|| (String::new(), "~".to_owned()));
-        let recorded_before = kind.recorded_before.map(jiff_sqlx::Timestamp::from);
-        let mut connection = self.pool().acquire().await?;
+        let mut transaction = self.pool().begin().await?;
+        // The page and its end are of one moment.
+        sqlx::raw_sql("set transaction isolation level repeatable read read only")
+            .execute(&mut *transaction)
+            .await?;
         let rows: Vec<Row> = sqlx::query_as(
             "select * from (select * from event where (correlation_id, position) < ($1, $2)
                             order by correlation_id desc, position desc limit $3) as walked
@@ -128,20 +148,19 @@ impl Store {
         )
         .bind(request)
         .bind(position.0)
-        .bind(WALKED_MAX)
+        .bind(i64::from(looked_at))
         .bind(first)
         .bind(end)
         .bind(kind.event_type)
-        .bind(recorded_before)
+        .bind(kind.recorded_before.map(jiff_sqlx::Timestamp::from))
         .bind(i64::from(limit))
-        .fetch_all(&mut *connection)
+        .fetch_all(&mut *transaction)
         .await?;
         let events: Vec<RecordedEvent> = rows.into_iter().map(Row::into_event).collect::<Result<_, _>>()?;
         let is_full = events.len() >= usize::try_from(limit).unwrap_or(usize::MAX);
-        let last = events.last().filter(|_| is_full);
-        if let Some(RecordedEvent { correlation_id, position, .. }) = last {
-            let next = Some(Walked { request: *correlation_id, position: *position });
-            return Ok(Newest { events, next });
+        if let Some(last) = events.last().filter(|_| is_full) {
+            let next = Some(Walked { request: last.correlation_id, position: last.position });
+            return Ok(EventPage { events, next });
         }
         // As far as was looked.
         let end: Option<(Uuid, i64)> = sqlx::query_as(
@@ -150,25 +169,33 @@ impl Store {
         )
         .bind(request)
         .bind(position.0)
-        .bind(WALKED_MAX - 1)
-        .fetch_optional(&mut *connection)
+        .bind(i64::from(looked_at) - 1)
+        .fetch_optional(&mut *transaction)
         .await?;
         let next = end.map(|(request, position)| Walked { request, position: Position(position) });
-        Ok(Newest { events, next })
+        Ok(EventPage { events, next })
     }
 
-    /// What this has caused directly, an event or a request, in order, at most `limit`.
-    pub async fn caused_by(&self, id: Uuid, limit: u32) -> Result<Vec<RecordedEvent>, Error> {
-        // An effect has its cause's correlation, and a request is a correlation itself: that has an index.
-        let rows: Vec<Row> = sqlx::query_as(
-            "select * from event where correlation_id = coalesce((select correlation_id from event where id = $1), $1)
-                 and causation_id = $1 order by position limit $2",
+    /// What this has caused directly, an event of this service or a request, in order, at most `limit`. None where it is neither.
+    pub async fn caused_by(&self, id: Uuid, limit: u32) -> Result<Option<Vec<RecordedEvent>>, Error> {
+        let request: Option<Uuid> = sqlx::query_scalar(
+            "select coalesce((select correlation_id from event where id = $1),
+                             (select correlation_id from event where correlation_id = $1 limit 1))",
         )
+        .bind(id)
+        .fetch_one(self.pool())
+        .await?;
+        let Some(request) = request else { return Ok(None) };
+        // An effect has its cause's correlation, and that has an index.
+        let rows: Vec<Row> = sqlx::query_as(
+            "select * from event where correlation_id = $1 and causation_id = $2 order by position limit $3",
+        )
+        .bind(request)
         .bind(id)
         .bind(i64::from(limit))
         .fetch_all(self.pool())
         .await?;
-        rows.into_iter().map(Row::into_event).collect()
+        rows.into_iter().map(Row::into_event).collect::<Result<_, _>>().map(Some)
     }
 
     /// What followed from these requests, each event after its cause, at most `limit`. The events of one append have no order among

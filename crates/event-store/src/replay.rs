@@ -24,13 +24,26 @@ impl Store {
             literal(end),
         );
         let mut connection = self.pool().acquire().await?;
-        let mut messages = connection.copy_out_raw(&copy).await?;
-        let mut events = Vec::with_capacity(limit);
-        while let Some(message) = messages.try_next().await? {
-            events.extend(copied::event(&message)?);
+        let copied = copy_out(&mut connection, &copy, limit).await;
+        if copied.is_err() {
+            // sqlx does not read on to the end of a copy that has failed: what is asked next would get its answer.
+            connection.close_on_drop();
         }
-        Ok(events)
+        copied
     }
+}
+
+async fn copy_out(
+    connection: &mut PgConnection,
+    copy: &str,
+    limit: usize,
+) -> Result<Vec<RecordedEvent>, Error> {
+    let mut messages = connection.copy_out_raw(copy).await?;
+    let mut events = Vec::with_capacity(limit);
+    while let Some(message) = messages.try_next().await? {
+        events.extend(copied::event(&message)?);
+    }
+    Ok(events)
 }
 
 /// A copy takes no parameters.

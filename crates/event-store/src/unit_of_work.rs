@@ -186,8 +186,8 @@ impl UnitOfWork {
         self.loaded.entry(A::stream(id)).or_insert_with(nothing);
     }
 
-    /// Appends an event that follows from `source` to an external stream of this service; unless that stream has it, because what derives it
-    /// begins anew.
+    /// Appends an event that follows from `source` to an external stream of this service; unless that stream has gone further, because what
+    /// derives it begins anew. What has come to tell something only by newer rules is not told late: `verify-derived` shows it.
     pub async fn append_external(
         &mut self,
         stream: StreamName,

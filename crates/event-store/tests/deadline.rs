@@ -208,3 +208,24 @@ async fn a_firing_in_a_callers_own_way_gets_the_deadline_and_its_correlation() {
     assert_eq!(expiries(&store, id).await, 1);
     database.drop_database().await;
 }
+
+#[tokio::test]
+async fn deadlines_that_are_lost_are_set_once_more() {
+    let database = TestDatabase::create("core").await;
+    let store = database.store().await;
+    let [waiting, kept, idle] = [(); 3].map(|()| Uuid::now_v7());
+    for id in [waiting, kept] {
+        store.execute::<Counter>(id, Command::Wait(HOUR), request()).await.unwrap();
+    }
+    store.execute::<Counter>(idle, Command::Count, request()).await.unwrap();
+    let before = [waits(&store, waiting).await, waits(&store, kept).await];
+    let lost =
+        sqlx::query("delete from deadline where stream = $1").bind(Counter::stream(waiting).to_string());
+    lost.execute(store.pool()).await.unwrap();
+    let scheduler = Scheduler::new(store.clone()).with::<Counter>();
+    assert_eq!(scheduler.restore().await.unwrap(), 1);
+    assert_eq!([waits(&store, waiting).await, waits(&store, kept).await], before);
+    assert_eq!(waits(&store, idle).await, None);
+    assert_eq!(scheduler.restore().await.unwrap(), 0);
+    database.drop_database().await;
+}

@@ -91,20 +91,20 @@ struct Found {
     recorded_at: Timestamp,
 }
 
-/// A page of events, as far as the projection has come, and the place of the last one.
+/// A page of events, as far as the projection has come; how many were found for it, and the place of the last one.
 pub async fn find(
     store: &Store,
     filter: &Filter,
-) -> Result<(Vec<RecordedEvent>, Option<(Timestamp, Uuid)>), Error> {
+) -> Result<(Vec<RecordedEvent>, usize, Option<(Timestamp, Uuid)>), Error> {
     let found: Vec<Found> = Newest::of("event_words", "recorded_at", filter.page)
         .text("category", filter.category.as_deref())
         .text("type", filter.event_type.as_deref())
-        .words("words", Some(&words::words_of(&filter.words).join(" ")))
+        .words("words", Some(&words::words_of(&filter.words)))
         .rows(store)
         .await?;
-    let last = found.last().map(|found| (found.recorded_at, found.id));
+    let (count, last) = (found.len(), found.last().map(|found| (found.recorded_at, found.id)));
     let place =
         |found: Found| Some(StreamSeq { stream: found.stream.parse().ok()?, seq: Seq::new(found.seq) });
     let places: Vec<StreamSeq> = found.into_iter().filter_map(place).collect();
-    Ok((store.read_at(&places).await?, last))
+    Ok((store.read_at(&places).await?, count, last))
 }

@@ -41,7 +41,8 @@ pub fn holds(data: &str, asked: &str) -> bool {
 
 /// An identifier is one word, however it is written.
 pub(crate) fn words_of(text: &str) -> Vec<String> {
-    let word = |word: &str| match Uuid::try_parse(word) {
+    let word = |word: &str| match Uuid::try_parse(word.trim_matches(|letter: char| !letter.is_alphanumeric()))
+    {
         Ok(id) => vec![id.simple().to_string()],
         Err(_) => projection::words_of(word),
     };

@@ -4,10 +4,14 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use url::Url;
 use uuid::Uuid;
 
 use crate::config::PostgresUrl;
+use crate::desk::{
+    Asking, CasesOptions, EventsOptions, SagasOptions, StreamAtOptions, StreamShowOptions, TransfersOptions,
+};
 
 /// Event sourcing and CDC outbox on Postgres, for moving money.
 #[derive(Debug, Parser)]
@@ -66,7 +70,15 @@ pub(crate) enum Command {
     Smoke(SmokeOptions),
     /// Measures, each figure beside its floor in the same run, on servers of its own.
     Bench(BenchOptions),
-    /// The external streams through which services meet.
+    /// Transfers: listed, shown with all that has happened because of what, followed. Asks the API.
+    Transfers(TransfersOptions),
+    /// What has happened, by kind, by words, by cause. Asks the API.
+    Events(EventsOptions),
+    /// What needs a person. Asks the API.
+    Cases(CasesOptions),
+    /// Which processes there are, and how many of each stand where. Asks the API.
+    Sagas(SagasOptions),
+    /// Streams: any stream's events and state, by the API; and the external ones through which services meet.
     Streams {
         #[command(subcommand)]
         action: StreamsAction,
@@ -78,6 +90,10 @@ pub(crate) enum Command {
         #[command(subcommand)]
         what: New,
     },
+    /// Prints what a shell needs to complete these commands: `source <(lunaria completions bash)`.
+    Completions { shell: Shell },
+    /// Prints the manual page: `lunaria man | man -l -`.
+    Man,
     /// The configuration.
     Config {
         #[command(subcommand)]
@@ -229,22 +245,16 @@ pub(crate) enum StreamsAction {
     },
     /// Prints the published language: an AsyncAPI 3 document, with a JSON Schema for each event.
     Asyncapi,
-}
-
-/// Where the API is, and who asks.
-#[derive(Debug, Args)]
-pub(crate) struct ApiOptions {
-    #[arg(long, env = "LUNARIA_URL", global = true, default_value = "http://127.0.0.1:8080")]
-    pub url: Url,
-    /// A key of the API.
-    #[arg(long, env = "LUNARIA_TOKEN", hide_env_values = true, global = true)]
-    pub token: Option<String>,
+    /// The events of any stream of core, in order. Asks the API.
+    Show(StreamShowOptions),
+    /// What the events of any stream of core come to, now, after one of them, or as of a time. Asks the API.
+    At(StreamAtOptions),
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct ProjectionsOptions {
     #[command(flatten)]
-    pub api: ApiOptions,
+    pub asking: Asking,
     #[command(subcommand)]
     pub action: ProjectionsAction,
 }
@@ -252,11 +262,7 @@ pub(crate) struct ProjectionsOptions {
 #[derive(Debug, Subcommand)]
 pub(crate) enum ProjectionsAction {
     /// What there is, and how it is.
-    List {
-        /// The API's answer as it is.
-        #[arg(long)]
-        json: bool,
-    },
+    List,
     /// Builds one anew while the old one serves, and puts it in its place. Goes on when this is interrupted.
     Rebuild {
         name: String,

@@ -15,6 +15,10 @@ use uuid::Uuid;
 /// One request; the deployment may be far away and busy.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(100);
+/// Longer than the API lets anybody watch before they ask again.
+/// Far more than any event has.
+const LIVE_BYTES_MAX: usize = 16 << 20;
+const LIVE_MAX: Duration = Duration::from_secs(600);
 /// Of an answer, in a message.
 const SHOWN_CHARS: usize = 400;
 
@@ -24,6 +28,13 @@ pub(crate) struct Client {
     token: Option<String>,
     /// How long anything may take.
     limit: Duration,
+}
+
+/// Events as they come.
+pub(crate) struct Live {
+    response: reqwest::Response,
+    /// And not taken yet.
+    read: Vec<u8>,
 }
 
 /// An answer as it came.
@@ -62,6 +73,23 @@ impl Client {
 
     pub(crate) async fn get(&self, path: &str) -> anyhow::Result<Answer> {
         self.answered(|| self.http.get(self.url(path))).await.with_context(|| format!("GET {path}"))
+    }
+
+    /// What happens on a stream, from the event after this one.
+    pub(crate) async fn live(&self, path: &str, after: Option<i64>) -> anyhow::Result<Live> {
+        let mut request = self.http.get(self.url(path)).timeout(LIVE_MAX);
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token);
+        }
+        if let Some(seq) = after {
+            request = request.header("Last-Event-ID", seq);
+        }
+        let response = request.send().await.with_context(|| format!("GET {path}"))?;
+        if response.status().is_success() {
+            return Ok(Live { response, read: Vec::new() });
+        }
+        let answer = Answer { status: response.status(), replayed: false, body: response.bytes().await? };
+        bail!("GET {path}: the answer is {answer}")
     }
 
     /// Reads until the document is as wanted.
@@ -113,6 +141,29 @@ impl Client {
 
     fn url(&self, path: &str) -> String {
         format!("{}{path}", self.base)
+    }
+}
+
+impl Live {
+    /// None: it has ended or broken off, and may be asked for again. <https://html.spec.whatwg.org/multipage/server-sent-events.html>
+    pub(crate) async fn next(&mut self) -> anyhow::Result<Option<Value>> {
+        loop {
+            while let Some(end) = self.read.windows(2).position(|bytes| bytes == b"\n\n") {
+                let message: Vec<u8> = self.read.drain(..end + 2).collect();
+                let message = String::from_utf8_lossy(&message);
+                // A comment keeps the connection alive.
+                if let Some(data) = message.lines().find_map(|line| line.strip_prefix("data:")) {
+                    return Ok(Some(
+                        serde_json::from_str(data).with_context(|| format!("not JSON: {data}"))?,
+                    ));
+                }
+            }
+            ensure!(self.read.len() <= LIVE_BYTES_MAX, "an event of the live stream has no end");
+            match self.response.chunk().await {
+                Ok(Some(bytes)) => self.read.extend_from_slice(&bytes),
+                Ok(None) | Err(_) => return Ok(None),
+            }
+        }
     }
 }
 

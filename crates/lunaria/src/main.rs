@@ -12,6 +12,7 @@ mod bench;
 mod capturing;
 mod client;
 mod deadlines;
+mod desk;
 mod dev;
 mod doctor;
 mod health;
@@ -24,9 +25,10 @@ mod skeleton;
 mod smoke;
 mod streams;
 
+use std::io::Write;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use cli::{Cli, Command};
 use config::Config;
 
@@ -76,6 +78,16 @@ async fn run(cli: Cli, config: Config) -> anyhow::Result<ExitCode> {
         Command::New { what: cli::New::Adapter { name, workspace } } => skeleton::write(&name, &workspace)?,
         Command::Bench(options) => bench::run(options).await?,
         Command::Streams { action } => return streams::run(&config, action).await,
+        Command::Transfers(options) => return desk::transfers(options).await,
+        Command::Events(options) => return desk::events(options).await,
+        Command::Cases(options) => return desk::cases(options).await,
+        Command::Sagas(options) => return desk::sagas(options).await,
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "lunaria", &mut script);
+            std::io::stdout().write_all(&script)?;
+        }
+        Command::Man => clap_mangen::Man::new(Cli::command()).render(&mut std::io::stdout())?,
         Command::Projections(options) => return projections::run(options).await,
         Command::Config { action: cli::ConfigAction::Show } => config.show()?,
     }

@@ -11,16 +11,16 @@ use uuid::Uuid;
 
 use crate::cli::{ProjectionsAction, ProjectionsOptions};
 use crate::client::Client;
+use crate::desk::Output;
 
-const LIMIT: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(250);
 /// Where there is no terminal to draw on, a line so often.
 const TOLD_EVERY: Duration = Duration::from_secs(5);
 
 pub(crate) async fn run(options: ProjectionsOptions) -> anyhow::Result<ExitCode> {
-    let client = Client::new(&options.api.url, options.api.token.as_deref(), LIMIT)?;
+    let client = options.asking.client()?;
     match options.action {
-        ProjectionsAction::List { json } => list(&client, json).await,
+        ProjectionsAction::List => list(&client, options.asking.output).await,
         ProjectionsAction::Rebuild { name, detach } => begin(&client, &name, "rebuild", detach).await,
         ProjectionsAction::Verify { name, detach } => begin(&client, &name, "verify", detach).await,
         ProjectionsAction::Follow { operation_id } => follow(&client, operation_id).await,
@@ -28,11 +28,11 @@ pub(crate) async fn run(options: ProjectionsOptions) -> anyhow::Result<ExitCode>
     }
 }
 
-async fn list(client: &Client, json: bool) -> anyhow::Result<ExitCode> {
+async fn list(client: &Client, output: Output) -> anyhow::Result<ExitCode> {
     let document = client.get("/v1/projections").await?.document()?;
     let mut out = std::io::stdout().lock();
-    if json {
-        writeln!(out, "{document}")?;
+    if output == Output::Json {
+        writeln!(out, "{document:#}")?;
         return Ok(ExitCode::SUCCESS);
     }
     writeln!(out, "{:<20} {:>7} {:>7} {:<38} state", "projection", "version", "parked", "last operation")?;

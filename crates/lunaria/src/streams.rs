@@ -7,11 +7,14 @@ use delivery::Verified;
 
 use crate::cli::{ServiceName, StreamsAction};
 use crate::config::Config;
+use crate::desk;
 use crate::services::{connect, derivations};
 
 pub(crate) async fn run(config: &Config, action: StreamsAction) -> anyhow::Result<ExitCode> {
     match action {
         StreamsAction::VerifyDerived { service, json } => verify(config, service, json).await,
+        StreamsAction::Show(options) => desk::stream(options).await,
+        StreamsAction::At(options) => desk::stream_at(options).await,
         StreamsAction::Asyncapi => {
             let document = serde_json::to_string_pretty(&contract::asyncapi())?;
             writeln!(std::io::stdout(), "{document}")?;

@@ -7,7 +7,7 @@ use event_store::UnitOfWork;
 use uuid::Uuid;
 
 use crate::rebuild::RebuildRequested;
-use crate::{Rebuild, RebuildCommand, RebuildEvent};
+use crate::{Rebuild, RebuildCommand, RebuildEvent, Status};
 
 /// Keeps `projection_rebuild`, which says what there is to do.
 pub struct RebuildDesk;
@@ -50,6 +50,10 @@ impl RebuildDesk {
         event: &RecordedEvent,
         unit: &mut UnitOfWork,
     ) -> Result<(), HandleError> {
+        // Where the history is read once more: it has ended long ago.
+        if unit.state::<Rebuild>(id).await?.is_none_or(|rebuild| rebuild.status != Status::UnderWay) {
+            return Ok(());
+        }
         let taken = sqlx::query(
             "insert into projection_rebuild (projection, id, purpose, version, requested_at)
              select name, $2, $3, $4, $5 from projection where name = $1

@@ -62,7 +62,7 @@ impl Run {
             let Some(took) = self.load_chunk(&chunk).await? else { return Ok(Loaded::Ended) };
             self.others.look(&self.store).await?;
             ahead.took(chunk.events.len(), took, self.others.standstill());
-            self.others.make_room(begun_at.elapsed()).await;
+            self.others.make_room(begun_at.elapsed(), chunk.events.len()).await;
             begun_at = Instant::now();
         }
         let mut unit = self.stand_still().await?;

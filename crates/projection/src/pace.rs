@@ -1,4 +1,5 @@
-//! How much of the time a rebuild works: all of it where nobody else appends, a tenth of it where somebody does.
+//! How much of the time a rebuild works: all of it where nobody else appends, about a tenth where somebody does; more, where it would not come
+//! to its end otherwise.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -8,6 +9,8 @@ use event_store::Store;
 /// For each time that it has worked, beside others.
 const RESTS: u32 = 9;
 const REST_MAX: Duration = Duration::from_millis(500);
+/// As what others append has to be loaded too, it is so many times as fast as they are.
+const FASTER: u64 = 4;
 /// A chunk is one transaction, and the handler stands still meanwhile: for so long where nobody else is at it, and beside others.
 const STANDSTILL: Duration = Duration::from_millis(25);
 const STANDSTILL_BESIDE: Duration = Duration::from_millis(5);
@@ -15,16 +18,38 @@ const STANDSTILL_BESIDE: Duration = Duration::from_millis(5);
 const LOOK: Duration = Duration::from_millis(500);
 const REMEMBERED: Duration = Duration::from_secs(3);
 /// So many events between two looks are somebody's; fewer may be a rebuild's own.
-const OTHERS_MIN: i64 = 5;
+const OTHERS_MIN: u64 = 5;
 
-/// Whether others append.
+/// What others append.
 #[derive(Default)]
 pub(crate) struct Others(Mutex<Seen>);
 
 #[derive(Default)]
 struct Seen {
-    looked: Option<(Instant, i64)>,
-    last: Option<Instant>,
+    looked: Option<(Instant, u64)>,
+    /// Events a second, when that was seen.
+    rate: Option<(Instant, u64)>,
+    /// There was time for the whole of the last rest.
+    has_time: bool,
+}
+
+impl Seen {
+    fn rate(&self) -> Option<u64> {
+        self.rate.filter(|(at, _)| at.elapsed() < REMEMBERED).map(|(_, rate)| rate)
+    }
+
+    fn rest(&mut self, worked: Duration, events: usize) -> Duration {
+        let Some(rate) = self.rate() else { return Duration::ZERO };
+        let wanted = REST_MAX.min(worked * RESTS);
+        let may_take = u64::try_from(events).unwrap_or(u64::MAX).saturating_mul(1_000) / (FASTER * rate);
+        let rest = Duration::from_millis(may_take).saturating_sub(worked).min(wanted);
+        self.has_time = rest == wanted;
+        rest
+    }
+
+    fn standstill(&self) -> Duration {
+        if self.rate().is_some() && self.has_time { STANDSTILL_BESIDE } else { STANDSTILL }
+    }
 }
 
 impl Others {
@@ -36,32 +61,53 @@ impl Others {
             sqlx::query_scalar("select pg_stat_get_tuples_inserted('public.event'::regclass)")
                 .fetch_one(store.pool())
                 .await?;
-        let now = Instant::now();
+        let (now, appended) = (Instant::now(), appended.unsigned_abs());
         let mut seen = self.seen();
-        if seen.looked.is_some_and(|(_, before)| appended - before >= OTHERS_MIN) {
-            seen.last = Some(now);
+        if let Some((at, before)) = seen.looked {
+            let (count, millis) = (appended.saturating_sub(before), (now - at).as_millis().max(1));
+            if count >= OTHERS_MIN {
+                let rate = count.saturating_mul(1_000) / u64::try_from(millis).unwrap_or(u64::MAX);
+                seen.rate = Some((now, rate.max(1)));
+            }
         }
         seen.looked = Some((now, appended));
         Ok(())
     }
 
-    fn are_at_it(&self) -> bool {
-        self.seen().last.is_some_and(|at| at.elapsed() < REMEMBERED)
-    }
-
     /// How long a chunk may take.
     pub(crate) fn standstill(&self) -> Duration {
-        if self.are_at_it() { STANDSTILL_BESIDE } else { STANDSTILL }
+        self.seen().standstill()
     }
 
-    /// After work that took so long.
-    pub(crate) async fn make_room(&self, worked: Duration) {
-        if self.are_at_it() {
-            tokio::time::sleep(REST_MAX.min(worked * RESTS)).await;
+    /// After work that took so long, on so many events.
+    pub(crate) async fn make_room(&self, worked: Duration, events: usize) {
+        let rest = self.seen().rest(worked, events);
+        if rest > Duration::ZERO {
+            tokio::time::sleep(rest).await;
         }
     }
 
     fn seen(&self) -> MutexGuard<'_, Seen> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WORKED: Duration = Duration::from_millis(10);
+
+    #[test]
+    fn a_rebuild_rests_beside_others_as_long_as_it_comes_to_its_end() {
+        let beside = |rate| Seen { rate: Some((Instant::now(), rate)), ..Seen::default() };
+        let mut alone = Seen::default();
+        assert_eq!((alone.rest(WORKED, 1_000), alone.standstill()), (Duration::ZERO, STANDSTILL));
+        let mut some = beside(100);
+        assert_eq!((some.rest(WORKED, 1_000), some.standstill()), (WORKED * RESTS, STANDSTILL_BESIDE));
+        // A thousand events may take 62 ms, where a thousand come in 250.
+        let mut many = beside(4_000);
+        assert_eq!((many.rest(WORKED, 1_000), many.standstill()), (Duration::from_millis(52), STANDSTILL));
+        assert_eq!(many.rest(WORKED, 100), Duration::ZERO);
     }
 }

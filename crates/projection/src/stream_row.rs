@@ -145,7 +145,7 @@ impl<R: StreamRow> RowPerStream<R> {
 
 /// What writes rows that come as one JSON array.
 struct Statements {
-    /// Of streams that had no row, which costs a quarter less.
+    /// Of streams that have no row, since none of their events was handled: costs a quarter less.
     insert: String,
     upsert: String,
 }
