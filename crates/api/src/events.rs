@@ -134,7 +134,7 @@ fn walked(cursor: &str) -> Option<Walked> {
     Some(Walked { request: request.parse().ok()?, position: Position(position.parse().ok()?) })
 }
 
-/// Events of core: all that follow from one request; those that hold some words, the newest first; or those of a kind, the newest requests' first.
+/// Events of core: all that follow from one request; those that hold some words, the newest first; or those of a kind, by the ids of their requests, the last first.
 ///
 /// Of a kind, a page may be short, or empty, and more follow: as long as there is a `next_cursor`. What core's adapters have done stands in their own
 /// databases, under the same `correlation_id`.

@@ -8,28 +8,12 @@ use uuid::Uuid;
 use crate::read::{Folding, Row, Stored, last_seqs_in};
 use crate::{Error, Store, StreamSeq};
 
-/// Of two processes.
-const CLOCKS_DIFFER_MS: i64 = 60_000;
-
 /// What kind of events.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct EventKind<'a> {
     pub category: Option<&'a str>,
     pub event_type: Option<&'a str>,
     pub recorded_before: Option<Timestamp>,
-}
-
-impl EventKind<'_> {
-    /// Before all that it can be: a request is made before the events that follow from it are recorded, by clocks that differ a little.
-    fn begin(&self) -> Walked {
-        let newest = |before: Timestamp| {
-            let millis = before.as_millisecond().saturating_add(CLOCKS_DIFFER_MS);
-            let millis = u64::try_from(millis).unwrap_or_default();
-            uuid::Builder::from_unix_timestamp_millis(millis, &[0xff; 10]).into_uuid()
-        };
-        let request = self.recorded_before.map_or(Uuid::max(), newest);
-        Walked { request, position: Position(i64::MAX) }
-    }
 }
 
 /// A place among all events, by request: where a walk goes on.
@@ -124,14 +108,16 @@ impl Store {
         rows.into_iter().map(Row::into_event).collect()
     }
 
-    /// Events of a kind, the newest requests' first, at most `limit` of the next `looked_at`: a page may be short, or empty, and more follow.
+    /// Events of a kind, by the ids of their requests, the last first, at most `limit` of the next `looked_at`: a page may be short, or empty, and
+    /// more follow. Requests of the API come in the order of time so; what another service began has an id that says no time.
     pub async fn newest(
         &self,
         kind: &EventKind<'_>,
         after: Option<Walked>,
         (limit, looked_at): (u32, u32),
     ) -> Result<EventPage, Error> {
-        let Walked { request, position } = after.unwrap_or_else(|| kind.begin());
+        let begin = Walked { request: Uuid::max(), position: Position(i64::MAX) };
+        let Walked { request, position } = after.unwrap_or(begin);
         // `.` follows `-` in the "C" collation, so this is the whole category and nothing else.
         let names = kind.category.map(|category| (format!("{category}-"), format!("{category}.")));
         let (first, end) = names.unwrap_or_else(|| (String::new(), "~".to_owned()));

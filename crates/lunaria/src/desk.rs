@@ -30,7 +30,7 @@ use crate::client::Client;
 
 /// Of a list, where nothing else is said.
 const LIMIT: u32 = 50;
-/// Before the API is asked again that has ended, or broken, a live stream.
+/// After a live stream has ended, before the next one.
 const PAUSE: Duration = Duration::from_secs(1);
 /// After which nothing goes on by itself.
 const ENDED: [&str; 5] = ["Succeeded", "Failed", "Cancelled", "Returned", "OperatorAttentionRequired"];
