@@ -80,6 +80,16 @@ async fn a_house_that_is_down_leaves_the_hold_and_asks_for_a_person() {
     .await;
     let (_, all) = client.get("/v1/cases?status=open").await;
     assert_eq!(all["cases"], json!([case]));
+    let group = eventually("the view in memory has it", async || {
+        let (_, grouped) = client.get("/v1/cases/groups").await;
+        grouped["groups"].as_array().unwrap().first().cloned()
+    })
+    .await;
+    assert_eq!((&group["count"], &group["category"]), (&json!(1), &json!("transfer")), "{group}");
+    assert_eq!(
+        (&group["amounts"], &group["examples"]),
+        (&json!([case["amount"]]), &json!([case["case_id"]]))
+    );
     assert_eq!(client.get("/v1/cases?status=lost").await.1["code"], "invalid-query");
     assert_eq!(client.get(&format!("/v1/cases/{transfer}/events")).await.1["code"], "case-unknown");
     assert!(client.journal().await.is_empty());

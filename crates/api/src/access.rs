@@ -56,7 +56,7 @@ const INTEGRATORS: Access = Only(&[Service, Admin]);
 const OVERSEERS: Access = Only(&[Operator, Auditor, Admin]);
 
 /// Method, path, and who may.
-pub(crate) const RULES: [(&str, &str, Access); 74] = [
+pub(crate) const RULES: [(&str, &str, Access); 75] = [
     ("POST", "/v1/customers", SYSTEMS),
     ("GET", "/v1/customers", READERS),
     ("GET", "/v1/customers/{id}", OrOwner(READS, Thing::Customer)),
@@ -96,6 +96,7 @@ pub(crate) const RULES: [(&str, &str, Access); 74] = [
     ("POST", "/v1/orders/{id}/cancel", DESK),
     ("GET", "/v1/orders/{id}/events", READERS),
     ("GET", "/v1/cases", READERS),
+    ("GET", "/v1/cases/groups", READERS),
     ("GET", "/v1/cases/{id}/events", READERS),
     ("GET", "/v1/events", Only(&[Operator, Auditor])),
     ("GET", "/v1/streams/{stream}/events", Only(&[Operator, Auditor])),

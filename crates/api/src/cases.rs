@@ -1,9 +1,11 @@
 //! `/v1/cases`: what needs a person.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Query, State};
-use cases::{Case, ListFilter};
+use cases::{Case, CaseGroup, ListFilter, OpenCases};
 use event::StreamName;
 use jiff::Timestamp;
 use money::Money;
@@ -20,11 +22,12 @@ use crate::service::{Id, Service};
 use crate::story::{Story, story};
 use crate::{Code, Problem, schema};
 
+const CATCHES_UP_WITHIN: Duration = Duration::from_secs(2);
 const OPEN: &str = "open";
 const WITHDRAWN: &str = "withdrawn";
 
 pub(crate) fn router() -> OpenApiRouter<Service> {
-    OpenApiRouter::new().routes(routes!(list)).routes(routes!(events))
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(groups)).routes(routes!(events))
 }
 
 fn statuses() -> Object {
@@ -107,6 +110,56 @@ async fn list(
         })
     };
     Ok(Json(List { cases: rows.into_iter().map(listed).collect::<Result<_, _>>()?, next_cursor }))
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = CaseGroups)]
+struct Groups {
+    /// The largest first.
+    groups: Vec<Grouped>,
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = CaseGroup)]
+struct Grouped {
+    /// What they are about: `transfer`, `incoming` or `authorisation`.
+    category: String,
+    /// Their reason, with … for what differs from case to case: amounts, identifiers, times.
+    cause: String,
+    count: u64,
+    /// What is at stake, in each currency.
+    #[schema(value_type = Vec<schema::Money>)]
+    amounts: Vec<Money>,
+    oldest_raised_at: Timestamp,
+    newest_raised_at: Timestamp,
+    /// The oldest of them.
+    #[schema(max_items = 5)]
+    examples: Vec<Uuid>,
+}
+
+/// What needs a person now, by what has caused it.
+///
+/// It is kept in memory: for some seconds after a start it may not be there yet.
+#[utoipa::path(
+    get, path = "/v1/cases/groups", tag = "cases", operation_id = "readCaseGroups",
+    responses((status = 200, description = "Found", body = Groups))
+)]
+async fn groups(State(service): State<Service>) -> Result<Json<Groups>, Problem> {
+    let groups = service.open_cases.look(CATCHES_UP_WITHIN, OpenCases::groups).await;
+    let behind = || Problem::new(Code::ProjectionBehind, "it has not read all that has happened yet");
+    let grouped = |group: CaseGroup| Grouped {
+        category: group.category,
+        cause: group.cause,
+        count: group.count,
+        amounts: group.amounts,
+        oldest_raised_at: group.oldest_raised_at,
+        newest_raised_at: group.newest_raised_at,
+        examples: group.examples,
+    };
+    let unreckonable =
+        |error: money::Error| Problem::new(Code::Internal, format!("what is at stake: {error}"));
+    let groups = groups.ok_or_else(behind)?.map_err(unreckonable)?;
+    Ok(Json(Groups { groups: groups.into_iter().map(grouped).collect() }))
 }
 
 /// Every event of a case.

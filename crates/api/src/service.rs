@@ -6,9 +6,10 @@ use access::Keyring;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRef, FromRequestParts, Path};
 use axum::http::request::Parts;
+use cases::OpenCases;
 use event_store::{Group, Store};
 use order::PaymentPolicy;
-use projection::Projection;
+use projection::{InMemory, Projection};
 use tokio_util::sync::CancellationToken;
 use transfer::Limits;
 use uuid::Uuid;
@@ -28,6 +29,8 @@ pub struct Service {
     pub payments: PaymentPolicy,
     /// The read models.
     pub projections: Vec<Arc<dyn Projection>>,
+    /// By what has caused them.
+    pub open_cases: Arc<InMemory<OpenCases>>,
     /// That each principal may make; 0 for as many as they like.
     pub requests_per_second: u32,
     /// Ends what would be watched for ever.

@@ -4,7 +4,7 @@
 //! saga and reason; when the reason is gone by itself, the case is withdrawn in the same way. So no reason is without its case, not for a moment.
 //!
 //! ```text
-//! transfer, incoming: reasons before ─► decision ─► reasons after ─► follow ─► CaseRaised | CaseRaisedAgain | CaseWithdrawn ─► CaseView
+//! transfer, incoming: reasons before ─► decision ─► reasons after ─► follow ─► CaseRaised | CaseRaisedAgain | CaseWithdrawn ─► CaseView, OpenCases
 //! ```
 
 mod case;
@@ -12,6 +12,9 @@ pub use case::{Case, CaseCommand, CaseEvent, CaseRaised, CaseRaisedAgain, CaseWi
 
 mod follow;
 pub use follow::follow;
+
+mod open_cases;
+pub use open_cases::{CaseGroup, OpenCases, cause_of};
 
 mod gauge;
 pub use gauge::keep_gauge;

@@ -1,5 +1,6 @@
 //! Reading the history: to fill a gap, for a handler that is new or behind, and to retry a parked event.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,9 +9,10 @@ use event_store::StreamSeq;
 use futures::future::try_join_all;
 
 use crate::backoff::{conflict_pause, pause};
-use crate::cursor::{self, Place};
+use crate::cursor::Place;
 use crate::engine::{Engine, Parked};
-use crate::{HistoryError, Stopped, parked};
+use crate::history::unreadable;
+use crate::{HandleError, HistoryError, Stopped, parked};
 
 const EVENTS_A_PAGE: u32 = 200;
 const STREAMS_A_PAGE: u32 = 500;
@@ -56,7 +58,7 @@ impl Engine {
 
     /// The same for these streams, to these ends: what is short of many streams at once, what is long stream by stream.
     async fn catch_up_to(&self, ends: &[StreamSeq]) -> Result<(), Stopped> {
-        let asked: Vec<(&str, Seq)> = ends.iter().map(|at| (at.stream.as_str(), at.seq)).collect();
+        let asked: Vec<(&StreamName, Seq)> = ends.iter().map(|at| (&at.stream, at.seq)).collect();
         let places = self.places_now(&asked).await?;
         let place = |stream: &StreamName| places.get(stream.as_str()).copied().unwrap_or_default().seq;
         let missed: Vec<(StreamName, Seq)> = ends
@@ -149,20 +151,17 @@ impl Engine {
     }
 
     async fn place(&self, stream: &StreamName) -> Result<Place, Stopped> {
-        let places = self.places_now(&[(stream.as_str(), Seq::ZERO)]).await?;
+        let places = self.places_now(&[(stream, Seq::ZERO)]).await?;
         Ok(places.get(stream.as_str()).copied().unwrap_or_default())
     }
 
-    async fn places_now(
-        &self,
-        asked: &[(&str, Seq)],
-    ) -> Result<std::collections::HashMap<String, Place>, Stopped> {
+    async fn places_now(&self, asked: &[(&StreamName, Seq)]) -> Result<HashMap<String, Place>, Stopped> {
         self.insist(async || {
             let look = async {
                 let mut connection = self.store.pool().acquire().await?;
-                cursor::places(&mut connection, self.identity(), asked).await
+                self.look(&mut connection, asked).await
             };
-            look.await.map_err(|error: sqlx::Error| crate::history::unreadable("the cursors", &error))
+            look.await.map_err(|error: HandleError| unreadable("the cursors", &error))
         })
         .await
     }

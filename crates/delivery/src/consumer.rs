@@ -1,4 +1,5 @@
-//! The Kafka source: one consumer group per handler.
+//! The Kafka source: one consumer group per handler. What goes with its process has no group: it takes the history, and then what Kafka
+//! has had since a little before.
 //!
 //! Records are taken in batches, delivered, and only then are the offsets committed. The offsets merely save work: what decides
 //! whether an event was handled is the handler's cursor.
@@ -10,23 +11,28 @@ use std::time::Duration;
 
 use event::RecordedEvent;
 use futures::future::{Either, select, try_join_all};
+use jiff::Timestamp;
 use kafka_client::{Access, TopicNames};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{CommitMode, Consumer, StreamConsumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::BorrowedMessage;
 use rdkafka::message::Message;
+use rdkafka::metadata::MetadataTopic;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use crate::backoff::pause;
 use crate::identity::fed_by;
 use crate::record::{self, Record};
-use crate::{Engine, Stopped, registry};
+use crate::{Engine, Stopped, Subscription, registry};
 
 /// Records that are delivered before their offsets are committed.
 const BATCH_EVENTS_MAX: usize = 256;
 /// Once a batch has begun, how long to wait for more of it.
 const BATCH_WAIT: Duration = Duration::from_millis(2);
+/// What Kafka has had for so long can be read in its service's table too.
+const VISIBLE_AFTER: Duration = Duration::from_mins(1);
+const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Clone)]
 pub struct ConsumerConfig {
@@ -51,6 +57,10 @@ async fn consume_from_where_it_was(
     config: &ConsumerConfig,
     engine: &Engine,
 ) -> Result<(), event_store::Error> {
+    if engine.handler.is_volatile() {
+        let _ = tokio::join!(consume_topics(config, engine), engine.retry_parked());
+        return Ok(());
+    }
     let fed_by = fed_by(&format!("kafka {}", config.names.prefix()), engine.handler.subscription());
     let behind = registry::register(engine.store.pool(), engine.identity(), &fed_by).await?;
     if behind {
@@ -59,6 +69,7 @@ async fn consume_from_where_it_was(
             return Ok(());
         }
         registry::mark_behind(engine.store.pool(), engine.identity(), None).await?;
+        engine.handler.has_caught_up();
     }
     let _ = tokio::join!(consume_topics(config, engine), engine.retry_parked());
     Ok(())
@@ -90,7 +101,13 @@ async fn consume_topics(config: &ConsumerConfig, engine: &Engine) -> Result<(), 
 
 async fn consume_session(config: &ConsumerConfig, engine: &Engine) -> Result<Stopped, KafkaError> {
     let subscription = engine.handler.subscription();
-    let consumer = subscribed(config, engine)?;
+    let consumer = match engine.handler.is_volatile() {
+        true => {
+            let Some(consumer) = from_history(config, engine).await? else { return Ok(Stopped) };
+            consumer
+        }
+        false => subscribed(config, engine)?,
+    };
     let mut held_up: HashSet<(String, i32)> = HashSet::new();
     loop {
         let mut batch = Vec::new();
@@ -135,18 +152,74 @@ async fn consume_session(config: &ConsumerConfig, engine: &Engine) -> Result<Sto
         if deliver(engine, batch).await.is_err() {
             return Ok(Stopped);
         }
-        if !offsets.is_empty() {
+        if !offsets.is_empty() && !engine.handler.is_volatile() {
             consumer.commit(&committed(offsets)?, CommitMode::Async)?;
         }
     }
 }
 
 fn subscribed(config: &ConsumerConfig, engine: &Engine) -> Result<StreamConsumer, KafkaError> {
-    let subscription = engine.handler.subscription();
-    let mut settings = ClientConfig::new();
+    let mut settings = settings(config, engine);
     if !config.instance.is_empty() {
         settings.set("group.instance.id", &config.instance);
     }
+    let consumer: StreamConsumer = config.access.consumer(&mut settings).create()?;
+    let topics = topics(config, engine);
+    consumer.subscribe(&topics.iter().map(String::as_str).collect::<Vec<_>>())?;
+    Ok(consumer)
+}
+
+/// Begins where Kafka was a little before the history was read to its end, which this does. None: shutdown came first.
+async fn from_history(
+    config: &ConsumerConfig,
+    engine: &Engine,
+) -> Result<Option<StreamConsumer>, KafkaError> {
+    let consumer: StreamConsumer = config.access.consumer(&mut settings(config, engine)).create()?;
+    let topics = topics(config, engine);
+    let since = (Timestamp::now() - VISIBLE_AFTER).as_millisecond();
+    let asking = tokio::task::spawn_blocking(move || {
+        let positions = positions(&consumer, &topics, since)?;
+        Ok::<_, KafkaError>((consumer, positions))
+    });
+    let (consumer, positions) = match asking.await {
+        Ok(asked) => asked?,
+        Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
+    };
+    if engine.catch_up().await.is_err() {
+        return Ok(None);
+    }
+    engine.handler.has_caught_up();
+    consumer.assign(&positions)?;
+    Ok(Some(consumer))
+}
+
+/// The first record of each partition that was written since then, or the end as it is now.
+fn positions(
+    consumer: &StreamConsumer,
+    topics: &BTreeSet<String>,
+    since: i64,
+) -> Result<TopicPartitionList, KafkaError> {
+    let mut times = TopicPartitionList::new();
+    for topic in topics {
+        let metadata = consumer.fetch_metadata(Some(topic), ANSWER_LIMIT)?;
+        for partition in metadata.topics().iter().flat_map(MetadataTopic::partitions) {
+            times.add_partition_offset(topic, partition.id(), Offset::Offset(since))?;
+        }
+    }
+    let mut positions = TopicPartitionList::new();
+    for found in consumer.offsets_for_times(times, ANSWER_LIMIT)?.elements() {
+        let (topic, partition) = (found.topic(), found.partition());
+        let offset = match found.offset() {
+            Offset::Offset(offset) => offset,
+            _ => consumer.fetch_watermarks(topic, partition, ANSWER_LIMIT)?.1,
+        };
+        positions.add_partition_offset(topic, partition, Offset::Offset(offset))?;
+    }
+    Ok(positions)
+}
+
+fn settings(config: &ConsumerConfig, engine: &Engine) -> ClientConfig {
+    let mut settings = ClientConfig::new();
     settings
         .set(
             "group.id",
@@ -160,20 +233,18 @@ fn subscribed(config: &ConsumerConfig, engine: &Engine) -> Result<StreamConsumer
         .set("heartbeat.interval.ms", "1000")
         .set("fetch.wait.max.ms", "20")
         .set("queued.max.messages.kbytes", "16384");
-    let consumer: StreamConsumer = config.access.consumer(&mut settings).create()?;
-    // One topic may be that of several categories.
-    let topics: BTreeSet<String> = subscription
-        .categories
-        .iter()
-        .map(|category| config.names.topic(subscription.source, category))
-        .collect();
-    consumer.subscribe(&topics.iter().map(String::as_str).collect::<Vec<_>>())?;
-    Ok(consumer)
+    settings
+}
+
+/// One topic may be that of several categories.
+fn topics(config: &ConsumerConfig, engine: &Engine) -> BTreeSet<String> {
+    let Subscription { source, categories } = engine.handler.subscription();
+    categories.iter().map(|category| config.names.topic(source, category)).collect()
 }
 
 /// Delivers a batch in as many transactions at once as the handler allows, a stream's events in one of them.
 async fn deliver(engine: &Engine, batch: Vec<Arc<RecordedEvent>>) -> Result<(), Stopped> {
-    let lanes = engine.handler.concurrency().max(1);
+    let lanes = engine.handler.concurrency();
     let mut by_lane: Vec<Vec<Arc<RecordedEvent>>> = vec![Vec::new(); lanes];
     for event in batch {
         let mut hasher = DefaultHasher::new();

@@ -31,9 +31,9 @@ pub(crate) struct Step<'a> {
 pub(crate) async fn places(
     connection: &mut PgConnection,
     identity: Identity<'_>,
-    asked: &[(&str, Seq)],
+    asked: &[(&StreamName, Seq)],
 ) -> Result<HashMap<String, Place>, sqlx::Error> {
-    let streams: Vec<&str> = asked.iter().map(|(stream, _)| *stream).collect();
+    let streams: Vec<&str> = asked.iter().map(|(stream, _)| stream.as_str()).collect();
     let seqs: Vec<i64> = asked.iter().map(|(_, seq)| seq.get()).collect();
     // Row by row: a join that was planned while the table was small reads all of the handler's cursors, each time.
     let rows: Vec<(String, i64, bool, bool)> = sqlx::query_as(

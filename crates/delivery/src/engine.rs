@@ -1,4 +1,4 @@
-//! Delivers events to one handler: cursor, duplicates, gaps, retries, parking.
+//! Delivers events to one handler, or to what is kept elsewhere: cursor, duplicates, gaps, retries, parking.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,10 +12,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::backoff::{ATTEMPTS_MAX, CONFLICTS_MAX, conflict_pause, pause};
 use crate::cursor::{self, Moved, Place, Step};
+use crate::elsewhere::Subscriber;
 use crate::identity::Identity;
 use crate::parked::Blame;
 use crate::unhandled::{HandlerMeters, Unhandled};
-use crate::{HandleError, Handler, History, Stopped, parked};
+use crate::{Elsewhere, HandleError, Handler, History, Stopped, parked};
 
 /// A commit is readable within milliseconds. One that is not for so many looks (some seconds) waits for a standby, or was
 /// lost by a restore: somebody should know.
@@ -24,7 +25,7 @@ const INVISIBLE_TOLD_EVERY: u32 = 500;
 /// Delivers to one handler, whose effects go into `store`. Cheap to clone; several deliveries may run at once.
 #[derive(Clone)]
 pub struct Engine {
-    pub(crate) handler: Arc<dyn Handler>,
+    pub(crate) handler: Subscriber,
     pub(crate) store: Store,
     pub(crate) history: Arc<dyn History>,
     pub(crate) shutdown: CancellationToken,
@@ -92,12 +93,22 @@ impl Engine {
         history: Arc<dyn History>,
         shutdown: CancellationToken,
     ) -> Self {
-        let meters = Arc::new(HandlerMeters::new(store.service(), handler.name()));
-        Self { handler, store, history, shutdown, unhandled: Arc::default(), meters }
+        Self::of(Subscriber::Handler(handler), store, history, shutdown)
     }
 
-    pub fn handler(&self) -> &dyn Handler {
-        &*self.handler
+    /// For a read model that is kept elsewhere. `store` knows which of its streams wait.
+    pub fn elsewhere(
+        elsewhere: Arc<dyn Elsewhere>,
+        store: Store,
+        history: Arc<dyn History>,
+        shutdown: CancellationToken,
+    ) -> Self {
+        Self::of(Subscriber::Elsewhere(elsewhere), store, history, shutdown)
+    }
+
+    fn of(handler: Subscriber, store: Store, history: Arc<dyn History>, shutdown: CancellationToken) -> Self {
+        let meters = Arc::new(HandlerMeters::new(store.service(), handler.name()));
+        Self { handler, store, history, shutdown, unhandled: Arc::default(), meters }
     }
 
     pub(crate) fn identity(&self) -> Identity<'_> {
@@ -118,8 +129,10 @@ impl Engine {
     ) -> BoxFuture<'a, Result<(), Stopped>> {
         Box::pin(async move {
             let mut tries = Tries::default();
-            let is_usual = parked == Parked::Waits && !event::mutants::active("cursor_outside_transaction");
-            if is_usual && self.attempt(events, parked, Start::Assumed).await.is_ok() {
+            let may_assume = matches!(self.handler, Subscriber::Handler(_))
+                && parked == Parked::Waits
+                && !event::mutants::active("cursor_outside_transaction");
+            if may_assume && self.attempt(events, parked, Start::Assumed).await.is_ok() {
                 return Ok(());
             }
             loop {
@@ -177,7 +190,7 @@ impl Engine {
         Ok(true)
     }
 
-    /// One transaction: the effects of all events, and the cursors.
+    /// One transaction: the effects of all events, and the cursors. Of what is kept elsewhere only that streams wait.
     async fn attempt(
         &self,
         events: &[Arc<RecordedEvent>],
@@ -191,13 +204,36 @@ impl Engine {
             Start::Read => self.places(&mut unit, events, parked).await?,
         };
         let Plan { steps, handled } = plan(events, &places)?;
+        match &self.handler {
+            Subscriber::Handler(handler) => {
+                self.move_cursors(&steps, &mut unit, parked, start).await?;
+                handler.handle_all(&handled, &mut unit).await.map_err(handler_failure)?;
+                // What the handler has put into the unit may be what fails here, so it is the event's failure.
+                unit.commit().await.map_err(|error| handler_failure(error.into()))?;
+            }
+            Subscriber::Elsewhere(elsewhere) => {
+                unit.commit().await.map_err(store_failure)?;
+                elsewhere.take(&handled).await.map_err(handler_failure)?;
+            }
+        }
+        self.meters.handled.increment(handled.len() as u64);
+        Ok(())
+    }
+
+    async fn move_cursors(
+        &self,
+        steps: &[Step<'_>],
+        unit: &mut UnitOfWork,
+        parked: Parked,
+        start: Start,
+    ) -> Result<(), Failure> {
         if event::mutants::active("cursor_outside_transaction") {
             let mut connection = self.store.pool().acquire().await.map_err(database_failure)?;
-            self.advance(&mut connection, &steps).await?;
+            self.advance(&mut connection, steps).await?;
         } else if !steps.is_empty() {
             // Before the effects: another consumer of these events waits here, and not in the handler's own rows, where
             // the lost race would look like a failure of the event.
-            let moved = self.advance(unit.connection(), &steps).await?;
+            let moved = self.advance(unit.connection(), steps).await?;
             if !moved.all || !moved.visible || moved.waits && parked == Parked::Waits {
                 return Err(Failure::Conflict);
             }
@@ -205,10 +241,6 @@ impl Engine {
                 unit.trust_memory(moved.server);
             }
         }
-        self.handler.handle_all(&handled, &mut unit).await.map_err(handler_failure)?;
-        // What the handler has put into the unit may be what fails here, so it is the event's failure.
-        unit.commit().await.map_err(|error| handler_failure(error.into()))?;
-        self.meters.handled.increment(handled.len() as u64);
         Ok(())
     }
 
@@ -228,14 +260,13 @@ impl Engine {
         events: &[Arc<RecordedEvent>],
         parked: Parked,
     ) -> Result<HashMap<String, Place>, Failure> {
-        let mut last: HashMap<&str, Seq> = HashMap::new();
+        let mut last: HashMap<&StreamName, Seq> = HashMap::new();
         for event in events {
-            let last = last.entry(event.stream.as_str()).or_default();
+            let last = last.entry(&event.stream).or_default();
             *last = event.seq.max(*last);
         }
-        let asked: Vec<(&str, Seq)> = last.iter().map(|(stream, seq)| (*stream, *seq)).collect();
-        let mut places =
-            cursor::places(unit.connection(), self.identity(), &asked).await.map_err(database_failure)?;
+        let asked: Vec<(&StreamName, Seq)> = last.iter().map(|(stream, seq)| (*stream, *seq)).collect();
+        let mut places = self.look(unit.connection(), &asked).await.map_err(handler_failure)?;
         let invisible = places.iter().find(|(_, place)| !place.visible);
         if let (true, Some((stream, _))) = (self.is_own(), invisible) {
             return Err(Failure::NotVisible(stream.clone()));
@@ -243,8 +274,12 @@ impl Engine {
         if parked == Parked::IsRetried {
             places.values_mut().for_each(|place| place.parked = false);
         }
-        let mut waiting: Vec<(&str, Seq)> =
-            last.into_iter().filter(|(stream, _)| places[*stream].parked).collect();
+        let is_parked = |stream: &StreamName| places.get(stream.as_str()).is_some_and(|place| place.parked);
+        let mut waiting: Vec<(&str, Seq)> = last
+            .into_iter()
+            .filter(|(stream, _)| is_parked(stream))
+            .map(|(stream, seq)| (stream.as_str(), seq))
+            .collect();
         if !waiting.is_empty() {
             waiting.sort_unstable();
             let still = parked::note_waiting(unit.connection(), self.identity(), &waiting)
@@ -253,6 +288,23 @@ impl Engine {
             if still.len() < waiting.len() {
                 // A retry ended the wait just now and has moved the cursor: look again.
                 return Err(Failure::Conflict);
+            }
+        }
+        Ok(places)
+    }
+
+    /// How far the handler has come in these streams, and whether the seqs can be read here.
+    pub(crate) async fn look(
+        &self,
+        connection: &mut PgConnection,
+        asked: &[(&StreamName, Seq)],
+    ) -> Result<HashMap<String, Place>, HandleError> {
+        let mut places = cursor::places(connection, self.identity(), asked).await?;
+        if let Subscriber::Elsewhere(elsewhere) = &self.handler {
+            let streams: Vec<&StreamName> = asked.iter().map(|(stream, _)| *stream).collect();
+            let seqs = elsewhere.places(&streams).await?;
+            for (stream, seq) in streams.into_iter().zip(seqs) {
+                places.entry(stream.to_string()).or_default().seq = seq;
             }
         }
         Ok(places)
@@ -354,6 +406,7 @@ fn handler_failure(error: HandleError) -> Failure {
     match error {
         HandleError::Store(event_store::Error::Conflict) => Failure::Conflict,
         HandleError::Store(error) if error.is_transient() => Failure::Transient(error.to_string()),
+        HandleError::Unavailable(reason) => Failure::Transient(reason),
         error => Failure::Event(error.to_string()),
     }
 }

@@ -12,12 +12,19 @@ pub enum HandleError {
     /// The event makes no sense to the handler; it is parked with this reason.
     #[error("{0}")]
     Failed(String),
+    /// What it is kept in cannot be reached, whose error this is; it is tried again.
+    #[error("{0}")]
+    Unavailable(String),
 }
 
 impl HandleError {
     /// Whether the same may succeed the next time, without anybody mending anything.
     pub fn is_passing(&self) -> bool {
-        matches!(self, Self::Store(error) if error.is_passing())
+        match self {
+            Self::Store(error) => error.is_passing(),
+            Self::Failed(_) => false,
+            Self::Unavailable(_) => true,
+        }
     }
 }
 

@@ -74,8 +74,9 @@ impl Feed {
     /// Registers the handler; one that is new or was left behind starts with the history.
     pub async fn open(engine: Engine) -> Result<(Arc<Self>, Worker), event_store::Error> {
         let fed_by = fed_by("embedded", engine.handler.subscription());
-        let behind = registry::register(engine.store.pool(), engine.identity(), &fed_by).await?;
-        let workers = engine.handler.concurrency().max(1);
+        let is_marked = registry::register(engine.store.pool(), engine.identity(), &fed_by).await?;
+        let behind = is_marked || engine.handler.is_volatile();
+        let workers = engine.handler.concurrency();
         let (queues, receivers) = (0..workers).map(|_| mpsc::channel(QUEUE_EVENTS_MAX)).unzip();
         let feed = Arc::new(Self {
             engine,
@@ -165,6 +166,7 @@ impl Feed {
                 let _marking = self.marking.lock().await;
                 if !self.state().behind {
                     self.mark(None).await?;
+                    self.engine.handler.has_caught_up();
                     tracing::info!(handler = self.handler_name(), "handler has caught up");
                 }
             }

@@ -16,6 +16,9 @@ pub use error::{HandleError, HistoryError, Stopped};
 mod handler;
 pub use handler::{Handler, Subscription};
 
+mod elsewhere;
+pub use elsewhere::Elsewhere;
+
 mod derivation;
 pub use derivation::{Derivation, Derive, Derived, Deriving};
 

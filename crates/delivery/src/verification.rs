@@ -61,7 +61,7 @@ impl<D: Derivation> Verify for Deriving<D> {
             let page = store.streams(D::From::CATEGORY, after.as_ref(), STREAMS_A_PAGE).await?;
             let Some(last) = page.last() else { break };
             after = Some(last.stream.clone());
-            let asked: Vec<(&str, Seq)> = page.iter().map(|at| (at.stream.as_str(), at.seq)).collect();
+            let asked: Vec<(&StreamName, Seq)> = page.iter().map(|at| (&at.stream, at.seq)).collect();
             let places = places::<D>(store, &asked).await?;
             for at in &page {
                 let place = places.get(at.stream.as_str()).copied().unwrap_or_default();
@@ -81,7 +81,7 @@ impl<D: Derivation> Verify for Deriving<D> {
 /// Where the handler stands in each of these streams.
 async fn places<D: Derivation>(
     store: &Store,
-    asked: &[(&str, Seq)],
+    asked: &[(&StreamName, Seq)],
 ) -> Result<HashMap<String, Place>, Error> {
     let identity = Identity { handler: D::CONTRACT, source: D::SERVICE };
     let mut connection = store.pool().acquire().await?;

@@ -1,6 +1,8 @@
 //! The same handler over Kafka, with records that the real relay has written.
 
-use delivery::{ConsumerConfig, consume};
+use std::sync::Arc;
+
+use delivery::{ConsumerConfig, Elsewhere, Engine, consume};
 use kafka_client::{Access, TopicNames};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -16,22 +18,22 @@ use crate::journal::Journal;
 use crate::stage::Stage;
 
 /// A relay to topics of one partition, and consumers of them.
-struct Topics {
+pub(crate) struct Topics {
     prefix: String,
     relay: JoinHandle<Result<(), relay::Error>>,
     shutdown: CancellationToken,
 }
 
-struct Consuming {
+pub(crate) struct Consuming {
     task: JoinHandle<Result<(), event_store::Error>>,
     shutdown: CancellationToken,
 }
 
 impl Topics {
-    async fn open(stage: &Stage) -> Self {
+    pub(crate) async fn open(stage: &Stage) -> Self {
         let (prefix, service, access) = (unique("delivery."), "core".to_owned(), Access::plaintext(kafka()));
         let sink = KafkaConfig::new(access, TopicNames::by_category(&prefix), service);
-        ensure_topics(&sink, &["note", "memo"]).await.unwrap();
+        ensure_topics(&sink, &["note", "memo", "transfer"]).await.unwrap();
         let (user, password, host, port) = stage.database.relay_login();
         let login = replication::Config {
             password: Some(password.as_str().into()),
@@ -52,15 +54,21 @@ impl Topics {
         format!("{}core.{category}", self.prefix)
     }
 
-    fn consume(&self, stage: &Stage, journal: &Journal) -> Consuming {
+    pub(crate) fn consume(&self, stage: &Stage, journal: &Journal) -> Consuming {
         let shutdown = CancellationToken::new();
-        let (access, prefix) = (Access::plaintext(kafka()), self.prefix.clone());
-        let config = ConsumerConfig {
-            access,
-            names: TopicNames::by_category(prefix),
-            instance: journal.name.to_owned(),
-        };
         let engine = stage.engine(journal.clone(), &shutdown);
+        self.consume_by(engine, journal.name, shutdown)
+    }
+
+    pub(crate) fn consume_elsewhere(&self, stage: &Stage, view: Arc<dyn Elsewhere>) -> Consuming {
+        let (name, shutdown) = (view.name(), CancellationToken::new());
+        self.consume_by(stage.engine_elsewhere(view, &shutdown), name, shutdown)
+    }
+
+    fn consume_by(&self, engine: Engine, instance: &str, shutdown: CancellationToken) -> Consuming {
+        let (access, prefix) = (Access::plaintext(kafka()), self.prefix.clone());
+        let config =
+            ConsumerConfig { access, names: TopicNames::by_category(prefix), instance: instance.to_owned() };
         Consuming { task: tokio::spawn(async move { consume(&config, engine).await }), shutdown }
     }
 
@@ -78,14 +86,14 @@ impl Topics {
         }
     }
 
-    async fn close(self) {
+    pub(crate) async fn close(self) {
         self.shutdown.cancel();
         self.relay.await.unwrap().unwrap();
     }
 }
 
 impl Consuming {
-    async fn stop(self) {
+    pub(crate) async fn stop(self) {
         self.shutdown.cancel();
         self.task.await.unwrap().unwrap();
     }

@@ -14,6 +14,8 @@ mod memory;
 // Cursor, duplicates, gaps, rivals.
 mod engine;
 mod parked;
+// Read models in memory and in another store.
+mod elsewhere;
 // The embedded transport.
 mod feed;
 mod history;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use delivery::{Engine, Feed, Handler, History};
+use delivery::{Elsewhere, Engine, Feed, Handler, History};
 use event::{RecordedEvent, Seq};
 use event_store::Store;
 use sqlx::AssertSqlSafe;
@@ -53,8 +53,18 @@ impl Stage {
     pub(crate) async fn feed_from(&self, handler: impl Handler, history: Arc<dyn History>) -> Fed {
         let shutdown = CancellationToken::new();
         let engine = Engine::new(Arc::new(handler), self.store.clone(), history, shutdown.clone());
-        let (feed, worker) = Feed::open(engine).await.unwrap();
-        Fed { feed, settled: Arc::default(), shutdown, worker: tokio::spawn(worker.run()) }
+        Fed::start(engine, shutdown).await
+    }
+
+    pub(crate) fn engine_elsewhere(&self, view: Arc<dyn Elsewhere>, shutdown: &CancellationToken) -> Engine {
+        Engine::elsewhere(view, self.store.clone(), Arc::new(self.store.clone()), shutdown.clone())
+    }
+
+    pub(crate) async fn feed_elsewhere(&self, view: Arc<dyn Elsewhere>) -> Fed {
+        let (name, shutdown) = (view.name(), CancellationToken::new());
+        let fed = Fed::start(self.engine_elsewhere(view, &shutdown), shutdown).await;
+        self.until_joined(name).await;
+        fed
     }
 
     /// A feed whose handler has caught up with the history.
@@ -132,6 +142,11 @@ impl Stage {
 }
 
 impl Fed {
+    async fn start(engine: Engine, shutdown: CancellationToken) -> Self {
+        let (feed, worker) = Feed::open(engine).await.unwrap();
+        Self { feed, settled: Arc::default(), shutdown, worker: tokio::spawn(worker.run()) }
+    }
+
     /// Offers events as the relay does, without waiting for the handler.
     pub(crate) async fn offer(&self, events: &Events) {
         for event in events {

@@ -11,8 +11,8 @@ use crate::cli::CaptureAction;
 use crate::config::Config;
 use crate::process::say;
 use crate::relaying::{show, tell};
+use crate::relays::capture_config;
 use crate::roles;
-use crate::services::capture_config;
 
 pub(crate) async fn run(
     config: Config,

@@ -1,7 +1,7 @@
 //! What operators ask from the command line: clients of the API, with its rights and its records.
 //!
 //! ```text
-//! lunaria transfers list | show | follow | events | graph      lunaria events     lunaria cases list | show
+//! lunaria transfers list | show | follow | events | graph      lunaria events     lunaria cases list | groups | show
 //! lunaria streams show | at                                    lunaria sagas      lunaria projections …
 //! ```
 
@@ -95,6 +95,10 @@ pub(crate) async fn cases(options: CasesOptions) -> anyhow::Result<ExitCode> {
             ]);
             let found = get(&client, &format!("/v1/cases?{query}")).await?;
             print(output, &found, |found| listed_cases(found) + &more(found))?;
+        }
+        CasesAction::Groups => {
+            let found = get(&client, "/v1/cases/groups").await?;
+            print(output, &found, grouped_cases)?;
         }
         CasesAction::Show { case_id } => {
             let found = get(&client, &format!("/v1/cases/{case_id}/events")).await?;
@@ -259,6 +263,22 @@ fn listed_cases(found: &Value) -> String {
     };
     let rows = list(found, "cases").iter().map(row).collect();
     table(["case", "status", "age", "amount", "about", "reason"], rows)
+}
+
+fn grouped_cases(found: &Value) -> String {
+    let now = Timestamp::now();
+    let row = |group: &Value| {
+        [
+            text(&group["count"]),
+            age(&group["oldest_raised_at"], now),
+            list(group, "amounts").iter().map(money).collect::<Vec<_>>().join(", "),
+            text(&group["category"]),
+            text(&group["cause"]),
+            list(group, "examples").first().map(text).unwrap_or_default(),
+        ]
+    };
+    let rows = list(found, "groups").iter().map(row).collect();
+    table(["count", "oldest", "amount", "about", "cause", "oldest case"], rows)
 }
 
 async fn get(client: &Client, path: &str) -> anyhow::Result<Value> {

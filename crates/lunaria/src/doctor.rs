@@ -9,7 +9,7 @@ use sqlx::{Connection, PgConnection};
 
 use crate::cli::ServiceName;
 use crate::config::{Config, PostgresUrl, Transport};
-use crate::services::{PUBLICATION, replication_config};
+use crate::relays::{PUBLICATION, replication_config};
 
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// In `server_version_num`'s form.

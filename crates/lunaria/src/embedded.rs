@@ -13,18 +13,20 @@ use tokio_util::sync::CancellationToken;
 use crate::cli::ServiceName;
 use crate::config::Config;
 use crate::process::Parts;
-use crate::services::{history_nearby, relay_config, start_own};
+use crate::relays::relay_config;
+use crate::services::{Views, history_nearby, start_own};
 
-/// Starts handlers, relays and deadlines of the services, and returns the relays. At shutdown the handlers go on until the relays have ended, so
+/// Starts handlers, views, relays and deadlines of the services, and returns the relays. At shutdown the handlers go on until the relays have ended, so
 /// that what is in flight is settled and need not be delivered again.
 pub(crate) async fn start(
     parts: &mut Parts,
     config: &Config,
     stores: &[Store],
+    views: &Views,
     shutdown: &CancellationToken,
 ) -> anyhow::Result<Vec<relay::Config>> {
     let handlers_shutdown = CancellationToken::new();
-    let mut feeds = Vec::new();
+    let mut engines = Vec::new();
     for (service, store) in ServiceName::enabled(config).into_iter().zip(stores) {
         let handlers = service.handlers(config);
         let names: Vec<&str> = handlers.iter().map(|handler| handler.name()).collect();
@@ -32,15 +34,24 @@ pub(crate) async fn start(
         leave_out_others(store.pool(), &names).await?;
         for handler in handlers {
             let history = history_nearby(store, handler.subscription().source, stores)?;
-            let engine = Engine::new(handler, store.clone(), history, handlers_shutdown.clone());
-            let (feed, worker) = Feed::open(engine).await?;
-            feeds.push(feed);
-            parts.start("handler", async move {
-                Box::pin(worker.run()).await;
-                Ok(())
-            });
+            engines.push(Engine::new(handler, store.clone(), history, handlers_shutdown.clone()));
+        }
+        if service == ServiceName::Core {
+            for view in views.all() {
+                let history = Arc::new(store.clone());
+                engines.push(Engine::elsewhere(view, store.clone(), history, handlers_shutdown.clone()));
+            }
         }
         start_own(parts, service, store, config, shutdown)?;
+    }
+    let mut feeds = Vec::new();
+    for engine in engines {
+        let (feed, worker) = Feed::open(engine).await?;
+        feeds.push(feed);
+        parts.start("handler", async move {
+            Box::pin(worker.run()).await;
+            Ok(())
+        });
     }
     let mut relays = Vec::new();
     let mut running = Vec::new();

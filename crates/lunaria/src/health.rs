@@ -11,7 +11,7 @@ use replication::{Client, SlotName};
 use crate::cli::{HealthOf, ServiceName};
 use crate::config::{Config, PostgresUrl};
 use crate::process::{complain, say};
-use crate::services::{find_capture, replication_config};
+use crate::relays::{find_capture, replication_config};
 
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// What Kafka calls a consumer group whose members have their partitions.

@@ -5,6 +5,7 @@ mod config;
 mod process;
 
 mod embedded;
+mod relays;
 mod roles;
 mod services;
 

@@ -15,8 +15,8 @@ use tokio_util::sync::CancellationToken;
 use crate::cli::{RelayAction, ReplayOptions, ServiceName};
 use crate::config::{Config, Transport};
 use crate::process::say;
+use crate::relays::{kafka_config, relay_config};
 use crate::roles;
-use crate::services::{kafka_config, relay_config};
 
 pub(crate) async fn run(
     config: Config,

@@ -23,9 +23,9 @@ use crate::embedded;
 use crate::identity;
 use crate::ops::{Ops, Told};
 use crate::process::Parts;
+use crate::relays::{capture_config, ensure_topics, kafka_config, relay_config};
 use crate::services::{
-    WEBHOOK_CONTRACTS, adapter_address, adapter_door, capture_config, connect, door_token, ensure_topics,
-    history_afar, kafka_config, relay_config, start_own,
+    Views, WEBHOOK_CONTRACTS, adapter_address, adapter_door, connect, door_token, history_afar, start_own,
 };
 
 const SLOT_POLL: Duration = Duration::from_millis(200);
@@ -54,8 +54,9 @@ pub(crate) async fn serve(config: Config, shutdown: CancellationToken) -> anyhow
             let told = Told { readiness: readiness.clone(), relays: Vec::new(), store: Some(store.clone()) };
             ops.start(&mut parts, told, &shutdown);
             let tokens = identity::start(&mut parts, &config.api.oidc, &shutdown)?;
+            let views = start_views(&mut parts, &store, &config, &shutdown)?;
             parts.start("api", async move {
-                let router = core_router(&store, &config, tokens, &readiness, shutdown.clone())?;
+                let router = core_router(&store, &config, tokens, &readiness, &views, shutdown.clone())?;
                 api::serve(api, router, shutdown).await;
                 Ok(())
             });
@@ -103,8 +104,11 @@ pub(crate) async fn serve_all(
     let core = stores[0].clone();
     let readiness = api::Readiness::default();
     let mut parts = Parts::new(&shutdown);
-    let relays = match config.transport {
-        Transport::Embedded => embedded::start(&mut parts, &config, &stores, &shutdown).await?,
+    let (relays, views) = match config.transport {
+        Transport::Embedded => {
+            let views = Views::default();
+            (embedded::start(&mut parts, &config, &stores, &views, &shutdown).await?, views)
+        }
         Transport::Kafka => {
             if !ensure_topics(&config, &shutdown).await? {
                 return Ok(());
@@ -114,7 +118,7 @@ pub(crate) async fn serve_all(
                 relays.push(start_relay(&mut parts, service, &config, &shutdown)?);
                 start_handlers(&mut parts, service, store, &config, &shutdown)?;
             }
-            relays
+            (relays, start_views(&mut parts, &core, &config, &shutdown)?)
         }
     };
     let told = Told { readiness: readiness.clone(), relays: relays.clone(), store: Some(core.clone()) };
@@ -131,7 +135,7 @@ pub(crate) async fn serve_all(
         };
         let store_of = |service: &str| stores.iter().find(|store| store.service() == service);
         let instant_store = store_of(instant::SERVICE).context("the instant rail has no database")?;
-        let core_router = core_router(&core, &config, tokens, &readiness, token.clone())?;
+        let core_router = core_router(&core, &config, tokens, &readiness, &views, token.clone())?;
         let instant_router = beside(ServiceName::AdapterInstant, instant_store)?;
         let card = match card.zip(store_of(card::SERVICE)) {
             Some((listener, store)) => Some((listener, beside(ServiceName::AdapterCard, store)?)),
@@ -307,9 +311,7 @@ fn start_handlers(
     config: &Config,
     shutdown: &CancellationToken,
 ) -> anyhow::Result<()> {
-    let kafka = &config.kafka;
-    let consumer =
-        ConsumerConfig { access: kafka.access()?, names: kafka.names()?, instance: kafka.instance.clone() };
+    let consumer = consumer_config(config)?;
     for handler in service.handlers(config) {
         let history = history_afar(store, handler.subscription().source, config)?;
         let engine = Engine::new(handler, store.clone(), history, shutdown.clone());
@@ -319,11 +321,33 @@ fn start_handlers(
     start_own(parts, service, store, config, shutdown)
 }
 
+/// What the API of this process keeps in memory.
+fn start_views(
+    parts: &mut Parts,
+    store: &Store,
+    config: &Config,
+    shutdown: &CancellationToken,
+) -> anyhow::Result<Views> {
+    let (views, consumer) = (Views::default(), consumer_config(config)?);
+    for view in views.all() {
+        let engine = Engine::elsewhere(view, store.clone(), Arc::new(store.clone()), shutdown.clone());
+        let consumer = consumer.clone();
+        parts.start("view", async move { Ok(consume(&consumer, engine).await?) });
+    }
+    Ok(views)
+}
+
+fn consumer_config(config: &Config) -> anyhow::Result<ConsumerConfig> {
+    let kafka = &config.kafka;
+    Ok(ConsumerConfig { access: kafka.access()?, names: kafka.names()?, instance: kafka.instance.clone() })
+}
+
 fn core_router(
     store: &Store,
     config: &Config,
     tokens: Option<Arc<api::Tokens>>,
     readiness: &api::Readiness,
+    views: &Views,
     shutdown: CancellationToken,
 ) -> anyhow::Result<Router> {
     let keys = config.api.keyring()?;
@@ -346,6 +370,7 @@ fn core_router(
         limits,
         payments,
         projections,
+        open_cases: Arc::clone(&views.open_cases),
         requests_per_second,
         shutdown,
         keys,

@@ -12,6 +12,8 @@
 //! rebuild needs no pause, no second set of cursors and no catching up: what is loaded already is written by the handler too, in the
 //! transaction of its cursor, and each chunk of the load has the handler stand still for as long as its own transaction takes. A
 //! comparison is a rebuild that does not change places.
+//!
+//! A small one that is asked often can be kept in memory ([`InMemory`]), one for another store there ([`delivery::Elsewhere`]).
 
 mod projection;
 pub use projection::{Projecting, Projection};
@@ -29,6 +31,9 @@ pub use desk::RebuildDesk;
 
 mod progress;
 pub use progress::{Overview, Progress, list, progress, under_way_in};
+
+mod in_memory;
+pub use in_memory::{InMemory, MemoryView};
 
 mod counts;
 pub use counts::{StatusCount, count_by_status};

@@ -9,7 +9,7 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use crate::cli::PrepareOptions;
 use crate::config::{Capture, Config, Snapshot};
 use crate::process::say;
-use crate::services::{capture_config, find_capture};
+use crate::relays::{capture_config, find_capture};
 
 /// As our own databases have it, but for the grants to roles that do not exist elsewhere.
 const STATE: &str = include_str!("../../../../migrations/0006_relay_state.sql");

@@ -140,6 +140,8 @@ pub(crate) enum CasesAction {
         #[command(flatten)]
         paging: Paging,
     },
+    /// The open ones by what has caused them.
+    Groups,
     /// The events of one.
     Show { case_id: Uuid },
 }

@@ -12,7 +12,7 @@ use crate::bench::append::{event, rate};
 use crate::bench::figure::Figure;
 use crate::bench::usage::{cpu_seconds, peak_rss_megabytes};
 use crate::cli::BenchOptions;
-use crate::services::PUBLICATION;
+use crate::relays::PUBLICATION;
 
 const WRITERS: u32 = 16;
 /// What the server pays for sending depends on how it is read, so the floor is the best of these: as the relay reads, and

@@ -12,7 +12,7 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, PgConnection};
 
 use crate::bench::Bed;
-use crate::services::PUBLICATION;
+use crate::relays::PUBLICATION;
 
 const POLL: Duration = Duration::from_millis(20);
 
