@@ -30,6 +30,8 @@ mod identity;
 mod webhooks;
 // Orders on credit: confirmed, refused, tried again, given up, cancelled.
 mod orders;
+// What went wrong is mended by two people, as it was shown.
+mod corrections;
 // The rail's messages, read by somebody else's library; other rails; what belongs to nothing.
 mod messages;
 // One key, one effect; wrong input, clear errors.

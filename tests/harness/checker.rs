@@ -60,6 +60,8 @@ pub(crate) async fn check(platform: &Platform, accepted: &[Uuid]) -> Violations 
         ("a person is needed, and there was no case at once", ATTENTION_WITHOUT_CASE),
         ("cases are open of what has ended well", CASES_OF_NOTHING),
         ("accepted or refused, and the adapter was not told", ACCEPTANCES_NOT_DERIVED),
+        ("corrected without others' approval of just that", CORRECTED_ALONE),
+        ("corrected, and no correction says so", CORRECTED_BY_NOBODY),
     ] {
         empty(&mut core, "core", what, query, &mut violations).await;
     }
@@ -73,6 +75,26 @@ pub(crate) async fn check(platform: &Platform, accepted: &[Uuid]) -> Violations 
     violations
 }
 
+/// Executed without as many approvals of that preview by others as it needs, or without a reason and evidence.
+const CORRECTED_ALONE: &str = "select executed.stream from event executed
+    join event requested on requested.stream = executed.stream and requested.seq = 1
+    where executed.type = 'CorrectionExecuted' and (
+        (select count(distinct approved.data->>'by') from event approved
+         where approved.stream = executed.stream and approved.type = 'CorrectionApproved' and approved.seq < executed.seq
+             and approved.data->>'preview_hash' = executed.data->>'preview_hash'
+             and approved.data->>'by' <> requested.data->>'by') < greatest((requested.data->>'approvals')::int, 1)
+        or coalesce(requested.data->>'evidence', '') = '' or coalesce(requested.data->>'reason_code', '') = '')";
+/// Events because of a correction that are not named by its execution, or named and not there.
+const CORRECTED_BY_NOBODY: &str = "with named as (
+        select substr(executed.stream, 12) as id, mended->>'stream' as stream, (mended->>'seq')::bigint as seq
+        from event executed, jsonb_array_elements(executed.data->'events') as mended
+        where executed.type = 'CorrectionExecuted'
+    ), mending as (
+        select causation_id::text as id, stream, seq from event where metadata->>'causation_kind' = 'correction'
+    )
+    select stream || '@' || seq || ' of ' || id from (
+        (select * from named except select * from mending) union all (select * from mending except select * from named)
+    ) as differing";
 const STREAMS_WITH_HOLES: &str = "select stream from event group by stream
     having min(seq) <> 1 or max(seq) <> count(*)";
 const PARKED: &str = "select handler || ' ' || stream || ': ' || reason from parked";

@@ -55,8 +55,12 @@ const INTEGRATORS: Access = Only(&[Service, Admin]);
 /// Who looks after the platform.
 const OVERSEERS: Access = Only(&[Operator, Auditor, Admin]);
 
+/// Who mends what has gone wrong, and who looks at that.
+const MENDERS: Access = Only(&[Operator]);
+const WITNESSES: Access = Only(&[Operator, Approver, Auditor]);
+
 /// Method, path, and who may.
-pub(crate) const RULES: [(&str, &str, Access); 75] = [
+pub(crate) const RULES: [(&str, &str, Access); 84] = [
     ("POST", "/v1/customers", SYSTEMS),
     ("GET", "/v1/customers", READERS),
     ("GET", "/v1/customers/{id}", OrOwner(READS, Thing::Customer)),
@@ -98,6 +102,15 @@ pub(crate) const RULES: [(&str, &str, Access); 75] = [
     ("GET", "/v1/cases", READERS),
     ("GET", "/v1/cases/groups", READERS),
     ("GET", "/v1/cases/{id}/events", READERS),
+    ("POST", "/v1/corrections/preview", MENDERS),
+    ("POST", "/v1/corrections", MENDERS),
+    ("GET", "/v1/corrections", WITNESSES),
+    ("GET", "/v1/corrections/{id}", WITNESSES),
+    ("GET", "/v1/corrections/{id}/events", WITNESSES),
+    ("POST", "/v1/corrections/{id}/preview", MENDERS),
+    ("POST", "/v1/corrections/{id}/approve", Only(&[Approver])),
+    ("POST", "/v1/corrections/{id}/reject", Only(&[Operator, Approver])),
+    ("POST", "/v1/corrections/{id}/execute", MENDERS),
     ("GET", "/v1/events", Only(&[Operator, Auditor])),
     ("GET", "/v1/streams/{stream}/events", Only(&[Operator, Auditor])),
     ("GET", "/v1/streams/{stream}/live", Only(&[Operator, Auditor])),

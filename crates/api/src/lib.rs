@@ -48,6 +48,7 @@ mod accounts;
 mod card_authorisations;
 mod cards;
 mod cases;
+mod corrections;
 mod credit_lines;
 mod customers;
 mod entries;
@@ -69,7 +70,7 @@ mod health;
 pub use health::{Readiness, router as health_router};
 
 mod service;
-pub use service::{Service, Webhooks};
+pub use service::{Corrections, Service, Webhooks};
 
 pub use running::Running;
 

@@ -16,11 +16,13 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 use crate::access::{Access, access};
 use crate::{Code, Problem, schema};
 
+/// It leaves nothing that could be left twice.
+const PREVIEW: &str = "/v1/corrections/preview";
 const ABOUT: &str = "Amounts are strings of minor units with their ISO 4217 code: `{\"amount\":\"12500\",\"currency\":\"DKK\"}` is 125.00 kr.
 
 **Who asks** shows an API key, or a token of the identity provider: `Authorization: Bearer KEY`. Each operation names the roles of which one is needed.
 
-**Each POST needs an `Idempotency-Key`**: a new one for each new request, the same one with each retry. The same key gets the same answer, byte for byte
+**Each POST but a preview needs an `Idempotency-Key`**: a new one for each new request, the same one with each retry. The same key gets the same answer, byte for byte
 (`Idempotency-Replayed: true`), and has one effect; with other content it is an error. A refusal is an answer, and stays one. Keys are each principal's own, and never expire.
 While the first request with a key is being answered, another one waits a moment, or `Prefer: wait=N` seconds (8 at most), and hears `request-running` (409) then.
 
@@ -50,6 +52,7 @@ const SCHEME: &str = "key";
         (name = "cards", description = "Cards, and payments by card"),
         (name = "orders", description = "Orders on credit"),
         (name = "cases", description = "What needs a person"),
+        (name = "corrections", description = "What went wrong is mended, by two people"),
         (name = "events", description = "What has happened, as it was recorded"),
         (name = "sagas", description = "Which processes there are, and where their instances stand"),
         (name = "projections", description = "Read models, and the operations that build or verify them"),
@@ -70,6 +73,7 @@ pub(crate) fn complete(described: &utoipa::openapi::OpenApi) -> Value {
             "description": "An API key, or a token of the identity provider. Each operation lists the roles of which one is needed.",
         }
     });
+    say_what_text_is(&mut document["components"]["schemas"]);
     let paths = document.get_mut("paths").and_then(Value::as_object_mut);
     for (path, methods) in paths.into_iter().flatten() {
         for (method, operation) in methods.as_object_mut().into_iter().flatten() {
@@ -114,7 +118,7 @@ fn complete_operation(method: &str, path: &str, operation: &mut Map<String, Valu
                 response["headers"] = told.into();
             }
         }
-        let is_post = method == Method::POST.as_str();
+        let is_post = is_recorded(method, path);
         let refusals = [
             (
                 "409",
@@ -175,10 +179,32 @@ fn answer_headers(
     headers
 }
 
+/// Whether it has an effect, once for each key.
+fn is_recorded(method: &str, path: &str) -> bool {
+    method == Method::POST.as_str() && path != PREVIEW
+}
+
+/// No text holds what the database cannot keep.
+fn say_what_text_is(schema: &mut Value) {
+    match schema {
+        Value::Object(fields) => {
+            let is_text =
+                fields.get("type").is_some_and(|of| *of == "string" || *of == json!(["string", "null"]));
+            let is_narrower = ["pattern", "format", "enum"].iter().any(|rule| fields.contains_key(*rule));
+            if is_text && !is_narrower {
+                fields.insert("pattern".to_owned(), json!("^[^\\u0000]*$"));
+            }
+            fields.values_mut().for_each(say_what_text_is);
+        }
+        Value::Array(schemas) => schemas.iter_mut().for_each(say_what_text_is),
+        _ => {}
+    }
+}
+
 /// The headers that an operation reads.
 fn headers(method: &str, path: &str, id: &str) -> Vec<Value> {
     let header = |name: &str, required: bool, description: &str, schema: Value| json!({ "name": name, "in": "header", "required": required, "description": description, "schema": schema });
-    let is_post = method == Method::POST.as_str();
+    let is_post = is_recorded(method, path);
     let key = is_post.then(|| {
         header(
             "Idempotency-Key",

@@ -57,6 +57,11 @@ codes! {
     OrderUnknown: "order-unknown", 404, "There is no such order", false;
     CreditExceeded: "credit-exceeded", 422, "The credit line does not cover the order", false;
     CaseUnknown: "case-unknown", 404, "There is no such case", false;
+    CorrectionUnknown: "correction-unknown", 404, "There is no such correction", false;
+    CorrectionRefused: "correction-refused", 422, "It cannot be corrected like that", false;
+    CorrectionOverLimit: "correction-over-limit", 422, "So much is not corrected at once", false;
+    CorrectionNotNow: "correction-not-now", 409, "The correction is not where that can be done", false;
+    PreviewStale: "preview-stale", 409, "It is not as the preview shows any more", false;
     ProjectionUnknown: "projection-unknown", 404, "There is no such projection", false;
     OperationRunning: "operation-running", 409, "Another operation has to end first", true;
     OperationUnknown: "operation-unknown", 404, "There is no such operation", false;

@@ -7,6 +7,7 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRef, FromRequestParts, Path};
 use axum::http::request::Parts;
 use cases::OpenCases;
+use delivery::Handler;
 use event_store::{Group, Store};
 use order::PaymentPolicy;
 use projection::{InMemory, Projection};
@@ -31,6 +32,7 @@ pub struct Service {
     pub projections: Vec<Arc<dyn Projection>>,
     /// By what has caused them.
     pub open_cases: Arc<InMemory<OpenCases>>,
+    pub corrections: Corrections,
     /// That each principal may make; 0 for as many as they like.
     pub requests_per_second: u32,
     /// Ends what would be watched for ever.
@@ -43,6 +45,14 @@ pub struct Service {
     pub searches_events: bool,
     /// And whose tokens are taken, too.
     pub tokens: Option<Arc<Tokens>>,
+}
+
+/// Under what corrections are made, and what a preview tries out.
+#[derive(Clone)]
+pub struct Corrections {
+    pub policy: correction::Policy,
+    /// Core's handlers, its read models among them.
+    pub handlers: Vec<Arc<dyn Handler>>,
 }
 
 /// What webhooks there may be.

@@ -4,6 +4,7 @@ use authorisation::{Authorisation, Card};
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use cases::Case;
+use correction::Correction;
 use customer::Customer;
 use event::{Aggregate, Seq, StreamName};
 use event_store::Store;
@@ -46,7 +47,7 @@ struct StateDocument {
 type Fold = for<'a> fn(&'a Store, Uuid, Option<Seq>) -> BoxFuture<'a, Result<Option<(Value, Seq)>, Problem>>;
 
 /// By category. Keys are left out: what proves one is nobody's but its holder's.
-const FOLDS: [(&str, Fold); 11] = [
+const FOLDS: [(&str, Fold); 12] = [
     of::<Account>(),
     of::<Transfer>(),
     of::<Incoming>(),
@@ -55,6 +56,7 @@ const FOLDS: [(&str, Fold); 11] = [
     of::<Credit>(),
     of::<Order>(),
     of::<Case>(),
+    of::<Correction>(),
     of::<Rebuild>(),
     of::<Customer>(),
     of::<Endpoint>(),

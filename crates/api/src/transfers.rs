@@ -361,7 +361,10 @@ fn not_now(id: Uuid, refusal: &TransferRefusal) -> Problem {
         TransferRefusal::NoApprovalAwaited => Code::NoApprovalAwaited,
         TransferRefusal::NothingToRecall => Code::NothingToRecall,
         TransferRefusal::AlreadyRecalled => Code::AlreadyRecalled,
-        TransferRefusal::AlreadyRequested | TransferRefusal::OtherPayment => Code::Internal,
+        TransferRefusal::AlreadyRequested
+        | TransferRefusal::OtherPayment
+        | TransferRefusal::OutcomeNotAwaited
+        | TransferRefusal::NothingToReverse => Code::Internal,
     };
     Problem::new(code, refusal.to_string()).recorded_in(id)
 }

@@ -37,6 +37,20 @@ pub trait Handler: Send + Sync + 'static {
     }
 }
 
+/// What a handler would do, in a unit that is rolled back: without its cursor.
+pub async fn try_out(
+    handler: &dyn Handler,
+    events: &[&RecordedEvent],
+    unit: &mut UnitOfWork,
+) -> Result<(), HandleError> {
+    let (now, actor) = (unit.context().now, unit.context().actor.clone());
+    let (causation, correlation_id) = (unit.context().causation, unit.context().correlation_id);
+    let outside = unit.replace_context(Context::because_of(causation, correlation_id, actor, now));
+    let done = handler.handle_all(events, unit).await;
+    unit.set_context(outside);
+    done
+}
+
 pub(crate) async fn one_by_one(
     handler: &(impl Handler + ?Sized),
     events: &[&RecordedEvent],

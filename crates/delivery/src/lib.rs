@@ -14,7 +14,7 @@ mod error;
 pub use error::{HandleError, HistoryError, Stopped};
 
 mod handler;
-pub use handler::{Handler, Subscription};
+pub use handler::{Handler, Subscription, try_out};
 
 mod elsewhere;
 pub use elsewhere::Elsewhere;

@@ -6,6 +6,7 @@ mod part;
 use std::any::Any;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use event::{Aggregate, Context, Deadline, DomainEvent, NewEvent, RecordedEvent, Seq, Source, StreamName};
 use sqlx::pool::PoolConnection;
@@ -95,6 +96,25 @@ impl UnitOfWork {
     /// Goes on on behalf of something else, in the same transaction.
     pub fn set_context(&mut self, context: Context) {
         self.context = context;
+    }
+
+    /// The same, for a while: returns on whose behalf it was.
+    pub fn replace_context(&mut self, context: Context) -> Context {
+        std::mem::replace(&mut self.context, context)
+    }
+
+    /// What is going to be appended.
+    pub fn decided(&self) -> &[NewEvent] {
+        &self.pending
+    }
+
+    /// Waits no longer for what another transaction holds.
+    pub async fn wait_for_locks(&mut self, limit: Duration) -> Result<(), Error> {
+        sqlx::query("select set_config('lock_timeout', $1, true)")
+            .bind(format!("{}ms", limit.as_millis()))
+            .execute(&mut *self.transaction)
+            .await?;
+        Ok(())
     }
 
     /// The service whose database this is.

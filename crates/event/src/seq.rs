@@ -27,6 +27,12 @@ impl Seq {
         self.0
     }
 
+    /// Zero has none.
+    #[must_use]
+    pub fn previous(self) -> Self {
+        Self::new(self.0 - 1)
+    }
+
     #[must_use]
     pub fn next(self) -> Self {
         Self(self.0 + 1)

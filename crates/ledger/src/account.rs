@@ -9,12 +9,12 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::account_event::{
-    AccountEvent, Balances, CapturePosted, CreditPending, CreditPosted, CreditVoided, Credited,
+    AccountEvent, Adjusted, Balances, CapturePosted, CreditPending, CreditPosted, CreditVoided, Credited,
     DebitRejected, Debited, Deposited, FundsCaptured, FundsReleased, FundsReserved, LateCaptured, Opened,
     ReceivableBooked, ReceivableCleared, RefundCredited, RejectionReason, ReservationAdjusted,
     ReservationRejected, ReturnCredited,
 };
-use crate::{LedgerAccount, Posting};
+use crate::{InternalAccount, LedgerAccount, Posting};
 
 /// An open account. Only what is held or expected now is kept, so that a long history stays a small state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -105,6 +105,12 @@ pub enum AccountCommand {
     CreditRefund {
         refund_id: Uuid,
         amount: Money,
+    },
+    /// Into the account where the amount is positive, out of it where it is negative.
+    Adjust {
+        correction_id: Uuid,
+        amount: Money,
+        against: InternalAccount,
     },
 }
 
@@ -224,6 +230,9 @@ impl Aggregate for Account {
                 account.post_capture(capture_id, reservation_id, amount, held)
             }
             AccountCommand::CreditRefund { refund_id, amount } => account.credit_refund(refund_id, amount),
+            AccountCommand::Adjust { correction_id, amount, against } => {
+                account.adjust(correction_id, amount, against)
+            }
         }
     }
 }
@@ -242,6 +251,11 @@ fn opened(id: Uuid, customer_id: Option<Uuid>, owner_name: Personal<String>, cur
 impl Account {
     pub fn currency(&self) -> Currency {
         self.balances.posted.currency()
+    }
+
+    /// What all open reservations hold.
+    pub fn held_in_all(&self) -> Result<Money, money::Error> {
+        self.reservations.values().try_fold(Money::zero(self.currency()), |sum, held| sum.plus(*held))
     }
 
     fn deposit(&self, deposit_id: Uuid, amount: Money) -> Decision {
@@ -409,6 +423,20 @@ impl Account {
         let balances = Balances { posted: self.balances.posted.plus(amount)?, ..self.balances };
         let postings = Posting::pair(amount, LedgerAccount::Settlement, LedgerAccount::Available(self.id))?;
         Ok(vec![RefundCredited { refund_id, amount, postings, balances }.into()])
+    }
+
+    fn adjust(&self, correction_id: Uuid, amount: Money, against: InternalAccount) -> Decision {
+        let is_out = amount.is_negative();
+        let moved = if is_out { amount.negated()? } else { amount };
+        self.accepts(moved)?;
+        if is_out && !self.covers(moved)? {
+            return Err(AccountRefusal::NotCovered);
+        }
+        let balances = Balances { posted: self.balances.posted.plus(amount)?, ..self.balances };
+        let (own, other) = (LedgerAccount::Available(self.id), LedgerAccount::from(against));
+        let (from, to) = if is_out { (own, other) } else { (other, own) };
+        let postings = Posting::pair(moved, from, to)?;
+        Ok(vec![Adjusted { correction_id, amount, postings, balances }.into()])
     }
 
     /// What is held now under an id that shall hold `held`.

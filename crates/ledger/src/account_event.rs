@@ -118,6 +118,16 @@ money_event!(
     RefundCredited, refund_id
 );
 
+/// A correction has moved money between the account and one of the ledger's own: into the account where the amount is positive, out of it
+/// where it is negative.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Adjusted {
+    pub correction_id: Uuid,
+    pub amount: Money,
+    pub postings: Vec<Posting>,
+    pub balances: Balances,
+}
+
 /// A hold that can change is now `held`, and gone at zero. What a card network has decided without us is forced: it may make
 /// negative what can be spent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -195,6 +205,7 @@ events! {
         ReservationAdjusted = 1,
         CapturePosted = 1,
         RefundCredited = 1,
+        Adjusted = 1,
     }
 }
 
@@ -220,6 +231,7 @@ impl AccountEvent {
             Self::ReservationAdjusted(event) => event.balances,
             Self::CapturePosted(event) => event.balances,
             Self::RefundCredited(event) => event.balances,
+            Self::Adjusted(event) => event.balances,
         }
     }
 
@@ -245,6 +257,7 @@ impl AccountEvent {
             Self::ReservationAdjusted(event) => &event.postings,
             Self::CapturePosted(event) => &event.postings,
             Self::RefundCredited(event) => &event.postings,
+            Self::Adjusted(event) => &event.postings,
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::{AccountEvent, Balances, LedgerAccount, Posting};
 /// One line: by how much the money on the account, and what of it is held, have changed, and what they are since.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Entry {
-    /// The transfer, payment, deposit or hold that it belongs to.
+    /// The transfer, payment, deposit, hold or correction that it belongs to.
     pub reference: Uuid,
     pub posted: Money,
     pub reserved: Money,
@@ -57,6 +57,7 @@ fn reference(event: &AccountEvent) -> Option<Uuid> {
         AccountEvent::CreditPosted(event) => event.payment_id,
         AccountEvent::CreditVoided(event) => event.payment_id,
         AccountEvent::RefundCredited(event) => event.refund_id,
+        AccountEvent::Adjusted(event) => event.correction_id,
     })
 }
 

@@ -5,11 +5,11 @@
 //! streams, so that none of them becomes hot.
 
 mod posting;
-pub use posting::{LedgerAccount, Posting, postings_balance};
+pub use posting::{InternalAccount, LedgerAccount, Posting, postings_balance};
 
 mod account_event;
 pub use account_event::{
-    AccountEvent, Balances, CapturePosted, CreditPending, CreditPosted, CreditVoided, Credited,
+    AccountEvent, Adjusted, Balances, CapturePosted, CreditPending, CreditPosted, CreditVoided, Credited,
     DebitRejected, Debited, Deposited, FundsCaptured, FundsReleased, FundsReserved, LateCaptured, Opened,
     ReceivableBooked, ReceivableCleared, RefundCredited, RejectionReason, ReservationAdjusted,
     ReservationRejected, ReturnCredited,

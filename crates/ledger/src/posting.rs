@@ -26,6 +26,27 @@ pub enum LedgerAccount {
     Funding,
 }
 
+/// Those of the ledger that are nobody's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum InternalAccount {
+    InTransit,
+    Settlement,
+    Suspense,
+    Funding,
+}
+
+impl From<InternalAccount> for LedgerAccount {
+    fn from(account: InternalAccount) -> Self {
+        match account {
+            InternalAccount::InTransit => Self::InTransit,
+            InternalAccount::Settlement => Self::Settlement,
+            InternalAccount::Suspense => Self::Suspense,
+            InternalAccount::Funding => Self::Funding,
+        }
+    }
+}
+
 /// One leg: positive is into the account, negative out of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Posting {

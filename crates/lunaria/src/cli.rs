@@ -10,7 +10,8 @@ use uuid::Uuid;
 
 use crate::config::PostgresUrl;
 use crate::desk::{
-    Asking, CasesOptions, EventsOptions, SagasOptions, StreamAtOptions, StreamShowOptions, TransfersOptions,
+    Asking, CasesOptions, CorrectionsOptions, EventsOptions, SagasOptions, StreamAtOptions,
+    StreamShowOptions, TransfersOptions,
 };
 
 /// Event sourcing and CDC outbox on Postgres, for moving money.
@@ -76,6 +77,8 @@ pub(crate) enum Command {
     Events(EventsOptions),
     /// What needs a person. Asks the API.
     Cases(CasesOptions),
+    /// What is wrong is mended: shown first, approved by somebody else. Asks the API.
+    Corrections(CorrectionsOptions),
     /// Which processes there are, and how many of each stand where. Asks the API.
     Sagas(SagasOptions),
     /// Streams: any stream's events and state, by the API; and the external ones through which services meet.

@@ -3,6 +3,7 @@
 mod api;
 mod capture;
 mod card;
+mod corrections;
 mod instant;
 mod kafka;
 mod oidc;
@@ -29,6 +30,7 @@ use transfer::{HoldPolicy, SubmissionPolicy, TimeoutPolicy};
 pub(crate) use api::{Api, ApiKey};
 pub(crate) use capture::{Capture, Snapshot};
 pub(crate) use card::Card;
+pub(crate) use corrections::Corrections;
 pub(crate) use instant::{Instant, profile};
 pub(crate) use kafka::{Compression, Headers, Kafka};
 pub(crate) use oidc::{Oidc, is_safe};
@@ -100,6 +102,7 @@ pub(crate) struct Core {
     /// In minor units, by currency.
     #[serde(deserialize_with = "by_currency")]
     pub approval_above: HashMap<Currency, i64>,
+    pub corrections: Corrections,
     /// Where the adapter reads core's external streams, when it is another process.
     pub external_url: String,
     /// What it shows there: the secret of a key with the role `service`.
@@ -205,6 +208,7 @@ impl Config {
         for (currency, above) in &self.core.approval_above {
             ensure!(*above >= 0, "core.approval_above.{currency} is {above}; it cannot be negative");
         }
+        self.core.corrections.check()?;
         positive("core.database.connections_max", self.core.database.connections_max.into())?;
         if self.transport == Transport::Kafka {
             self.kafka.access()?;

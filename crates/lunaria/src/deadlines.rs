@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::time::Duration;
 
+use correction::Correction;
 use event_store::{Scheduler, Store};
 use instant::{ClearingHouse, Courier};
 
@@ -16,7 +17,7 @@ pub(crate) fn scheduler(service: ServiceName, store: Store, config: &Config) -> 
     Ok(match service {
         ServiceName::Core => {
             let scheduler = authorisation::install(incoming::install(transfer::install(scheduler)));
-            order::install(scheduler, config.order_payments())
+            order::install(scheduler, config.order_payments()).with::<Correction>()
         }
         ServiceName::AdapterCard => card::install(scheduler),
         ServiceName::AdapterInstant => {

@@ -2,9 +2,11 @@
 //!
 //! ```text
 //! lunaria transfers list | show | follow | events | graph      lunaria events     lunaria cases list | groups | show
+//! lunaria corrections preview | request | approve | execute | …
 //! lunaria streams show | at                                    lunaria sagas      lunaria projections …
 //! ```
 
+mod corrections;
 mod options;
 mod print;
 mod timeline;
@@ -19,6 +21,7 @@ use serde_json::{Value, json};
 use url::form_urlencoded::Serializer;
 use uuid::Uuid;
 
+pub(crate) use corrections::{CorrectionsOptions, corrections};
 pub(crate) use options::{
     Asking, CasesOptions, EventsOptions, Output, SagasOptions, StreamAtOptions, StreamShowOptions,
     TransfersOptions,
@@ -33,7 +36,8 @@ const LIMIT: u32 = 50;
 /// After a live stream has ended, before the next one.
 const PAUSE: Duration = Duration::from_secs(1);
 /// After which nothing goes on by itself.
-const ENDED: [&str; 5] = ["Succeeded", "Failed", "Cancelled", "Returned", "OperatorAttentionRequired"];
+const ENDED: [&str; 6] =
+    ["Succeeded", "Failed", "Cancelled", "Returned", "Reversed", "OperatorAttentionRequired"];
 
 pub(crate) async fn transfers(options: TransfersOptions) -> anyhow::Result<ExitCode> {
     let (client, output) = (options.asking.client()?, options.asking.output);

@@ -358,6 +358,10 @@ fn core_router(
     let (limits, payments) = (config.limits(), config.order_payments());
     let projections = ServiceName::Core.projections(config);
     let requests_per_second = config.api.requests_per_second;
+    let corrections = api::Corrections {
+        policy: config.core.corrections.policy(),
+        handlers: ServiceName::Core.handlers(config),
+    };
     let webhooks = config.webhooks.key()?.map(|key| api::Webhooks {
         key,
         reach: config.webhooks.reach(),
@@ -371,6 +375,7 @@ fn core_router(
         payments,
         projections,
         open_cases: Arc::clone(&views.open_cases),
+        corrections,
         requests_per_second,
         shutdown,
         keys,

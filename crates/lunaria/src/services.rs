@@ -9,6 +9,7 @@ use authorisation::{Authorisation, AuthorisationView, Card, CardMessages, Verdic
 use axum::Router;
 use card::{CardStream, Verdicts};
 use cases::{Case, CaseView, OpenCases};
+use correction::{Correction, CorrectionView};
 use customer::{Customer, CustomerView};
 use delivery::{Deriving, Elsewhere, ExternalStreams, Handler, History, HttpHistory, Verify};
 use event::{Aggregate, DecodeError, RecordedEvent};
@@ -80,6 +81,7 @@ impl ServiceName {
                 Endpoint::CATEGORY,
                 contract::transfer::CATEGORY,
                 Case::CATEGORY,
+                Correction::CATEGORY,
                 Rebuild::CATEGORY,
                 contract::payment::CATEGORY,
                 contract::payment::v1::CATEGORY,
@@ -157,6 +159,7 @@ impl ServiceName {
                 Arc::new(CustomerView::default()),
                 Arc::new(EndpointView::default()),
                 Arc::new(CaseView::default()),
+                Arc::new(CorrectionView::default()),
             ],
             Self::AdapterInstant | Self::AdapterCard => vec![],
         };

@@ -22,17 +22,17 @@
 //!
 //! After a submission the reservation is released only on the rail's definite no, or at the deadline of a rail whose rules
 //! demand it: a time-out means *unknown*. An answer that comes after that still ends the saga. What comes after the end, recalls and
-//! returns, is in `transfer/aftermath.rs`. The saga names no rail.
+//! returns, is in `transfer/aftermath.rs`, what a correction may do in `transfer/correction.rs`. The saga names no rail.
 
 mod transfer_event;
 pub use transfer_event::{
     ApprovalDenied, ApprovalRequested, ApprovalTimedOut, Approved, AttentionWithdrawn, Beneficiary,
     Cancelled, Captured, ClearingContradicted, ClearingPending, ClearingRejected, ClearingSettled,
     ClearingUndetermined, Failed, FailureReason, HoldPolicy, LateCaptured, LateSettlementDetected,
-    OperatorAttentionRequired, RecallAccepted, RecallInitiated, RecallRejected, RecallTimedOut,
-    ReceivableBooked, ReceivableCleared, Released, Requested, ReservationRejected, ReservationTimedOut,
-    Reserved, ResolutionTimedOut, ReturnCredited, ReturnReceived, Returned, SubmissionInitiated,
-    SubmissionTimedOut, Succeeded, TimeoutPolicy, TransferEvent,
+    OperatorAttentionRequired, OutcomeResolved, RecallAccepted, RecallInitiated, RecallRejected,
+    RecallTimedOut, ReceivableBooked, ReceivableCleared, Released, Requested, ReservationRejected,
+    ReservationTimedOut, Reserved, Resolution, ResolutionTimedOut, ReturnCredited, ReturnReceived, Returned,
+    Reversed, SubmissionInitiated, SubmissionTimedOut, Succeeded, TimeoutPolicy, TransferEvent,
 };
 
 mod transfer;
@@ -43,6 +43,9 @@ pub use transfer::{
 
 mod consequences;
 pub use consequences::{ApplyError, apply, install, on_account};
+
+mod reversal;
+pub use reversal::reverse;
 
 mod request;
 pub use request::{RequestError, TransferRequest, request};

@@ -19,6 +19,7 @@ pub(crate) fn status_after(event: &TransferEvent) -> Option<(&'static str, Optio
         TransferEvent::Failed(event) => ("failed", Some(event.reason.code().to_owned())),
         TransferEvent::Cancelled(_) => ("cancelled", None),
         TransferEvent::Returned(_) => ("returned", None),
+        TransferEvent::Reversed(_) => ("returned", None),
         _ => return None,
     })
 }

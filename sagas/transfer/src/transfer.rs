@@ -16,6 +16,8 @@ use crate::transfer_event::{
 mod command;
 pub use command::{Limits, SubmissionPolicy, TransferCommand, TransferRefusal};
 
+mod correction;
+
 mod aftermath;
 pub use aftermath::{Recall, RecallStatus, ReturnedPayment};
 
@@ -42,6 +44,22 @@ pub enum Status {
     Cancelled,
     /// It had succeeded, and the money has come back.
     Returned,
+}
+
+impl Status {
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Requested => "requested",
+            Self::AwaitingApproval => "awaiting_approval",
+            Self::Submitted => "submitted",
+            Self::OutcomeUnknown => "outcome_unknown",
+            Self::AttentionRequired { .. } => "attention_required",
+            Self::Succeeded => "succeeded",
+            Self::Failed { .. } => "failed",
+            Self::Cancelled => "cancelled",
+            Self::Returned => "returned",
+        }
+    }
 }
 
 /// What became of the money on the payer's account.
@@ -127,6 +145,8 @@ impl Aggregate for Transfer {
                 transfer.wait(Status::Failed { reason: event.reason.clone() }, None);
             }
             TransferEvent::Cancelled(_) => transfer.wait(Status::Cancelled, None),
+            TransferEvent::OutcomeResolved(_) => transfer.contradictions.clear(),
+            TransferEvent::Reversed(_) => transfer.wait(Status::Returned, None),
             event => transfer.evolve_after(event),
         }
         Some(transfer)
@@ -248,6 +268,8 @@ impl Transfer {
                 self.recall_undelivered(uetr, recall_id)
             }
             TransferCommand::RecordReturned { uetr, returned } => self.money_returned(uetr, returned),
+            TransferCommand::Resolve { correction_id, outcome } => self.resolve(correction_id, outcome),
+            TransferCommand::Reverse { correction_id } => self.reverse(correction_id),
             TransferCommand::FireDeadline(deadline) => Ok(self.fire(deadline, context)),
         }
     }

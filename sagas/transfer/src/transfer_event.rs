@@ -201,6 +201,29 @@ pub struct LateSettlementDetected {
     pub reservation_id: Uuid,
 }
 
+/// A person has found out what nobody could tell, and another one has approved it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutcomeResolved {
+    pub correction_id: Uuid,
+    pub outcome: Resolution,
+}
+
+/// What became of a payment, as the evidence says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "status", rename_all = "snake_case")]
+pub enum Resolution {
+    /// The rail has paid.
+    Settled { settled_at: Timestamp },
+    /// It has not, and will not; its ISO 20022 reason code says why.
+    Rejected { reason_code: String },
+}
+
+/// A settled book transfer was taken back by a correction.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reversed {
+    pub correction_id: Uuid,
+}
+
 /// The account has paid after all.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LateCaptured {
@@ -330,5 +353,7 @@ events! {
         ReceivableCleared = 1,
         AttentionWithdrawn = 1,
         Returned = 1,
+        OutcomeResolved = 1,
+        Reversed = 1,
     }
 }

@@ -138,7 +138,7 @@ fn account_events_keep_their_shape() {
     let (reservation_id, transfer_id, reason) = (OTHER, OTHER, RejectionReason::InsufficientFunds);
     let (payment_id, balances) = (OTHER, at);
     let (held, is_forced) = (dkk(60), true);
-    let examples: [AccountEvent; 19] = [
+    let examples: [AccountEvent; 20] = [
         super::opened(ID, Some(CUSTOMER), "Ada Lund".to_owned().into(), Currency::DKK).into(),
         Deposited { deposit_id: OTHER, amount, postings: moved(), balances: at }.into(),
         FundsReserved { reservation_id, amount, postings: moved(), balances: at }.into(),
@@ -158,6 +158,7 @@ fn account_events_keep_their_shape() {
         ReservationAdjusted { reservation_id, held, is_forced, postings: moved(), balances }.into(),
         CapturePosted { capture_id: ID, reservation_id, amount, held, postings: moved(), balances }.into(),
         RefundCredited { refund_id: ID, amount, postings: moved(), balances }.into(),
+        Adjusted { correction_id: ID, amount, postings: moved(), balances }.into(),
     ];
     event::samples::check("samples/account", &examples);
     let before = std::fs::read_to_string("samples/account/Opened.v1.json").unwrap();
@@ -255,9 +256,25 @@ fn a_capture_takes_what_is_held_and_the_rest_from_what_can_be_spent() {
     assert_eq!(after(refund), balances(105, 60));
 }
 
+#[test]
+fn a_correction_moves_what_the_account_covers() {
+    let adjust = |minor, against| {
+        given::<Account>(funded(100)).when(AccountCommand::Adjust {
+            correction_id: ID,
+            amount: dkk(minor),
+            against,
+        })
+    };
+    assert_eq!(adjust(-30, InternalAccount::Suspense).state().unwrap().balances, balances(70, 0));
+    assert_eq!(adjust(30, InternalAccount::Funding).state().unwrap().balances, balances(130, 0));
+    adjust(-101, InternalAccount::Suspense).then_refused(&AccountRefusal::NotCovered);
+    adjust(0, InternalAccount::Suspense).then_refused(&AccountRefusal::AmountNotPositive);
+    adjust(i64::MIN, InternalAccount::Suspense).then_refused(&AccountRefusal::BalanceTooLarge);
+}
+
 fn any_command() -> impl Strategy<Value = AccountCommand> {
     let id = (0_u128..4).prop_map(Uuid::from_u128);
-    (id, 1_i64..200, 0..15).prop_map(|(id, minor, kind)| {
+    (id, 1_i64..200, 0..17).prop_map(|(id, minor, kind)| {
         let amount = dkk(minor);
         match kind {
             0 => AccountCommand::Deposit { deposit_id: id, amount },
@@ -282,6 +299,12 @@ fn any_command() -> impl Strategy<Value = AccountCommand> {
                 AccountCommand::PostCapture { capture_id, reservation_id: id, amount, held }
             }
             14 => AccountCommand::CreditRefund { refund_id: id, amount },
+            15 => AccountCommand::Adjust { correction_id: id, amount, against: InternalAccount::Suspense },
+            16 => AccountCommand::Adjust {
+                correction_id: id,
+                amount: dkk(-amount.minor()),
+                against: InternalAccount::InTransit,
+            },
             _ => AccountCommand::Debit { transfer_id: id, amount },
         }
     })

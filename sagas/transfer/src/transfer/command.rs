@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
 use super::ReturnedPayment;
-use crate::transfer_event::{FailureReason, Requested, TimeoutPolicy};
+use crate::transfer_event::{FailureReason, Requested, Resolution, TimeoutPolicy};
 
 /// How long a transfer waits, and what follows.
 #[derive(Debug, Clone, Copy)]
@@ -93,6 +93,15 @@ pub enum TransferCommand {
         uetr: Uuid,
         returned: ReturnedPayment,
     },
+    /// What a person has found out.
+    Resolve {
+        correction_id: Uuid,
+        outcome: Resolution,
+    },
+    /// The accounts have done it in the same append.
+    Reverse {
+        correction_id: Uuid,
+    },
     FireDeadline(Deadline),
 }
 
@@ -112,4 +121,8 @@ pub enum TransferRefusal {
     NothingToRecall,
     #[error("the payment has been recalled, and the answer is on its way")]
     AlreadyRecalled,
+    #[error("nobody waits for its outcome: the rail has not had it, is still to answer, or has")]
+    OutcomeNotAwaited,
+    #[error("only a book transfer that has succeeded, and was not taken back, can be reversed")]
+    NothingToReverse,
 }

@@ -10,6 +10,7 @@ use crate::transfer_event::{
     AttentionWithdrawn, RecallAccepted, RecallInitiated, RecallRejected, RecallTimedOut, RecallUndelivered,
     ReceivableCleared, ReturnCredited, ReturnReceived, Returned,
 };
+use crate::{OutcomeResolved, Resolution, Reversed};
 
 mod every_pair;
 
@@ -359,7 +360,7 @@ fn transfer_events_keep_their_shape() {
     let mut initiated = submitted().remove(2);
     let TransferEvent::SubmissionInitiated(event) = &mut initiated else { panic!() };
     (event.on_timeout, event.deadline.id) = (None, UETR);
-    let examples: [TransferEvent; 35] = [
+    let examples: [TransferEvent; 37] = [
         requested().into(),
         Reserved { reservation_id: ID }.into(),
         ReservationRejected { reason: FailureReason::InsufficientFunds }.into(),
@@ -395,8 +396,20 @@ fn transfer_events_keep_their_shape() {
         AttentionWithdrawn { reason: OWED.to_owned(), remaining: vec![CONTRADICTED.to_owned()] }.into(),
         RecallUndelivered { recall_id: RECALL }.into(),
         Returned {}.into(),
+        OutcomeResolved {
+            correction_id: RECALL,
+            outcome: Resolution::Rejected { reason_code: "AC04".to_owned() },
+        }
+        .into(),
+        Reversed { correction_id: RECALL }.into(),
     ];
     event::samples::check("samples/transfer", &examples);
+}
+
+#[test]
+fn a_payment_that_was_made_says_when() {
+    let json = serde_json::to_value(Resolution::Settled { settled_at: Timestamp::UNIX_EPOCH }).unwrap();
+    assert_eq!(json, serde_json::json!({ "status": "settled", "settled_at": "1970-01-01T00:00:00Z" }));
 }
 
 /// The members that came later, in the shape that they have once they are there.

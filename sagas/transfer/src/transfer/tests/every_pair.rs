@@ -17,12 +17,19 @@ const CALLS_OFF: &str = "Released Cancelled";
 const IS_PENDING: &str = "ClearingPending";
 const RETURNS: &str = "ReturnReceived ReturnCredited Returned";
 
+const RESOLVES: &str = "OutcomeResolved Captured Succeeded";
+const RESOLVES_LATE: &str = "OutcomeResolved LateSettlementDetected";
+
 /// A command, and what it comes to in the states before the end and in those after it, in the order of [`states`].
 type Row = (&'static str, TransferCommand, [&'static str; 12], [&'static str; 5]);
 
 fn confirm(approve_within: Option<SignedDuration>) -> TransferCommand {
     let submission = policy(HoldPolicy::HoldUntilResolved);
     TransferCommand::ConfirmReservation { reservation_id: ID, approve_within, submission }
+}
+
+fn resolve(outcome: Resolution) -> TransferCommand {
+    TransferCommand::Resolve { correction_id: RECALL, outcome }
 }
 
 #[rustfmt::skip]
@@ -85,6 +92,12 @@ fn rows_of_the_aftermath() -> Vec<Row> {
                          ["ReturnReceived ReceivableCleared AttentionWithdrawn Returned", "RecallAccepted ReturnReceived ReturnCredited Returned",
                           "RecallAccepted ReturnReceived ReturnCredited AttentionWithdrawn Returned", "",
                           "RecallAccepted ReturnReceived ReceivableCleared AttentionWithdrawn AttentionWithdrawn Returned"]),
+        ("resolve as settled", resolve(Resolution::Settled { settled_at: Timestamp::UNIX_EPOCH }),
+                         [REFUSED,  REFUSED,   REFUSED,   REFUSED,   RESOLVES,  RESOLVES_LATE, REFUSED, RESOLVES, RESOLVES_LATE, REFUSED, REFUSED, REFUSED], [REFUSED; 5]),
+        ("resolve as rejected", resolve(Resolution::Rejected { reason_code: "AC04".to_owned() }),
+                         [REFUSED,  REFUSED,   REFUSED,   REFUSED,   "OutcomeResolved Released Failed", "OutcomeResolved Failed", REFUSED,
+                          "OutcomeResolved Released Failed", "OutcomeResolved Failed", REFUSED, REFUSED, REFUSED], [REFUSED; 5]),
+        ("reverse",      TransferCommand::Reverse { correction_id: RECALL }, [REFUSED; 12], [REFUSED; 5]),
         ("more returned than paid", returned("r2", 12_501), [CONTRADICTS; 12], [CONTRADICTS; 5]),
     ]
 }
@@ -93,7 +106,7 @@ fn rows_of_the_aftermath() -> Vec<Row> {
 #[test]
 fn every_state_knows_every_command() {
     let table = [rows_to_the_end(), rows_of_the_aftermath()].concat();
-    assert_eq!(table.len(), 22);
+    assert_eq!(table.len(), 25);
     let mut wrong = Vec::new();
     for (name, command, before, after) in table {
         let expected = before.into_iter().chain(after);
@@ -111,4 +124,46 @@ fn every_state_knows_every_command() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// Where the rail contradicts itself after the end, a person can say that the end was the right one, and nothing else.
+#[test]
+fn an_end_that_is_disputed_can_be_confirmed() {
+    let disputed = Transfer::fold(
+        None,
+        &[
+            succeeded(),
+            vec![
+                ClearingContradicted { uetr: UETR, answer: "rejected".to_owned() }.into(),
+                attention(CONTRADICTED),
+            ],
+        ]
+        .concat(),
+    );
+    let decide = |outcome| Transfer::decide(disputed.as_ref(), resolve(outcome), &context());
+    let confirmed = decide(Resolution::Settled { settled_at: Timestamp::UNIX_EPOCH }).unwrap();
+    let types: Vec<_> = confirmed.iter().map(DomainEvent::event_type).collect();
+    assert_eq!(types, ["OutcomeResolved", "AttentionWithdrawn"]);
+    let after = Transfer::fold(disputed.clone(), &confirmed).unwrap();
+    assert_eq!((after.status.clone(), after.reasons()), (Status::Succeeded, vec![]));
+    // What the rail says after that is no silent matter either.
+    let again = Transfer::decide(Some(&after), reject(), &context()).unwrap();
+    assert_eq!(
+        again.iter().map(DomainEvent::event_type).collect::<Vec<_>>(),
+        ["ClearingContradicted", "OperatorAttentionRequired"]
+    );
+    let otherwise = decide(Resolution::Rejected { reason_code: "AC04".to_owned() });
+    assert_eq!(otherwise, Err(TransferRefusal::OutcomeNotAwaited));
+}
+
+#[test]
+fn a_book_transfer_is_reversed_once() {
+    let book = Requested { to: Beneficiary::Account { account_id: RECALL }, ..requested() };
+    let succeeded = Transfer::fold(None, &[book.into(), Succeeded {}.into()]);
+    let reverse = TransferCommand::Reverse { correction_id: RECALL };
+    let reversed = Transfer::decide(succeeded.as_ref(), reverse.clone(), &context()).unwrap();
+    assert_eq!(reversed, [Reversed { correction_id: RECALL }.into()]);
+    let after = Transfer::fold(succeeded, &reversed).unwrap();
+    assert_eq!(after.status, Status::Returned);
+    assert_eq!(Transfer::decide(Some(&after), reverse, &context()), Err(TransferRefusal::NothingToReverse));
 }

@@ -1,0 +1,97 @@
+//! What a correction would do, as it is shown, approved and compared.
+
+use event::{NewEvent, Seq, StreamName};
+use ledger::Balances;
+use money::Money;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use crate::Kind;
+
+/// A place in a stream.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct At {
+    pub stream: StreamName,
+    pub seq: Seq,
+}
+
+/// An event that would be appended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Previewed {
+    pub stream: StreamName,
+    pub seq: Seq,
+    #[serde(rename = "type")]
+    pub event_type: String,
+    pub version: i16,
+    pub data: Value,
+}
+
+/// What an account has before, and after.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountChange {
+    pub account_id: Uuid,
+    pub before: Balances,
+    pub after: Balances,
+}
+
+/// Where the saga stands before, and after.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SagaChange {
+    pub stream: StreamName,
+    pub before: String,
+    pub after: String,
+}
+
+/// Whether a rule holds after it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verdict {
+    pub invariant: String,
+    pub holds: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Preview {
+    /// Of what is corrected, the seqs and the events.
+    pub hash: String,
+    /// What is at stake.
+    pub amount: Money,
+    /// On what it was computed: the last event of each stream that it would append to.
+    pub computed_on: Vec<At>,
+    pub events: Vec<Previewed>,
+    pub accounts: Vec<AccountChange>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub saga: Option<SagaChange>,
+    /// What other services, and subscribers, would be told.
+    pub messages: Vec<Previewed>,
+    pub invariants: Vec<Verdict>,
+}
+
+impl Previewed {
+    pub(crate) fn of(event: &NewEvent) -> Self {
+        Self {
+            stream: event.stream.clone(),
+            seq: event.seq,
+            event_type: event.event_type.to_string(),
+            version: event.version,
+            data: serde_json::from_str(event.data.get()).unwrap_or_default(),
+        }
+    }
+}
+
+impl From<Previewed> for At {
+    fn from(event: Previewed) -> Self {
+        Self { stream: event.stream, seq: event.seq }
+    }
+}
+
+/// What an approval is bound to.
+pub(crate) fn hash_of(
+    kind: &Kind,
+    computed_on: &[At],
+    events: &[Previewed],
+) -> Result<String, serde_json::Error> {
+    let text = serde_json::to_vec(&(kind, computed_on, events))?;
+    Ok(Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect())
+}

@@ -1,0 +1,48 @@
+//! `[core.corrections]`: under what operators correct.
+
+use std::collections::HashMap;
+
+use anyhow::ensure;
+use correction::Policy;
+use jiff::SignedDuration;
+use money::Currency;
+use serde::Deserialize;
+
+use super::{by_currency, positive};
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Corrections {
+    pub approvals: u8,
+    pub approvals_above: u8,
+    pub limit_ms: i64,
+    /// In minor units, by currency.
+    #[serde(deserialize_with = "by_currency")]
+    pub above: HashMap<Currency, i64>,
+    #[serde(deserialize_with = "by_currency")]
+    pub amount_max: HashMap<Currency, i64>,
+}
+
+impl Corrections {
+    pub(super) fn check(&self) -> anyhow::Result<()> {
+        positive("core.corrections.approvals", self.approvals.into())?;
+        positive("core.corrections.approvals_above", self.approvals_above.into())?;
+        positive("core.corrections.limit_ms", self.limit_ms)?;
+        for (key, limits) in [("above", &self.above), ("amount_max", &self.amount_max)] {
+            for (currency, minor) in limits {
+                ensure!(*minor >= 0, "core.corrections.{key}.{currency} is {minor}; it cannot be negative");
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn policy(&self) -> Policy {
+        Policy {
+            approvals: self.approvals,
+            above: self.above.clone(),
+            approvals_above: self.approvals_above,
+            execute_within: SignedDuration::from_millis(self.limit_ms),
+            amount_max: self.amount_max.clone(),
+        }
+    }
+}
