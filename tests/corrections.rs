@@ -72,7 +72,7 @@ async fn a_lost_answer_is_resolved_by_two_people(transport: Transport) {
     assert_eq!(status, 200, "{preview}");
     assert_eq!(
         (&preview["saga"]["before"], &preview["saga"]["after"]),
-        (&json!("attention_required"), &json!("failed"))
+        (&json!("requires_attention"), &json!("failed"))
     );
     assert_eq!(client.balances(account).await.1, "400", "a preview does nothing");
 
@@ -99,13 +99,49 @@ async fn a_lost_answer_is_resolved_by_two_people(transport: Transport) {
     let (_, listed) = client.get(&format!("/v1/corrections?subject={subject}")).await;
     assert_eq!(listed["corrections"][0]["correction_id"], requested["correction_id"], "{listed}");
 
+    let (_, cases) = client.get(&format!("/v1/cases?subject={subject}&status=withdrawn")).await;
+    assert_eq!(cases["cases"].as_array().map(Vec::len), Some(1), "{cases}");
+
     // The answer comes after all, and says otherwise: nothing moves, and somebody is called.
     client.heal().await;
-    client.until_cases(&subject, &["open", "withdrawn"]).await;
+    let disputed = client.until_cases(&subject, &["open", "withdrawn"]).await.remove(0);
     assert_eq!(client.balances(account).await.0, "1000");
+    a_person_looks_after_it(&people, &disputed, &requested).await;
     let story = client.story(transfer).await;
     assert!(story.contains(&"ClearingContradicted".to_owned()), "{story:?}");
     platform.stop().await;
+}
+
+/// A case has somebody, notes, an end, and another beginning.
+async fn a_person_looks_after_it(people: &People, case: &Value, correction: &Value) {
+    let (client, id) = (&people.operator, case["case_id"].as_str().unwrap());
+    let act = async |what: &str, body: Value| post(client, &format!("/v1/cases/{id}/{what}"), body).await;
+    let (status, assigned) = act("assign", json!({ "to": "Ada" })).await;
+    assert_eq!((status, &assigned["assigned_to"]), (200, &json!("Ada")), "{assigned}");
+    testbed::eventually("she finds it", async || {
+        let (_, hers) = client.get("/v1/cases?assigned_to=Ada").await;
+        (hers["cases"][0]["case_id"] == case["case_id"]).then_some(())
+    })
+    .await;
+    assert_eq!(act("note", json!({ "note": "the house has been asked" })).await.0, 200);
+    let never = json!({ "resolution": "mended", "correction_id": Uuid::nil() });
+    assert_eq!(act("resolve", never).await.1["code"], "invalid-field");
+    let by =
+        json!({ "resolution": "it stays as it was corrected", "correction_id": correction["correction_id"] });
+    let (status, resolved) = act("resolve", by.clone()).await;
+    assert_eq!((status, &resolved["status"]), (200, &json!("resolved")), "{resolved}");
+    assert_eq!(act("resolve", by).await.1["code"], "case-not-now");
+    testbed::eventually("it is not open any more", async || {
+        let (_, grouped) = client.get("/v1/cases/groups").await;
+        (grouped["groups"] == json!([])).then_some(())
+    })
+    .await;
+    assert_eq!(act("reopen", json!({ "reason": "the house disagrees" })).await.1["status"], "open");
+    let (_, story) = client.get(&format!("/v1/cases/{id}/events")).await;
+    let types: Vec<_> =
+        story["events"].as_array().unwrap().iter().map(|event| event["type"].as_str().unwrap()).collect();
+    assert_eq!(types[types.len() - 4..], ["CaseAssigned", "CaseNoted", "CaseResolved", "CaseReopened"]);
+    assert_eq!(post(&people.approver, &format!("/v1/cases/{id}/note"), json!({ "note": "x" })).await.0, 403);
 }
 
 #[tokio::test(flavor = "multi_thread")]

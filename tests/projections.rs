@@ -8,7 +8,7 @@ use sqlx::{AssertSqlSafe, PgConnection};
 use testbed::eventually;
 use uuid::Uuid;
 
-use crate::harness::{Client, KEY, LUNARIA, Load, Platform, Transport, Victim, settle_down};
+use crate::harness::{APPROVER_KEY, Client, KEY, LUNARIA, Load, Platform, Transport, Victim, settle_down};
 
 /// What is switched on here, so that all projections are kept.
 const ALL_ON: [&str; 3] = [
@@ -64,6 +64,7 @@ async fn something_of_everything(platform: &Platform) -> Vec<Uuid> {
     let force = json!({ "deliver_to": format!("{}/iso8583", platform.card_url), "card_id": nobodys, "amount": "700", "currency": "DKK", "kind": "force_post" });
     client.pay_by_card(force).await;
     client.until_card(nobodys, "requires_attention", 1).await;
+    correct(platform, ada).await;
     settle_down(platform, &accepted).await;
     eventually("nothing is empty", async || {
         let all = contents(&mut platform.core_database().await).await;
@@ -71,6 +72,22 @@ async fn something_of_everything(platform: &Platform) -> Vec<Uuid> {
     })
     .await;
     accepted
+}
+
+/// One operator asks for a correction, another approves it, and it is done.
+async fn correct(platform: &Platform, account: Uuid) {
+    let client = platform.client();
+    let amount = json!({ "amount": "7", "currency": "DKK" });
+    let adjust =
+        json!({ "kind": "adjust_account", "account_id": account, "amount": amount, "against": "suspense" });
+    let body = json!({ "correction": adjust, "reason_code": "TECH", "evidence": "ticket 1" });
+    let (status, asked) = client.post("/v1/corrections", body).await;
+    assert_eq!(status, StatusCode::CREATED, "{asked}");
+    let path = format!("/v1/corrections/{}", asked["correction_id"].as_str().unwrap());
+    let hash = json!({ "preview_hash": asked["preview"]["hash"] });
+    let approver = platform.client().with_key(APPROVER_KEY);
+    assert_eq!(approver.post(&format!("{path}/approve"), hash).await.0, StatusCode::OK);
+    assert_eq!(client.post(&format!("{path}/execute"), json!({})).await.0, StatusCode::OK);
 }
 
 fn projections(platform: &Platform, arguments: &[&str]) -> (i32, String) {
@@ -179,7 +196,7 @@ async fn each_projection_is_built_anew(transport: Transport) {
     something_of_everything(&platform).await;
     let mut core = platform.core_database().await;
     let names: Vec<String> = tables(&mut core).await.into_keys().collect();
-    assert_eq!(names.len(), 9, "{names:?}");
+    assert_eq!(names.len(), 10, "{names:?}");
     for name in &names {
         assert_verified(&platform, name);
     }

@@ -90,7 +90,8 @@ const CORRECTED_BY_NOBODY: &str = "with named as (
         from event executed, jsonb_array_elements(executed.data->'events') as mended
         where executed.type = 'CorrectionExecuted'
     ), mending as (
-        select causation_id::text as id, stream, seq from event where metadata->>'causation_kind' = 'correction'
+        select causation_id::text as id, stream, seq from event
+        where metadata->>'causation_kind' = 'correction' or type in ('Adjusted', 'OutcomeResolved', 'Reversed')
     )
     select stream || '@' || seq || ' of ' || id from (
         (select * from named except select * from mending) union all (select * from mending except select * from named)
@@ -145,6 +146,7 @@ const BALANCES_DIFFER: &str = "with last as (
 /// Only what a card network has decided may be more than there is.
 const OVERDRAWN: &str = "select stream || '@' || seq from event
     where stream like 'account-%' and (type in ('FundsReserved', 'Debited', 'LateCaptured')
+        or type = 'Adjusted' and data->'amount'->>'amount' like '-%'
         or type = 'ReservationAdjusted' and data->>'is_forced' = 'false' and exists (
             select from jsonb_array_elements(data->'postings') as posting
             where posting->>'account' like 'available:%' and (posting->'amount'->>'amount')::numeric < 0))

@@ -60,7 +60,7 @@ const MENDERS: Access = Only(&[Operator]);
 const WITNESSES: Access = Only(&[Operator, Approver, Auditor]);
 
 /// Method, path, and who may.
-pub(crate) const RULES: [(&str, &str, Access); 84] = [
+pub(crate) const RULES: [(&str, &str, Access); 89] = [
     ("POST", "/v1/customers", SYSTEMS),
     ("GET", "/v1/customers", READERS),
     ("GET", "/v1/customers/{id}", OrOwner(READS, Thing::Customer)),
@@ -101,7 +101,12 @@ pub(crate) const RULES: [(&str, &str, Access); 84] = [
     ("GET", "/v1/orders/{id}/events", READERS),
     ("GET", "/v1/cases", READERS),
     ("GET", "/v1/cases/groups", READERS),
+    ("GET", "/v1/cases/{id}", READERS),
     ("GET", "/v1/cases/{id}/events", READERS),
+    ("POST", "/v1/cases/{id}/assign", MENDERS),
+    ("POST", "/v1/cases/{id}/note", MENDERS),
+    ("POST", "/v1/cases/{id}/resolve", MENDERS),
+    ("POST", "/v1/cases/{id}/reopen", MENDERS),
     ("POST", "/v1/corrections/preview", MENDERS),
     ("POST", "/v1/corrections", MENDERS),
     ("GET", "/v1/corrections", WITNESSES),

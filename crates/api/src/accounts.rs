@@ -244,6 +244,7 @@ pub(crate) fn refused(refusal: &AccountRefusal) -> Problem {
         | AccountRefusal::ReservationIdReused
         | AccountRefusal::NotExpected
         | AccountRefusal::NotCovered
+        | AccountRefusal::NotACorrection
         | AccountRefusal::HoldOutOfRange
         | AccountRefusal::PaymentIdReused
         | AccountRefusal::StillReserved => Code::Internal,

@@ -20,6 +20,15 @@ pub(crate) fn is_name(text: &str) -> bool {
         && !text.chars().any(char::is_control)
 }
 
+/// Text for people, without the blanks around it.
+pub(crate) fn text(given: &str, chars_max: usize, at: &'static str) -> Result<String, Problem> {
+    let text = given.trim();
+    if text.is_empty() || text.chars().count() > chars_max {
+        return Err(Problem::new(Code::InvalidField, format!("it has 1 to {chars_max} characters")).at(at));
+    }
+    Ok(text.to_owned())
+}
+
 /// The request's fields, and its content as it was sent, for the record.
 pub(crate) struct Body<T> {
     pub(crate) fields: T,

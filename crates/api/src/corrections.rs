@@ -12,7 +12,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use correction::{
     CarryOutError, Correction, CorrectionCommand, CorrectionRefusal, ExecuteError, Kind, Preview, ReasonCode,
-    Request, corrected_by, execute as execute_in, preview as preview_in,
+    Request, Status, corrected_by, execute as execute_in, preview as preview_in,
 };
 use event::{Actor, Context};
 use event_store::UnitOfWork;
@@ -27,7 +27,7 @@ use uuid::Uuid;
 
 use self::document::{CorrectionDocument, PreviewDocument, Wanted};
 use crate::access::Asker;
-use crate::body::Body;
+use crate::body::{Body, text};
 use crate::idempotency::{Answer, IdempotencyKey, Operation, Undecided, once};
 use crate::service::{Corrections, Id, Service};
 use crate::story::{Story, story};
@@ -64,7 +64,8 @@ async fn preview(
     Asker(asker): Asker,
     Body { fields, .. }: Body<Wanted>,
 ) -> Result<Json<PreviewDocument>, Problem> {
-    let kind = fields.checked()?;
+    let kind = fields.checked("")?;
+    let _permit = service.corrections.permit().await?;
     let context = Context::for_request(Uuid::now_v7(), Actor(asker.actor().to_owned()), Timestamp::now());
     let id = context.correlation_id;
     let unit = service.store.begin(context).await?;
@@ -102,19 +103,22 @@ async fn request(
     key: IdempotencyKey,
     Body { fields, content }: Body<RequestCorrection>,
 ) -> Result<Response, Problem> {
-    let kind = fields.correction.checked()?;
+    let kind = fields.correction.checked("/correction")?;
     let evidence = text(&fields.evidence, EVIDENCE_CHARS_MAX, "/evidence")?;
     let operation = Operation::new("POST /v1/corrections", key, content, Vec::new())?.alone();
+    let _permit = service.corrections.permit().await?;
     let (corrections, store) = (service.corrections.clone(), service.store.clone());
     let asked = Arc::new((kind, evidence, fields.reason_code, fields.corrects, corrections, store));
     once(&service, operation, move |unit| {
         let asked = Arc::clone(&asked);
         Box::pin(async move {
             let (kind, evidence, reason_code, corrects, corrections, store) = &*asked;
-            if let Some(earlier) = corrects
-                && unit.state::<Correction>(*earlier).await?.is_none()
-            {
-                return Ok(Answer::refusal(&unknown().at("/corrects"))?);
+            if let Some(earlier) = corrects {
+                let earlier = unit.state::<Correction>(*earlier).await?;
+                if earlier.is_none_or(|earlier| earlier.status != Status::Executed) {
+                    let detail = "no correction with this id has been executed";
+                    return Ok(Answer::refusal(&Problem::new(Code::InvalidField, detail).at("/corrects"))?);
+                }
             }
             let id = unit.context().correlation_id;
             let preview = match shown(unit, store, id, kind, corrections).await? {
@@ -164,14 +168,6 @@ fn within_limit(corrections: &Corrections, preview: &Preview) -> Result<(), Prob
     over.map_or(Ok(()), |over| Err(Problem::new(Code::CorrectionOverLimit, over.to_string())))
 }
 
-fn text(given: &str, chars_max: usize, at: &'static str) -> Result<String, Problem> {
-    let text = given.trim();
-    if text.is_empty() || text.chars().count() > chars_max || text.contains('\0') {
-        return Err(Problem::new(Code::InvalidField, format!("it has 1 to {chars_max} characters")).at(at));
-    }
-    Ok(text.to_owned())
-}
-
 /// Shows once more what a correction would do, when that has changed. What was approved before does not count.
 #[utoipa::path(
     post, path = "/v1/corrections/{id}/preview", tag = "corrections", operation_id = "previewCorrectionAgain",
@@ -186,6 +182,7 @@ async fn preview_again(
     let content = json!({ "correction_id": id });
     let operation =
         Operation::on::<Correction>("POST /v1/corrections/{id}/preview", key, id, content).alone();
+    let _permit = service.corrections.permit().await?;
     let asked = Arc::new((service.corrections.clone(), service.store.clone()));
     once(&service, operation, move |unit| {
         let asked = Arc::clone(&asked);

@@ -16,13 +16,15 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 use crate::access::{Access, access};
 use crate::{Code, Problem, schema};
 
+/// Of several kinds, which `deny_unknown_fields` is not told of.
+const CLOSED: [&str; 2] = ["CorrectionKind", "PaymentOutcome"];
 /// It leaves nothing that could be left twice.
 const PREVIEW: &str = "/v1/corrections/preview";
 const ABOUT: &str = "Amounts are strings of minor units with their ISO 4217 code: `{\"amount\":\"12500\",\"currency\":\"DKK\"}` is 125.00 kr.
 
 **Who asks** shows an API key, or a token of the identity provider: `Authorization: Bearer KEY`. Each operation names the roles of which one is needed.
 
-**Each POST but a preview needs an `Idempotency-Key`**: a new one for each new request, the same one with each retry. The same key gets the same answer, byte for byte
+**Each POST but `/v1/corrections/preview` needs an `Idempotency-Key`**: a new one for each new request, the same one with each retry. The same key gets the same answer, byte for byte
 (`Idempotency-Replayed: true`), and has one effect; with other content it is an error. A refusal is an answer, and stays one. Keys are each principal's own, and never expire.
 While the first request with a key is being answered, another one waits a moment, or `Prefer: wait=N` seconds (8 at most), and hears `request-running` (409) then.
 
@@ -73,7 +75,16 @@ pub(crate) fn complete(described: &utoipa::openapi::OpenApi) -> Value {
             "description": "An API key, or a token of the identity provider. Each operation lists the roles of which one is needed.",
         }
     });
-    say_what_text_is(&mut document["components"]["schemas"]);
+    let schemas = document["components"]["schemas"].as_object_mut();
+    for (name, schema) in schemas.into_iter().flatten() {
+        // A problem may repeat what was sent.
+        if name != "Problem" {
+            say_what_text_is(schema);
+        }
+        if CLOSED.contains(&name.as_str()) {
+            close(schema);
+        }
+    }
     let paths = document.get_mut("paths").and_then(Value::as_object_mut);
     for (path, methods) in paths.into_iter().flatten() {
         for (method, operation) in methods.as_object_mut().into_iter().flatten() {
@@ -182,6 +193,13 @@ fn answer_headers(
 /// Whether it has an effect, once for each key.
 fn is_recorded(method: &str, path: &str) -> bool {
     method == Method::POST.as_str() && path != PREVIEW
+}
+
+/// No kind has other fields than its own.
+fn close(kinds: &mut Value) {
+    for kind in kinds["oneOf"].as_array_mut().into_iter().flatten() {
+        kind["additionalProperties"] = false.into();
+    }
 }
 
 /// No text holds what the database cannot keep.

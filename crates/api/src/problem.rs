@@ -62,6 +62,7 @@ codes! {
     CorrectionOverLimit: "correction-over-limit", 422, "So much is not corrected at once", false;
     CorrectionNotNow: "correction-not-now", 409, "The correction is not where that can be done", false;
     PreviewStale: "preview-stale", 409, "It is not as the preview shows any more", false;
+    CaseNotNow: "case-not-now", 409, "The case is not where that can be done", false;
     ProjectionUnknown: "projection-unknown", 404, "There is no such projection", false;
     OperationRunning: "operation-running", 409, "Another operation has to end first", true;
     OperationUnknown: "operation-unknown", 404, "There is no such operation", false;

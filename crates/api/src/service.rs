@@ -11,12 +11,13 @@ use delivery::Handler;
 use event_store::{Group, Store};
 use order::PaymentPolicy;
 use projection::{InMemory, Projection};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use transfer::Limits;
 use uuid::Uuid;
 use webhook::{Reach, SigningKey};
 
-use crate::{Running, Tokens};
+use crate::{Code, Problem, Running, Tokens};
 
 /// The store of core, and the policies that requests are decided by.
 #[derive(Clone)]
@@ -53,6 +54,15 @@ pub struct Corrections {
     pub policy: correction::Policy,
     /// Core's handlers, its read models among them.
     pub handlers: Vec<Arc<dyn Handler>>,
+    /// Of previews at once: each holds a connection, and one beside it where it is recorded.
+    pub permits: Arc<Semaphore>,
+}
+
+impl Corrections {
+    pub(crate) async fn permit(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        let permit = Arc::clone(&self.permits).acquire_owned().await;
+        permit.map_err(|_| Problem::new(Code::Unavailable, "the process stops"))
+    }
 }
 
 /// What webhooks there may be.

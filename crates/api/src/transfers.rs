@@ -364,6 +364,8 @@ fn not_now(id: Uuid, refusal: &TransferRefusal) -> Problem {
         TransferRefusal::AlreadyRequested
         | TransferRefusal::OtherPayment
         | TransferRefusal::OutcomeNotAwaited
+        | TransferRefusal::RailNotDone
+        | TransferRefusal::NotACorrection
         | TransferRefusal::NothingToReverse => Code::Internal,
     };
     Problem::new(code, refusal.to_string()).recorded_in(id)
@@ -404,19 +406,12 @@ async fn events(
 }
 
 fn document(transfer: Transfer) -> TransferDocument {
-    let is_given_back = transfer.is_given_back();
-    let unknown = || Some("outcome_unknown".to_owned());
-    let (status, status_reason) = match transfer.status {
-        Status::Requested => ("pending", None),
-        Status::AwaitingApproval => ("awaiting_approval", None),
-        Status::OutcomeUnknown if is_given_back => ("released", unknown()),
-        Status::OutcomeUnknown => ("processing", unknown()),
-        Status::Cancelled => ("cancelled", None),
-        Status::Returned => ("returned", None),
-        Status::Submitted => ("processing", None),
-        Status::AttentionRequired { reason } => ("requires_attention", Some(reason)),
-        Status::Succeeded => ("succeeded", None),
-        Status::Failed { reason } => ("failed", Some(reason.code().to_owned())),
+    let status = transfer.status_name();
+    let status_reason = match transfer.status {
+        Status::OutcomeUnknown => Some("outcome_unknown".to_owned()),
+        Status::AttentionRequired { reason } => Some(reason),
+        Status::Failed { reason } => Some(reason.code().to_owned()),
+        _ => None,
     };
     let status_reason = transfer.attention.last().cloned().or(status_reason);
     TransferDocument {

@@ -33,6 +33,7 @@ async fn execute(
     match unit.execute::<Case>(case_id(id, reason), command).await {
         Ok(_) => Ok(()),
         Err(ExecuteError::Store(error)) => Err(error),
-        Err(ExecuteError::Refused(never)) => match never {},
+        // Neither of the two is ever refused.
+        Err(ExecuteError::Refused(_)) => Err(Error::Conflict),
     }
 }

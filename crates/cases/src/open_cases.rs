@@ -15,14 +15,23 @@ const EXAMPLES_MAX: usize = 5;
 /// Stands where a cause had what differs from case to case.
 const VARYING: &str = "…";
 
+/// It knows all cases that there were, since each may be raised again.
 #[derive(Default)]
 pub struct OpenCases {
     cases: HashMap<Uuid, Followed>,
+    /// The oldest first.
+    open: BTreeMap<(Timestamp, Uuid), Open>,
 }
 
 struct Followed {
     case: Case,
     raised_at: Timestamp,
+}
+
+struct Open {
+    category: String,
+    cause: String,
+    amount: Money,
 }
 
 /// The open cases of one cause.
@@ -49,9 +58,14 @@ impl MemoryView for OpenCases {
         let id = event.stream.uuid().ok_or_else(unnamed)?;
         let decoded = event.decode()?;
         let known = self.cases.remove(&id);
-        let was_open = known.as_ref().filter(|known| known.case.is_open);
+        let was_open = known.as_ref().filter(|known| known.case.is_open());
         let raised_at = was_open.map_or(event.recorded_at, |known| known.raised_at);
+        self.open.remove(&(raised_at, id));
         if let Some(case) = Case::evolve(known.map(|known| known.case), &decoded) {
+            if case.is_open() {
+                let (category, cause) = (case.subject.stream.category().to_owned(), cause_of(&case.reason));
+                self.open.insert((raised_at, id), Open { category, cause, amount: case.subject.amount });
+            }
             self.cases.insert(id, Followed { case, raised_at });
         }
         Ok(())
@@ -61,15 +75,11 @@ impl MemoryView for OpenCases {
 impl OpenCases {
     /// The largest first. Fails where the amounts cannot be reckoned with.
     pub fn groups(&self) -> Result<Vec<CaseGroup>, money::Error> {
-        let mut open: Vec<(&Uuid, &Followed)> =
-            self.cases.iter().filter(|(_, followed)| followed.case.is_open).collect();
-        open.sort_unstable_by_key(|(id, followed)| (followed.raised_at, **id));
-        let mut groups: BTreeMap<(&str, String), CaseGroup> = BTreeMap::new();
-        for (id, Followed { case, raised_at }) in open {
-            let (category, cause) = (case.subject.stream.category(), cause_of(&case.reason));
-            let group = groups.entry((category, cause.clone())).or_insert_with(|| CaseGroup {
-                category: category.to_owned(),
-                cause,
+        let mut groups: BTreeMap<(&str, &str), CaseGroup> = BTreeMap::new();
+        for ((raised_at, id), Open { category, cause, amount }) in &self.open {
+            let group = groups.entry((category, cause)).or_insert_with(|| CaseGroup {
+                category: category.clone(),
+                cause: cause.clone(),
                 count: 0,
                 amounts: Vec::new(),
                 oldest_raised_at: *raised_at,
@@ -77,10 +87,9 @@ impl OpenCases {
                 examples: Vec::new(),
             });
             group.count += 1;
-            let amount = case.subject.amount;
             match group.amounts.iter_mut().find(|sum| sum.currency() == amount.currency()) {
-                Some(sum) => *sum = sum.plus(amount)?,
-                None => group.amounts.push(amount),
+                Some(sum) => *sum = sum.plus(*amount)?,
+                None => group.amounts.push(*amount),
             }
             group.newest_raised_at = *raised_at;
             if group.examples.len() < EXAMPLES_MAX {
@@ -93,14 +102,22 @@ impl OpenCases {
     }
 }
 
-/// A reason without what differs from case to case: words with a digit in them, which are amounts, identifiers, times.
+/// A reason without what differs from case to case: words with a digit in them, which are amounts, identifiers, times, and the currencies
+/// of amounts.
 pub fn cause_of(reason: &str) -> String {
-    let word = |word| if is_varying(word) { VARYING } else { word };
-    reason.split_whitespace().map(word).collect::<Vec<_>>().join(" ")
+    let mut words: Vec<&str> = Vec::new();
+    for word in reason.split_whitespace() {
+        match words.last() {
+            Some(&VARYING) if is_currency(word) => {}
+            _ if word.contains(|letter: char| letter.is_ascii_digit()) => words.push(VARYING),
+            _ => words.push(word),
+        }
+    }
+    words.join(" ")
 }
 
-fn is_varying(word: &str) -> bool {
-    word.contains(|letter: char| letter.is_ascii_digit())
+fn is_currency(word: &str) -> bool {
+    word.len() == 3 && word.bytes().all(|byte| byte.is_ascii_uppercase())
 }
 
 #[cfg(test)]

@@ -19,7 +19,9 @@ pub enum Status {
     AwaitingApproval,
     Approved,
     /// It would not do any more what its preview shows; it can be previewed once more.
-    Stale,
+    Stale {
+        reason: String,
+    },
     Rejected {
         reason: String,
     },
@@ -35,7 +37,7 @@ impl Status {
         match self {
             Self::AwaitingApproval => "awaiting_approval",
             Self::Approved => "approved",
-            Self::Stale => "stale",
+            Self::Stale { .. } => "stale",
             Self::Rejected { .. } => "rejected",
             Self::Expired => "expired",
             Self::Executed => "executed",
@@ -143,7 +145,9 @@ impl Aggregate for Correction {
                 correction.status = Status::Rejected { reason: event.reason.clone() };
             }
             CorrectionEvent::CorrectionExpired(_) => correction.status = Status::Expired,
-            CorrectionEvent::CorrectionStale(_) => correction.status = Status::Stale,
+            CorrectionEvent::CorrectionStale(event) => {
+                correction.status = Status::Stale { reason: event.reason.clone() };
+            }
             CorrectionEvent::CorrectionExecuted(event) => {
                 correction.status = Status::Executed;
                 (correction.events, correction.executed_by) = (event.events.clone(), Some(event.by.clone()));
@@ -192,7 +196,7 @@ fn requested(request: Request, preview: Preview, context: &Context) -> Vec<Corre
 
 impl Correction {
     pub fn is_open(&self) -> bool {
-        matches!(self.status, Status::AwaitingApproval | Status::Approved | Status::Stale)
+        matches!(self.status, Status::AwaitingApproval | Status::Approved | Status::Stale { .. })
     }
 
     fn proceed(
@@ -205,6 +209,11 @@ impl Correction {
             CorrectionCommand::Request { .. } => Err(CorrectionRefusal::AlreadyRequested),
             CorrectionCommand::Preview(preview) => {
                 self.has_time(context)?;
+                let is_same = self.preview.as_ref().is_some_and(|known| known.hash == preview.hash);
+                if is_same && !matches!(self.status, Status::Stale { .. }) {
+                    // What was approved of it still counts.
+                    return Ok(vec![]);
+                }
                 Ok(vec![CorrectionPreviewed { preview, by }.into()])
             }
             CorrectionCommand::Approve { preview_hash } => self.approve(preview_hash, by, context),

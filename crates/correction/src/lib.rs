@@ -15,7 +15,7 @@ mod kind;
 pub use kind::{Kind, ReasonCode};
 
 mod preview;
-pub use preview::{AccountChange, At, Preview, Previewed, SagaChange, Verdict};
+pub use preview::{AccountChange, At, Preview, Previewed, SagaChange, Told, Verdict};
 
 mod correction_event;
 pub use correction_event::{

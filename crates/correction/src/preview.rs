@@ -28,6 +28,16 @@ pub struct Previewed {
     pub data: Value,
 }
 
+/// What others would be told. Its seq is not known: what they are told of earlier events may still be on its way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    pub stream: StreamName,
+    #[serde(rename = "type")]
+    pub event_type: String,
+    pub version: i16,
+    pub data: Value,
+}
+
 /// What an account has before, and after.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AccountChange {
@@ -64,7 +74,7 @@ pub struct Preview {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub saga: Option<SagaChange>,
     /// What other services, and subscribers, would be told.
-    pub messages: Vec<Previewed>,
+    pub messages: Vec<Told>,
     pub invariants: Vec<Verdict>,
 }
 
@@ -83,6 +93,13 @@ impl Previewed {
 impl From<Previewed> for At {
     fn from(event: Previewed) -> Self {
         Self { stream: event.stream, seq: event.seq }
+    }
+}
+
+impl From<Previewed> for Told {
+    fn from(event: Previewed) -> Self {
+        let Previewed { stream, event_type, version, data, .. } = event;
+        Self { stream, event_type, version, data }
     }
 }
 

@@ -13,7 +13,9 @@ use transfer::Transfer;
 use uuid::Uuid;
 
 use crate::preview::hash_of;
-use crate::{AccountChange, At, CarryOutError, Kind, Preview, Previewed, SagaChange, Verdict, carry_out};
+use crate::{
+    AccountChange, At, CarryOutError, Kind, Preview, Previewed, SagaChange, Told, Verdict, carry_out,
+};
 
 /// What is not ours goes first: a preview waits for nobody's rows for longer.
 const LOCKS_WITHIN: Duration = Duration::from_millis(250);
@@ -25,7 +27,8 @@ pub struct Trial {
     pub computed_on: Vec<At>,
     pub events: Vec<Previewed>,
     pub hash: String,
-    decided: Vec<NewEvent>,
+    accounts: Vec<AccountChange>,
+    invariants: Vec<Verdict>,
     saga: Option<SagaChange>,
     amount: Money,
 }
@@ -53,7 +56,12 @@ impl Trial {
             }
             None => None,
         };
-        Ok(Self { computed_on, events, hash, decided, saga, amount })
+        let accounts = account_changes(&decided)?;
+        let invariants = invariants(&decided, &accounts, unit).await?;
+        if let Some(broken) = invariants.iter().find(|verdict| !verdict.holds) {
+            return Err(CarryOutError::Refused(format!("it would break a rule: {}", broken.invariant)));
+        }
+        Ok(Self { computed_on, events, hash, accounts, invariants, saga, amount })
     }
 }
 
@@ -64,7 +72,7 @@ async fn subject(unit: &mut UnitOfWork, kind: &Kind) -> Result<(Option<String>, 
             let transfer = unit.state::<Transfer>(*transfer_id).await?;
             let transfer =
                 transfer.ok_or_else(|| CarryOutError::Refused("the transfer does not exist".to_owned()))?;
-            Ok((Some(transfer.status.name().to_owned()), transfer.request.amount))
+            Ok((Some(transfer.status_name().to_owned()), transfer.request.amount))
         }
         Kind::AdjustAccount { amount, .. } => Ok((None, *amount)),
     }
@@ -90,18 +98,13 @@ async fn tried(
 ) -> Result<Preview, CarryOutError> {
     unit.wait_for_locks(LOCKS_WITHIN).await?;
     let trial = Trial::run(unit, correction_id, kind).await?;
-    let accounts = account_changes(&trial.decided)?;
-    let invariants = invariants(&trial.decided, &accounts, unit).await?;
     let messages = follow(unit, handlers).await?;
-    let Trial { computed_on, events, hash, saga, amount, .. } = trial;
+    let Trial { computed_on, events, hash, accounts, invariants, saga, amount } = trial;
     Ok(Preview { hash, amount, computed_on, events, accounts, saga, messages, invariants })
 }
 
 /// What the handlers make of what was decided, and of what they make of it. Returns what others would be told.
-async fn follow(
-    unit: &mut UnitOfWork,
-    handlers: &[Arc<dyn Handler>],
-) -> Result<Vec<Previewed>, CarryOutError> {
+async fn follow(unit: &mut UnitOfWork, handlers: &[Arc<dyn Handler>]) -> Result<Vec<Told>, CarryOutError> {
     let mut told = Vec::new();
     let mut seen = 0;
     for _ in 0..ROUNDS_MAX {
@@ -113,7 +116,7 @@ async fn follow(
         let is_external = |event: &&NewEvent| {
             event.stream.category().parse::<Category>().is_ok_and(|category| category.is_external())
         };
-        told.extend(new.iter().filter(is_external).map(Previewed::of));
+        told.extend(new.iter().filter(is_external).map(Previewed::of).map(Told::from));
         let recorded: Vec<RecordedEvent> = new.iter().map(|event| as_recorded(event, unit)).collect();
         for handler in handlers {
             let subscription = handler.subscription();
@@ -122,15 +125,28 @@ async fn follow(
                 .filter(|event| subscription.categories.contains(&event.stream.category()))
                 .collect();
             if subscription.source == unit.service() && !wanted.is_empty() {
-                let done = delivery::try_out(&**handler, &wanted, unit).await;
-                done.map_err(|error| match error {
-                    HandleError::Store(error) => CarryOutError::Store(error),
-                    error => CarryOutError::Refused(format!("{} fails on it: {error}", handler.name())),
-                })?;
+                try_alone(&**handler, &wanted, unit).await?;
             }
         }
     }
     Ok(told)
+}
+
+/// What it has written is given up at once, so that the live one waits for its rows no longer than it takes. What it has decided stays.
+async fn try_alone(
+    handler: &dyn Handler,
+    wanted: &[&RecordedEvent],
+    unit: &mut UnitOfWork,
+) -> Result<(), CarryOutError> {
+    let store = event_store::Error::from;
+    sqlx::raw_sql("savepoint trial").execute(unit.connection()).await.map_err(store)?;
+    let done = delivery::try_out(handler, wanted, unit).await;
+    done.map_err(|error| match error {
+        HandleError::Store(error) => CarryOutError::Store(error),
+        error => CarryOutError::Refused(format!("{} fails on it: {error}", handler.name())),
+    })?;
+    sqlx::raw_sql("rollback to savepoint trial").execute(unit.connection()).await.map_err(store)?;
+    Ok(())
 }
 
 fn as_recorded(event: &NewEvent, unit: &UnitOfWork) -> RecordedEvent {

@@ -115,6 +115,8 @@ impl Bank {
             let submitted = unit.state::<transfer::Transfer>(transfer_id).await.unwrap().unwrap();
             let deadline: Deadline = submitted.deadline().unwrap();
             transfer::apply(&mut unit, transfer_id, TransferCommand::FireDeadline(deadline)).await.unwrap();
+            let given_up = TransferCommand::RecordUndetermined { uetr: submitted.request.uetr, attempts: 5 };
+            transfer::apply(&mut unit, transfer_id, given_up).await.unwrap();
         }
         unit.commit().await.unwrap();
         transfer_id
@@ -157,12 +159,17 @@ impl Bank {
         self.command("operator:bo", id, approve).await.unwrap();
     }
 
-    /// As the API does it: what was found out is kept, also that it is stale.
+    /// As the API does it: what was found out is kept, also that it is stale; and it is decided again when somebody else was first.
     pub(crate) async fn execute(&self, id: Uuid) -> Result<(), ExecuteError> {
-        let mut unit = self.store.begin(context_of("operator:ada", Uuid::now_v7())).await.unwrap();
-        let done = execute(&mut unit, id).await;
-        unit.commit().await.unwrap();
-        done
+        loop {
+            let mut unit = self.store.begin(context_of("operator:ada", Uuid::now_v7())).await.unwrap();
+            let done = execute(&mut unit, id).await;
+            match unit.commit().await {
+                Ok(_) => return done,
+                Err(event_store::Error::Conflict) => {}
+                Err(error) => panic!("{error}"),
+            }
+        }
     }
 
     pub(crate) async fn events(&self, stream: &StreamName) -> Vec<RecordedEvent> {

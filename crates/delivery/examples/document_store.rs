@@ -1,7 +1,7 @@
 //! A read model in a document store: one document per transfer, kept by core's events over Kafka.
 //!
 //! cargo run --release -p delivery --example document_store -- FILE postgres://lunaria_app@HOST/DATABASE BROKERS
-//! cargo run --release -p delivery --example document_store -- FILE transfer-0198c1f2-…
+//! cargo run --release -p delivery --example document_store -- FILE transfer-0198c1f2-…      once the first is stopped: it has the file alone
 //!
 //! The store is redb, in a file of its own (https://docs.rs/redb). With one that is spoken to over a network, a search engine for example,
 //! `open` becomes a client and `take` a request; where that store cannot write documents and places at once, it writes the places last,
@@ -43,25 +43,29 @@ impl Documents {
         Ok(found.and_then(|document| serde_json::from_str(document.value()).ok()))
     }
 
-    fn places_of(&self, streams: &[&StreamName]) -> Result<Vec<Seq>, redb::Error> {
+    fn places_of(&self, streams: &[StreamName]) -> Result<Vec<Seq>, redb::Error> {
         let places = match self.0.begin_read()?.open_table(PLACES) {
             Err(TableError::TableDoesNotExist(_)) => return Ok(vec![Seq::ZERO; streams.len()]),
             places => places?,
         };
-        let place = |stream: &&StreamName| {
+        let place = |stream: &StreamName| {
             let seq = places.get(stream.as_str())?.map_or(0, |seq| seq.value());
             Ok(Seq::new(seq))
         };
         streams.iter().map(place).collect()
     }
 
-    fn write(&self, events: &[&RecordedEvent]) -> Result<(), redb::Error> {
+    fn write(&self, events: &[RecordedEvent]) -> Result<(), redb::Error> {
         let transaction = self.0.begin_write()?;
         {
             let mut documents = transaction.open_table(DOCUMENTS)?;
             let mut places = transaction.open_table(PLACES)?;
             for event in events {
                 let stream = event.stream.as_str();
+                // Somebody else may have been at it meanwhile.
+                if places.get(stream)?.is_some_and(|place| place.value() >= event.seq.get()) {
+                    continue;
+                }
                 let known = documents.get(stream)?.and_then(|text| serde_json::from_str(text.value()).ok());
                 let document = Value::Object(with(known.unwrap_or_default(), event));
                 documents.insert(stream, document.to_string().as_str())?;
@@ -97,12 +101,22 @@ impl Elsewhere for Documents {
     }
 
     async fn places(&self, streams: &[&StreamName]) -> Result<Vec<Seq>, HandleError> {
-        self.places_of(streams).map_err(unavailable)
+        let (documents, streams) = (self.clone(), streams.iter().copied().cloned().collect::<Vec<_>>());
+        beside(move || documents.places_of(&streams)).await
     }
 
     async fn take(&self, events: &[&RecordedEvent]) -> Result<(), HandleError> {
-        self.write(events).map_err(unavailable)
+        let (documents, events) = (self.clone(), events.iter().copied().cloned().collect::<Vec<_>>());
+        beside(move || documents.write(&events)).await
     }
+}
+
+/// What waits for a disk keeps nobody else from running.
+async fn beside<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, redb::Error> + Send + 'static,
+) -> Result<T, HandleError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| HandleError::Unavailable(error.to_string()))?.map_err(unavailable)
 }
 
 /// It is tried again, for as long as it takes.

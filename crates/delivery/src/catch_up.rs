@@ -12,7 +12,7 @@ use crate::backoff::{conflict_pause, pause};
 use crate::cursor::Place;
 use crate::engine::{Engine, Parked};
 use crate::history::unreadable;
-use crate::{HandleError, HistoryError, Stopped, parked};
+use crate::{HistoryError, Stopped, parked};
 
 const EVENTS_A_PAGE: u32 = 200;
 const STREAMS_A_PAGE: u32 = 500;
@@ -101,7 +101,7 @@ impl Engine {
 
     /// Retries parked events when their time comes, until shutdown.
     pub(crate) async fn retry_parked(&self) -> Result<(), Stopped> {
-        loop {
+        while !self.handler.is_volatile() {
             self.wait(RETRY_INTERVAL).await?;
             match parked::claim_due(self.store.pool(), self.identity()).await {
                 Ok(streams) => {
@@ -114,6 +114,7 @@ impl Engine {
                 }
             }
         }
+        Ok(())
     }
 
     /// Goes on from the parked event until nothing waits behind it, or until one fails again.
@@ -156,14 +157,7 @@ impl Engine {
     }
 
     async fn places_now(&self, asked: &[(&StreamName, Seq)]) -> Result<HashMap<String, Place>, Stopped> {
-        self.insist(async || {
-            let look = async {
-                let mut connection = self.store.pool().acquire().await?;
-                self.look(&mut connection, asked).await
-            };
-            look.await.map_err(|error: HandleError| unreadable("the cursors", &error))
-        })
-        .await
+        self.insist(async || self.look(asked).await.map_err(|error| unreadable("the cursors", &error))).await
     }
 
     /// Repeats a read until it succeeds.

@@ -1,5 +1,5 @@
-//! The Kafka source: one consumer group per handler. What goes with its process has no group: it takes the history, and then what Kafka
-//! has had since a little before.
+//! The Kafka source: one consumer group per handler. What goes with its process shares its partitions with nobody: it takes the history, and then
+//! all that Kafka has had since some time before.
 //!
 //! Records are taken in batches, delivered, and only then are the offsets committed. The offsets merely save work: what decides
 //! whether an event was handled is the handler's cursor.
@@ -15,11 +15,13 @@ use jiff::Timestamp;
 use kafka_client::{Access, TopicNames};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{CommitMode, Consumer, StreamConsumer};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::BorrowedMessage;
 use rdkafka::message::Message;
 use rdkafka::metadata::MetadataTopic;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+
+use tokio_util::sync::CancellationToken;
 
 use crate::backoff::pause;
 use crate::identity::fed_by;
@@ -30,9 +32,9 @@ use crate::{Engine, Stopped, Subscription, registry};
 const BATCH_EVENTS_MAX: usize = 256;
 /// Once a batch has begun, how long to wait for more of it.
 const BATCH_WAIT: Duration = Duration::from_millis(2);
-/// What Kafka has had for so long can be read in its service's table too.
-const VISIBLE_AFTER: Duration = Duration::from_mins(1);
-const ANSWER_LIMIT: Duration = Duration::from_secs(10);
+/// What Kafka has had for so long can be read in its service's table too, unless its commit waits for a standby still.
+const VISIBLE_AFTER: Duration = Duration::from_hours(1);
+const ANSWER_LIMIT: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Clone)]
 pub struct ConsumerConfig {
@@ -69,8 +71,8 @@ async fn consume_from_where_it_was(
             return Ok(());
         }
         registry::mark_behind(engine.store.pool(), engine.identity(), None).await?;
-        engine.handler.has_caught_up();
     }
+    engine.has_caught_up();
     let _ = tokio::join!(consume_topics(config, engine), engine.retry_parked());
     Ok(())
 }
@@ -177,19 +179,26 @@ async fn from_history(
     let consumer: StreamConsumer = config.access.consumer(&mut settings(config, engine)).create()?;
     let topics = topics(config, engine);
     let since = (Timestamp::now() - VISIBLE_AFTER).as_millisecond();
+    let shutdown = engine.shutdown.clone();
     let asking = tokio::task::spawn_blocking(move || {
-        let positions = positions(&consumer, &topics, since)?;
+        let positions = positions(&consumer, &topics, since, &shutdown)?;
         Ok::<_, KafkaError>((consumer, positions))
     });
-    let (consumer, positions) = match asking.await {
+    let asked = tokio::select! {
+        asked = asking => asked,
+        () = engine.shutdown.cancelled() => return Ok(None),
+    };
+    let (consumer, positions) = match asked {
         Ok(asked) => asked?,
         Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
     };
     if engine.catch_up().await.is_err() {
         return Ok(None);
     }
-    engine.handler.has_caught_up();
+    engine.has_caught_up();
     consumer.assign(&positions)?;
+    // All that came before is here.
+    engine.unhandled.source_speaks();
     Ok(Some(consumer))
 }
 
@@ -198,11 +207,16 @@ fn positions(
     consumer: &StreamConsumer,
     topics: &BTreeSet<String>,
     since: i64,
+    shutdown: &CancellationToken,
 ) -> Result<TopicPartitionList, KafkaError> {
     let mut times = TopicPartitionList::new();
     for topic in topics {
         let metadata = consumer.fetch_metadata(Some(topic), ANSWER_LIMIT)?;
-        for partition in metadata.topics().iter().flat_map(MetadataTopic::partitions) {
+        let partitions: Vec<_> = metadata.topics().iter().flat_map(MetadataTopic::partitions).collect();
+        if partitions.is_empty() {
+            return Err(KafkaError::MetadataFetch(RDKafkaErrorCode::UnknownTopicOrPartition));
+        }
+        for partition in partitions {
             times.add_partition_offset(topic, partition.id(), Offset::Offset(since))?;
         }
     }
@@ -211,6 +225,7 @@ fn positions(
         let (topic, partition) = (found.topic(), found.partition());
         let offset = match found.offset() {
             Offset::Offset(offset) => offset,
+            _ if shutdown.is_cancelled() => break,
             _ => consumer.fetch_watermarks(topic, partition, ANSWER_LIMIT)?.1,
         };
         positions.add_partition_offset(topic, partition, Offset::Offset(offset))?;

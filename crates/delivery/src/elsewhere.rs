@@ -23,8 +23,9 @@ pub trait Elsewhere: Send + Sync + 'static {
     /// How far it has come in each of these streams: what [`Self::take`] was last given of it, zero before.
     async fn places(&self, streams: &[&StreamName]) -> Result<Vec<Seq>, HandleError>;
 
-    /// Takes events, each stream's in order and without a hole after its place, and with them the places. A store that can do both at
-    /// once does. One that cannot writes the places last, and is given the same again after a crash in between.
+    /// Takes events, never none, each stream's in order and without a hole after its place, and with them the places. A store that can do both at
+    /// once does, and leaves out what is not after the place that it has: a consumer that has lost its partition may still be at it. One that
+    /// cannot writes the places last, and makes the same of what it is given again after a crash in between.
     /// Says [`HandleError::Unavailable`] while the store is away, which is waited for; any other error parks the event.
     async fn take(&self, events: &[&RecordedEvent]) -> Result<(), HandleError>;
 

@@ -8,6 +8,7 @@ use event_store::{Store, UnitOfWork};
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 use sqlx::PgConnection;
+use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use crate::backoff::{ATTEMPTS_MAX, CONFLICTS_MAX, conflict_pause, pause};
@@ -31,6 +32,8 @@ pub struct Engine {
     pub(crate) shutdown: CancellationToken,
     pub(crate) unhandled: Arc<Unhandled>,
     pub(crate) meters: Arc<HandlerMeters>,
+    /// Held by who is writing elsewhere.
+    taking: Arc<Mutex<()>>,
 }
 
 /// Whether events behind a parked one wait, or are what is being retried.
@@ -108,7 +111,17 @@ impl Engine {
 
     fn of(handler: Subscriber, store: Store, history: Arc<dyn History>, shutdown: CancellationToken) -> Self {
         let meters = Arc::new(HandlerMeters::new(store.service(), handler.name()));
-        Self { handler, store, history, shutdown, unhandled: Arc::default(), meters }
+        let unhandled = Arc::<Unhandled>::default();
+        if handler.is_volatile() {
+            unhandled.has_begun();
+        }
+        Self { handler, store, history, shutdown, unhandled, meters, taking: Arc::default() }
+    }
+
+    /// It has all that was there when it began.
+    pub(crate) fn has_caught_up(&self) {
+        self.unhandled.has_caught_up();
+        self.handler.has_caught_up();
     }
 
     pub(crate) fn identity(&self) -> Identity<'_> {
@@ -190,7 +203,7 @@ impl Engine {
         Ok(true)
     }
 
-    /// One transaction: the effects of all events, and the cursors. Of what is kept elsewhere only that streams wait.
+    /// One transaction: the effects of all events, and the cursors.
     async fn attempt(
         &self,
         events: &[Arc<RecordedEvent>],
@@ -198,26 +211,69 @@ impl Engine {
         start: Start,
     ) -> Result<(), Failure> {
         let Some(first) = events.first() else { return Ok(()) };
+        let handler = match &self.handler {
+            Subscriber::Handler(handler) => handler,
+            Subscriber::Elsewhere(elsewhere) => {
+                return self.attempt_elsewhere(&**elsewhere, events, parked).await;
+            }
+        };
         let mut unit = self.store.begin(self.context_after(first)).await.map_err(store_failure)?;
         let places = match start {
             Start::Assumed => places_before(events),
-            Start::Read => self.places(&mut unit, events, parked).await?,
+            Start::Read => {
+                let asked = ends(events);
+                let places = cursor::places(unit.connection(), self.identity(), &asked).await;
+                self.waiting_noted(&mut unit, &asked, places.map_err(database_failure)?, parked).await?
+            }
         };
         let Plan { steps, handled } = plan(events, &places)?;
-        match &self.handler {
-            Subscriber::Handler(handler) => {
-                self.move_cursors(&steps, &mut unit, parked, start).await?;
-                handler.handle_all(&handled, &mut unit).await.map_err(handler_failure)?;
-                // What the handler has put into the unit may be what fails here, so it is the event's failure.
-                unit.commit().await.map_err(|error| handler_failure(error.into()))?;
-            }
-            Subscriber::Elsewhere(elsewhere) => {
-                unit.commit().await.map_err(store_failure)?;
-                elsewhere.take(&handled).await.map_err(handler_failure)?;
-            }
+        self.move_cursors(&steps, &mut unit, parked, start).await?;
+        handler.handle_all(&handled, &mut unit).await.map_err(handler_failure)?;
+        // What the handler has put into the unit may be what fails here, so it is the event's failure.
+        unit.commit().await.map_err(|error| handler_failure(error.into()))?;
+        self.meters.handled.increment(handled.len() as u64);
+        Ok(())
+    }
+
+    /// The places and the events go into the other store; of the service's database only that streams wait.
+    async fn attempt_elsewhere(
+        &self,
+        elsewhere: &dyn Elsewhere,
+        events: &[Arc<RecordedEvent>],
+        parked: Parked,
+    ) -> Result<(), Failure> {
+        let Some(first) = events.first() else { return Ok(()) };
+        // No cursor tells two apart that are at the same stream: what is fed, and what the history is read for.
+        let _alone = self.taking.lock().await;
+        let asked = ends(events);
+        let seqs = self.places_elsewhere(elsewhere, &asked).await.map_err(waited_out)?;
+        let mut unit = self.store.begin(self.context_after(first)).await.map_err(store_failure)?;
+        let places = cursor::places(unit.connection(), self.identity(), &asked).await;
+        let mut places = places.map_err(database_failure)?;
+        if elsewhere.is_volatile() {
+            // What another process could not take says nothing of this one.
+            places.values_mut().for_each(|place| place.parked = false);
+        }
+        for ((stream, _), seq) in asked.iter().zip(seqs) {
+            places.entry(stream.to_string()).or_default().seq = seq;
+        }
+        let places = self.waiting_noted(&mut unit, &asked, places, parked).await?;
+        unit.commit().await.map_err(store_failure)?;
+        let Plan { handled, .. } = plan(events, &places)?;
+        if !handled.is_empty() {
+            elsewhere.take(&handled).await.map_err(handler_failure)?;
         }
         self.meters.handled.increment(handled.len() as u64);
         Ok(())
+    }
+
+    async fn places_elsewhere(
+        &self,
+        elsewhere: &dyn Elsewhere,
+        asked: &[(&StreamName, Seq)],
+    ) -> Result<Vec<Seq>, HandleError> {
+        let streams: Vec<&StreamName> = asked.iter().map(|(stream, _)| *stream).collect();
+        elsewhere.places(&streams).await
     }
 
     async fn move_cursors(
@@ -254,19 +310,14 @@ impl Engine {
         self.handler.subscription().source == self.store.service()
     }
 
-    async fn places(
+    /// The places to go on from, once it is noted which streams wait.
+    async fn waiting_noted(
         &self,
         unit: &mut UnitOfWork,
-        events: &[Arc<RecordedEvent>],
+        asked: &[(&StreamName, Seq)],
+        mut places: HashMap<String, Place>,
         parked: Parked,
     ) -> Result<HashMap<String, Place>, Failure> {
-        let mut last: HashMap<&StreamName, Seq> = HashMap::new();
-        for event in events {
-            let last = last.entry(&event.stream).or_default();
-            *last = event.seq.max(*last);
-        }
-        let asked: Vec<(&StreamName, Seq)> = last.iter().map(|(stream, seq)| (*stream, *seq)).collect();
-        let mut places = self.look(unit.connection(), &asked).await.map_err(handler_failure)?;
         let invisible = places.iter().find(|(_, place)| !place.visible);
         if let (true, Some((stream, _))) = (self.is_own(), invisible) {
             return Err(Failure::NotVisible(stream.clone()));
@@ -275,10 +326,10 @@ impl Engine {
             places.values_mut().for_each(|place| place.parked = false);
         }
         let is_parked = |stream: &StreamName| places.get(stream.as_str()).is_some_and(|place| place.parked);
-        let mut waiting: Vec<(&str, Seq)> = last
-            .into_iter()
+        let mut waiting: Vec<(&str, Seq)> = asked
+            .iter()
             .filter(|(stream, _)| is_parked(stream))
-            .map(|(stream, seq)| (stream.as_str(), seq))
+            .map(|(stream, seq)| (stream.as_str(), *seq))
             .collect();
         if !waiting.is_empty() {
             waiting.sort_unstable();
@@ -293,25 +344,31 @@ impl Engine {
         Ok(places)
     }
 
-    /// How far the handler has come in these streams, and whether the seqs can be read here.
+    /// How far the handler has come in these streams.
     pub(crate) async fn look(
         &self,
-        connection: &mut PgConnection,
         asked: &[(&StreamName, Seq)],
     ) -> Result<HashMap<String, Place>, HandleError> {
-        let mut places = cursor::places(connection, self.identity(), asked).await?;
-        if let Subscriber::Elsewhere(elsewhere) = &self.handler {
-            let streams: Vec<&StreamName> = asked.iter().map(|(stream, _)| *stream).collect();
-            let seqs = elsewhere.places(&streams).await?;
-            for (stream, seq) in streams.into_iter().zip(seqs) {
-                places.entry(stream.to_string()).or_default().seq = seq;
-            }
+        let elsewhere = match &self.handler {
+            Subscriber::Handler(_) => None,
+            Subscriber::Elsewhere(elsewhere) => Some(self.places_elsewhere(&**elsewhere, asked).await?),
+        };
+        let mut connection = self.store.pool().acquire().await?;
+        let mut places = cursor::places(&mut connection, self.identity(), asked).await?;
+        for ((stream, _), seq) in asked.iter().zip(elsewhere.into_iter().flatten()) {
+            let place = places.entry(stream.to_string()).or_default();
+            (place.seq, place.parked) = (seq, place.parked && !self.handler.is_volatile());
         }
         Ok(places)
     }
 
     async fn park(&self, event: &RecordedEvent, failure: &Failure) -> Result<(), Stopped> {
         let (mut hiccups, name, reason) = (0, self.handler.name(), failure.reason());
+        if self.handler.is_volatile() {
+            // With the stream's next event it is there as a gap, and is tried again.
+            tracing::error!(handler = name, stream = %event.stream, seq = %event.seq, reason, "event left out");
+            return Ok(());
+        }
         loop {
             match parked::park(self.store.pool(), self.identity(), event, reason, failure.blame()).await {
                 // Somebody else has handled it meanwhile.
@@ -361,6 +418,16 @@ fn places_before(events: &[Arc<RecordedEvent>]) -> HashMap<String, Place> {
     places
 }
 
+/// The last of the events of each stream.
+fn ends(events: &[Arc<RecordedEvent>]) -> Vec<(&StreamName, Seq)> {
+    let mut last: HashMap<&StreamName, Seq> = HashMap::new();
+    for event in events {
+        let last = last.entry(&event.stream).or_default();
+        *last = event.seq.max(*last);
+    }
+    last.into_iter().collect()
+}
+
 /// Events at or before a cursor are duplicates, also of an earlier one in the batch; streams that wait do not move.
 fn plan<'a>(events: &'a [Arc<RecordedEvent>], places: &HashMap<String, Place>) -> Result<Plan<'a>, Failure> {
     let mut plan = Plan { steps: Vec::new(), handled: Vec::new() };
@@ -398,6 +465,14 @@ fn database_failure(error: sqlx::Error) -> Failure {
 fn store_failure(error: event_store::Error) -> Failure {
     match error {
         event_store::Error::Conflict => Failure::Conflict,
+        error => Failure::Transient(error.to_string()),
+    }
+}
+
+/// It concerns no event.
+fn waited_out(error: HandleError) -> Failure {
+    match error {
+        HandleError::Store(error) => store_failure(error),
         error => Failure::Transient(error.to_string()),
     }
 }

@@ -74,8 +74,9 @@ impl Feed {
     /// Registers the handler; one that is new or was left behind starts with the history.
     pub async fn open(engine: Engine) -> Result<(Arc<Self>, Worker), event_store::Error> {
         let fed_by = fed_by("embedded", engine.handler.subscription());
-        let is_marked = registry::register(engine.store.pool(), engine.identity(), &fed_by).await?;
-        let behind = is_marked || engine.handler.is_volatile();
+        // What goes with its process always begins with the history, and nobody else has to know.
+        let behind = engine.handler.is_volatile()
+            || registry::register(engine.store.pool(), engine.identity(), &fed_by).await?;
         let workers = engine.handler.concurrency();
         let (queues, receivers) = (0..workers).map(|_| mpsc::channel(QUEUE_EVENTS_MAX)).unzip();
         let feed = Arc::new(Self {
@@ -143,6 +144,9 @@ impl Feed {
 
     async fn mark(&self, behind: Option<&str>) -> Result<(), Stopped> {
         let mut hiccups = 0;
+        if self.engine.handler.is_volatile() {
+            return Ok(());
+        }
         while let Err(error) =
             registry::mark_behind(self.engine.store.pool(), self.engine.identity(), behind).await
         {
@@ -155,6 +159,9 @@ impl Feed {
 
     /// Catches up whenever the handler is behind, and joins again.
     async fn keep_up(&self) -> Result<(), Stopped> {
+        if !self.state().behind {
+            self.engine.has_caught_up();
+        }
         loop {
             while self.state().behind {
                 self.engine.catch_up().await?;
@@ -166,7 +173,7 @@ impl Feed {
                 let _marking = self.marking.lock().await;
                 if !self.state().behind {
                     self.mark(None).await?;
-                    self.engine.handler.has_caught_up();
+                    self.engine.has_caught_up();
                     tracing::info!(handler = self.handler_name(), "handler has caught up");
                 }
             }

@@ -29,6 +29,8 @@ struct State {
     next: u64,
     /// When the oldest event of each batch that is being delivered was recorded.
     batches: BTreeMap<u64, Timestamp>,
+    /// Since when it reads the history, where no row says so: it goes with its process.
+    behind_since: Option<Timestamp>,
     /// Since when nothing comes from the source, or from a part of it.
     silent_since: Option<Timestamp>,
 }
@@ -61,6 +63,18 @@ impl Unhandled {
     /// The source has failed; it counts as silent from the first failure on.
     pub(crate) fn source_is_silent(&self) {
         self.state().silent_since.get_or_insert_with(Timestamp::now);
+    }
+
+    pub(crate) fn has_begun(&self) {
+        self.state().behind_since.get_or_insert_with(Timestamp::now);
+    }
+
+    pub(crate) fn has_caught_up(&self) {
+        self.state().behind_since = None;
+    }
+
+    fn behind_seconds(&self) -> Option<f64> {
+        self.state().behind_since.map(|since| Timestamp::now().duration_since(since).as_secs_f64())
     }
 
     pub(crate) fn source_speaks(&self) {
@@ -112,6 +126,10 @@ impl Engine {
     }
 
     async fn waiting(&self) -> Result<Waiting, sqlx::Error> {
+        if self.handler.is_volatile() {
+            let behind_seconds = self.unhandled.behind_seconds();
+            return Ok(Waiting { behind_seconds, ..Waiting::default() });
+        }
         let identity = self.identity();
         let (parked, parked_seconds, behind_seconds): (i64, Option<f64>, Option<f64>) = sqlx::query_as(
             "select (select count(*) from parked where handler = $1 and source = $2),

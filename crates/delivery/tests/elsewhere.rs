@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -89,6 +89,8 @@ struct Counted {
     /// `stream@seq`
     refuses: Mutex<Option<String>>,
     has_caught_up: AtomicBool,
+    is_kept: bool,
+    refused: AtomicUsize,
 }
 
 impl Counted {
@@ -120,6 +122,7 @@ impl Elsewhere for Counted {
 
     async fn take(&self, events: &[&RecordedEvent]) -> Result<(), HandleError> {
         if self.is_away.load(Ordering::SeqCst) {
+            self.refused.fetch_add(1, Ordering::SeqCst);
             return Err(HandleError::Unavailable("it is away".to_owned()));
         }
         let refuses = self.refuses.lock().unwrap().clone();
@@ -138,7 +141,7 @@ impl Elsewhere for Counted {
     }
 
     fn is_volatile(&self) -> bool {
-        true
+        !self.is_kept
     }
 
     fn has_caught_up(&self) {
@@ -149,12 +152,12 @@ impl Elsewhere for Counted {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_store_cannot_take_now_waits_and_what_it_never_takes_is_parked_alone() {
     let stage = Stage::create().await;
-    let counted = Arc::new(Counted::default());
+    let counted = Arc::new(Counted { is_kept: true, ..Counted::default() });
     let fed = stage.feed_elsewhere(counted.clone()).await;
     counted.is_away.store(true, Ordering::SeqCst);
     let events = stage.append("note-1", 2).await;
     fed.offer(&events).await;
-    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    eventually("it was tried", async || (counted.refused.load(Ordering::SeqCst) >= 2).then_some(())).await;
     assert_eq!((counted.count("note-1"), fed.settled()), (0, 0), "nothing is settled that it has not");
     counted.is_away.store(false, Ordering::SeqCst);
     counted.until("note-1", 2).await;
@@ -230,5 +233,28 @@ async fn a_document_store_is_kept_over_kafka() {
         consuming.stop().await;
     }
     topics.close().await;
+    stage.drop().await;
+}
+
+/// What is fed and what is read meet at the same streams, while it catches up, joins, and falls behind.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_happens_while_it_catches_up_comes_once_and_in_order() {
+    let stage = Stage::create().await;
+    let streams: Vec<String> = (0..20).map(|n| format!("note-{n}")).collect();
+    for stream in &streams {
+        stage.append(stream, 50).await;
+    }
+    let counted = Arc::new(Counted::default());
+    let fed = stage.feed_now(counted.clone()).await;
+    for _ in 0..10 {
+        for stream in &streams {
+            fed.offer(&stage.append(stream, 2).await).await;
+        }
+    }
+    for stream in &streams {
+        counted.until(stream, 70).await;
+    }
+    assert_eq!(stage.ask::<i64>("select count(*) from parked").await, 0);
+    fed.stop().await;
     stage.drop().await;
 }

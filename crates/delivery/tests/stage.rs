@@ -61,10 +61,18 @@ impl Stage {
     }
 
     pub(crate) async fn feed_elsewhere(&self, view: Arc<dyn Elsewhere>) -> Fed {
-        let (name, shutdown) = (view.name(), CancellationToken::new());
-        let fed = Fed::start(self.engine_elsewhere(view, &shutdown), shutdown).await;
-        self.until_joined(name).await;
+        let (name, is_volatile) = (view.name(), view.is_volatile());
+        let fed = self.feed_now(view).await;
+        if !is_volatile {
+            self.until_joined(name).await;
+        }
         fed
+    }
+
+    /// While it still catches up.
+    pub(crate) async fn feed_now(&self, view: Arc<dyn Elsewhere>) -> Fed {
+        let shutdown = CancellationToken::new();
+        Fed::start(self.engine_elsewhere(view, &shutdown), shutdown).await
     }
 
     /// A feed whose handler has caught up with the history.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use contract::Iban;
-use event::{Aggregate, Context, Personal, Snapshots};
+use event::{Aggregate, Causation, CausationKind, Context, Personal, Snapshots};
 use money::{Currency, Money};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -138,6 +138,8 @@ pub enum AccountRefusal {
     NotCovered,
     #[error("what is held cannot be negative, or grow by a capture")]
     HoldOutOfRange,
+    #[error("only a correction does that")]
+    NotACorrection,
     #[error("the account cannot hold so much")]
     BalanceTooLarge,
 }
@@ -195,7 +197,7 @@ impl Aggregate for Account {
         Some(account)
     }
 
-    fn decide(state: Option<&Self>, command: AccountCommand, _context: &Context) -> Decision {
+    fn decide(state: Option<&Self>, command: AccountCommand, context: &Context) -> Decision {
         if let AccountCommand::Open { id, customer_id, owner_name, currency } = command {
             return match state {
                 Some(_) => Err(AccountRefusal::AlreadyOpen),
@@ -231,6 +233,10 @@ impl Aggregate for Account {
             }
             AccountCommand::CreditRefund { refund_id, amount } => account.credit_refund(refund_id, amount),
             AccountCommand::Adjust { correction_id, amount, against } => {
+                let correction = Causation { kind: CausationKind::Correction, id: correction_id };
+                if context.causation != correction {
+                    return Err(AccountRefusal::NotACorrection);
+                }
                 account.adjust(correction_id, amount, against)
             }
         }

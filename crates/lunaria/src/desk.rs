@@ -1,7 +1,7 @@
 //! What operators ask from the command line: clients of the API, with its rights and its records.
 //!
 //! ```text
-//! lunaria transfers list | show | follow | events | graph      lunaria events     lunaria cases list | groups | show
+//! lunaria transfers list | show | follow | events | graph      lunaria events     lunaria cases list | groups | show | resolve …
 //! lunaria corrections preview | request | approve | execute | …
 //! lunaria streams show | at                                    lunaria sagas      lunaria projections …
 //! ```
@@ -90,10 +90,11 @@ pub(crate) async fn events(options: EventsOptions) -> anyhow::Result<ExitCode> {
 pub(crate) async fn cases(options: CasesOptions) -> anyhow::Result<ExitCode> {
     let (client, output) = (options.asking.client()?, options.asking.output);
     match options.action {
-        CasesAction::List { status, subject, paging } => {
+        CasesAction::List { status, subject, assigned_to, paging } => {
             let query = query([
                 ("status", Some(status)),
                 ("subject", subject.map(|stream| stream.to_string())),
+                ("assigned_to", assigned_to),
                 ("limit", paging.limit.map(|limit| limit.to_string())),
                 ("cursor", paging.cursor),
             ]);
@@ -108,8 +109,32 @@ pub(crate) async fn cases(options: CasesOptions) -> anyhow::Result<ExitCode> {
             let found = get(&client, &format!("/v1/cases/{case_id}/events")).await?;
             print(output, &found, |found| listed_events(found) + &more(found))?;
         }
+        CasesAction::Assign { case_id, to } => {
+            act(&client, output, case_id, "assign", &json!({ "to": to })).await?;
+        }
+        CasesAction::Note { case_id, note } => {
+            act(&client, output, case_id, "note", &json!({ "note": note })).await?;
+        }
+        CasesAction::Resolve { case_id, resolution, correction } => {
+            let body = json!({ "resolution": resolution, "correction_id": correction });
+            act(&client, output, case_id, "resolve", &body).await?;
+        }
+        CasesAction::Reopen { case_id, reason } => {
+            act(&client, output, case_id, "reopen", &json!({ "reason": reason })).await?;
+        }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Has a case say something, and shows how it stands.
+async fn act(client: &Client, output: Output, id: Uuid, what: &str, body: &Value) -> anyhow::Result<()> {
+    let path = format!("/v1/cases/{id}/{what}");
+    let case = client.post(&path, &Uuid::now_v7().to_string(), body).await?.document()?;
+    print(output, &case, |case| {
+        let by = case["assigned_to"].as_str().map(|name| format!(", {name}")).unwrap_or_default();
+        let how = case["resolution"].as_str().map(|how| format!(": {how}")).unwrap_or_default();
+        format!("case {id}  {}{by}{how}\n", status(&case["status"]))
+    })
 }
 
 pub(crate) async fn sagas(options: SagasOptions) -> anyhow::Result<ExitCode> {
@@ -261,12 +286,13 @@ fn listed_cases(found: &Value) -> String {
             status(&case["status"]),
             age(&case["raised_at"], now),
             money(&case["amount"]),
+            text(&case["assigned_to"]),
             text(&case["subject"]),
             text(&case["reason"]),
         ]
     };
     let rows = list(found, "cases").iter().map(row).collect();
-    table(["case", "status", "age", "amount", "about", "reason"], rows)
+    table(["case", "status", "age", "amount", "with", "about", "reason"], rows)
 }
 
 fn grouped_cases(found: &Value) -> String {

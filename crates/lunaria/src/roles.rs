@@ -15,6 +15,7 @@ use futures::future::join_all;
 use relay::{OpenKafka, Phase};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::{ServiceName, SimulatorOptions};
@@ -25,10 +26,12 @@ use crate::ops::{Ops, Told};
 use crate::process::Parts;
 use crate::relays::{capture_config, ensure_topics, kafka_config, relay_config};
 use crate::services::{
-    Views, WEBHOOK_CONTRACTS, adapter_address, adapter_door, connect, door_token, history_afar, start_own,
+    Views, WEBHOOK_CONTRACTS, adapter_address, adapter_door, connect, door_token, history_afar, is_slot_made,
+    start_own, until_slot_is_made,
 };
 
-const SLOT_POLL: Duration = Duration::from_millis(200);
+/// They are looked at by people.
+const PREVIEWS_AT_ONCE: usize = 4;
 
 /// Where a process is spoken to.
 pub(crate) struct Doors {
@@ -361,6 +364,7 @@ fn core_router(
     let corrections = api::Corrections {
         policy: config.core.corrections.policy(),
         handlers: ServiceName::Core.handlers(config),
+        permits: Arc::new(Semaphore::new(PREVIEWS_AT_ONCE)),
     };
     let webhooks = config.webhooks.key()?.map(|key| api::Webhooks {
         key,
@@ -419,16 +423,9 @@ async fn wait_for_slot(
     shutdown: &CancellationToken,
 ) -> anyhow::Result<()> {
     let slot = &service.database(config).slot;
-    // One that is still being made shows itself already, and would not see what is appended now.
-    let is_made = "select exists (select from pg_replication_slots
-                                  where slot_name = $1 and confirmed_flush_lsn is not null)";
-    let mut told = false;
-    while !sqlx::query_scalar::<_, bool>(is_made).bind(slot).fetch_one(store.pool()).await? {
-        ensure!(!shutdown.is_cancelled(), "stopped while waiting for the slot {slot}");
-        if !std::mem::replace(&mut told, true) {
-            tracing::warn!(slot, "waiting for `lunaria relay run {}` to make its slot", service.as_str());
-        }
-        tokio::time::sleep(SLOT_POLL).await;
+    if !is_slot_made(store, slot).await? {
+        tracing::warn!(slot, "waiting for `lunaria relay run {}` to make its slot", service.as_str());
+        ensure!(until_slot_is_made(store, slot, shutdown).await, "stopped while waiting for the slot {slot}");
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use access::IssuedKey;
 use anyhow::{Context, bail, ensure};
@@ -32,6 +33,7 @@ use crate::deadlines::scheduler;
 use crate::process::Parts;
 
 pub(crate) const CORE: &str = "core";
+const SLOT_POLL: Duration = Duration::from_millis(200);
 
 impl ServiceName {
     pub(crate) const ALL: [Self; 3] = [Self::Core, Self::AdapterInstant, Self::AdapterCard];
@@ -326,6 +328,30 @@ pub(crate) fn adapter_door(service: ServiceName, store: &Store, config: &Config)
     })
 }
 
+/// Whether there is a slot that sees what is appended. One that is still being made shows itself already, and would not.
+pub(crate) async fn is_slot_made(store: &Store, slot: &str) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar(
+        "select exists (select from pg_replication_slots where slot_name = $1 and confirmed_flush_lsn is not null)",
+    )
+    .bind(slot)
+    .fetch_one(store.pool())
+    .await
+}
+
+/// False: shutdown came first.
+pub(crate) async fn until_slot_is_made(store: &Store, slot: &str, shutdown: &CancellationToken) -> bool {
+    while !shutdown.is_cancelled() {
+        if is_slot_made(store, slot).await.is_ok_and(|is_made| is_made) {
+            return true;
+        }
+        tokio::select! {
+            () = tokio::time::sleep(SLOT_POLL) => {}
+            () = shutdown.cancelled() => {}
+        }
+    }
+    false
+}
+
 /// Starts what a service does by itself: its deadlines, the rebuilds of its projections, and in core the count of what needs a person.
 pub(crate) fn start_own(
     parts: &mut Parts,
@@ -339,8 +365,12 @@ pub(crate) fn start_own(
     let projections = service.projections(config);
     if !projections.is_empty() {
         let (keeper, token) = (Keeper::new(store.clone(), projections), shutdown.clone());
+        let (store, slot) = (store.clone(), service.database(config).slot.clone());
         parts.start("projections", async move {
-            keeper.run(token).await;
+            // It may ask for a rebuild, which is an event.
+            if until_slot_is_made(&store, &slot, &token).await {
+                keeper.run(token).await;
+            }
             Ok(())
         });
     }

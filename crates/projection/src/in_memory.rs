@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use delivery::{Elsewhere, HandleError, Subscription};
 use event::{RecordedEvent, Seq, StreamName};
+use metrics::{Gauge, gauge};
 use tokio::sync::watch;
 
 /// What events come to. It takes as much memory as it holds, and some hundred bytes for each stream.
@@ -22,6 +23,7 @@ pub trait MemoryView: Default + Send + Sync + 'static {
 pub struct InMemory<V> {
     held: RwLock<Held<V>>,
     has_caught_up: watch::Sender<bool>,
+    stuck: Gauge,
 }
 
 #[derive(Default)]
@@ -32,9 +34,10 @@ struct Held<V> {
     stuck: BTreeMap<StreamName, String>,
 }
 
-impl<V: Default> Default for InMemory<V> {
+impl<V: MemoryView> Default for InMemory<V> {
     fn default() -> Self {
-        Self { held: RwLock::default(), has_caught_up: watch::Sender::new(false) }
+        let stuck = gauge!("lunaria_view_stuck_streams", "view" => V::NAME);
+        Self { held: RwLock::default(), has_caught_up: watch::Sender::new(false), stuck }
     }
 }
 
@@ -76,6 +79,10 @@ impl<V: MemoryView> Elsewhere for InMemory<V> {
         let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
         let Held { view, places, stuck } = &mut *held;
         for event in events {
+            let place = places.get(&event.stream).copied().unwrap_or_default();
+            if event.seq <= place {
+                continue;
+            }
             if !stuck.contains_key(&event.stream)
                 && let Err(error) = view.take(event)
             {
@@ -84,6 +91,7 @@ impl<V: MemoryView> Elsewhere for InMemory<V> {
             }
             places.insert(event.stream.clone(), event.seq);
         }
+        self.stuck.set(stuck.len() as f64);
         Ok(())
     }
 

@@ -17,6 +17,7 @@ mod command;
 pub use command::{Limits, SubmissionPolicy, TransferCommand, TransferRefusal};
 
 mod correction;
+use correction::is_by;
 
 mod aftermath;
 pub use aftermath::{Recall, RecallStatus, ReturnedPayment};
@@ -44,22 +45,6 @@ pub enum Status {
     Cancelled,
     /// It had succeeded, and the money has come back.
     Returned,
-}
-
-impl Status {
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Requested => "requested",
-            Self::AwaitingApproval => "awaiting_approval",
-            Self::Submitted => "submitted",
-            Self::OutcomeUnknown => "outcome_unknown",
-            Self::AttentionRequired { .. } => "attention_required",
-            Self::Succeeded => "succeeded",
-            Self::Failed { .. } => "failed",
-            Self::Cancelled => "cancelled",
-            Self::Returned => "returned",
-        }
-    }
 }
 
 /// What became of the money on the payer's account.
@@ -92,8 +77,10 @@ pub struct Transfer {
     pending: Option<String>,
     /// The adapter has given up asking.
     undetermined: bool,
-    /// What the rail has said that cannot be: nothing goes on by itself from there.
+    /// What the rail has said that cannot be, each once.
     contradictions: Vec<String>,
+    /// Nothing goes on by itself from there, until a person has found out.
+    is_disputed: bool,
     deadline: Option<Deadline>,
 }
 
@@ -123,7 +110,10 @@ impl Aggregate for Transfer {
                 transfer.deadline = event.deadline.or(transfer.deadline);
             }
             TransferEvent::ClearingUndetermined(_) => transfer.undetermined = true,
-            TransferEvent::ClearingContradicted(event) => transfer.contradictions.push(event.answer.clone()),
+            TransferEvent::ClearingContradicted(event) => {
+                transfer.contradictions.push(event.answer.clone());
+                transfer.is_disputed = true;
+            }
             TransferEvent::SubmissionTimedOut(event) => transfer.wait(Status::OutcomeUnknown, event.deadline),
             TransferEvent::OperatorAttentionRequired(event) if transfer.has_ended() => {
                 transfer.attention.retain(|reason| *reason != event.reason);
@@ -145,7 +135,7 @@ impl Aggregate for Transfer {
                 transfer.wait(Status::Failed { reason: event.reason.clone() }, None);
             }
             TransferEvent::Cancelled(_) => transfer.wait(Status::Cancelled, None),
-            TransferEvent::OutcomeResolved(_) => transfer.contradictions.clear(),
+            TransferEvent::OutcomeResolved(_) => transfer.is_disputed = false,
             TransferEvent::Reversed(_) => transfer.wait(Status::Returned, None),
             event => transfer.evolve_after(event),
         }
@@ -191,6 +181,21 @@ impl Transfer {
         )
     }
 
+    /// Where it stands, in the words that are published.
+    pub fn status_name(&self) -> &'static str {
+        match &self.status {
+            Status::Requested => "pending",
+            Status::AwaitingApproval => "awaiting_approval",
+            Status::OutcomeUnknown if self.is_given_back() => "released",
+            Status::Submitted | Status::OutcomeUnknown => "processing",
+            Status::AttentionRequired { .. } => "requires_attention",
+            Status::Succeeded => "succeeded",
+            Status::Failed { .. } => "failed",
+            Status::Cancelled => "cancelled",
+            Status::Returned => "returned",
+        }
+    }
+
     /// Why a person has to look, each reason once.
     pub fn reasons(&self) -> Vec<String> {
         let mut reasons = match &self.status {
@@ -198,7 +203,7 @@ impl Transfer {
             _ => self.attention.clone(),
         };
         // It does not go by itself.
-        if !self.contradictions.is_empty() && !reasons.iter().any(|reason| reason == CONTRADICTED) {
+        if self.is_disputed && !reasons.iter().any(|reason| reason == CONTRADICTED) {
             reasons.push(CONTRADICTED.to_owned());
         }
         reasons
@@ -224,6 +229,7 @@ impl Transfer {
             pending: None,
             undetermined: false,
             contradictions: Vec::new(),
+            is_disputed: false,
             deadline,
         }
     }
@@ -268,8 +274,14 @@ impl Transfer {
                 self.recall_undelivered(uetr, recall_id)
             }
             TransferCommand::RecordReturned { uetr, returned } => self.money_returned(uetr, returned),
-            TransferCommand::Resolve { correction_id, outcome } => self.resolve(correction_id, outcome),
-            TransferCommand::Reverse { correction_id } => self.reverse(correction_id),
+            TransferCommand::Resolve { correction_id, outcome } => {
+                is_by(correction_id, context)?;
+                self.resolve(correction_id, outcome)
+            }
+            TransferCommand::Reverse { correction_id } => {
+                is_by(correction_id, context)?;
+                self.reverse(correction_id)
+            }
             TransferCommand::FireDeadline(deadline) => Ok(self.fire(deadline, context)),
         }
     }
@@ -438,7 +450,7 @@ impl Transfer {
 
     fn may_be_submitted(&self) -> bool {
         let is_before = matches!(self.status, Status::Requested | Status::AttentionRequired { .. });
-        is_before && !self.submitted && self.contradictions.is_empty()
+        is_before && !self.submitted && !self.is_disputed
     }
 
     /// With the rail, and without an end.

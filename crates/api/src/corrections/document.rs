@@ -1,6 +1,6 @@
 //! How corrections are asked for and shown.
 
-use correction::{AccountChange, At, Correction, Kind, Preview, Previewed, ReasonCode, Status};
+use correction::{AccountChange, At, Correction, Kind, Preview, Previewed, ReasonCode, Status, Told};
 use jiff::Timestamp;
 use ledger::{Balances, InternalAccount};
 use money::Money;
@@ -14,7 +14,7 @@ use uuid::Uuid;
 use crate::{Code, Problem, schema};
 
 fn internal_accounts() -> Object {
-    schema::words(&["in-transit", "settlement", "suspense", "funding"])
+    schema::words(&["settlement", "suspense", "funding"])
 }
 
 pub(super) fn statuses() -> Object {
@@ -56,8 +56,11 @@ pub(super) enum Outcome {
 }
 
 impl Wanted {
-    pub(super) fn checked(self) -> Result<Kind, Problem> {
-        let invalid = |detail: &str, at| Err(Problem::new(Code::InvalidField, detail).at(at));
+    /// `within`: where it stands in the body.
+    pub(super) fn checked(self, within: &str) -> Result<Kind, Problem> {
+        let invalid = |detail: &str, at: &str| {
+            Err(Problem::new(Code::InvalidField, detail).at(&format!("{within}{at}")))
+        };
         Ok(match self {
             Self::ResolveTransfer { outcome: Outcome::Settled { settled_at }, .. }
                 if settled_at > Timestamp::now() || settled_at < Timestamp::UNIX_EPOCH =>
@@ -75,6 +78,10 @@ impl Wanted {
                 Kind::ResolveTransfer { transfer_id, outcome: Resolution::Rejected { reason_code } }
             }
             Self::ReverseTransfer { transfer_id } => Kind::ReverseTransfer { transfer_id },
+            // Nothing stays between the two events of a book transfer.
+            Self::AdjustAccount { against: InternalAccount::InTransit, .. } => {
+                return invalid("it is settlement, suspense or funding", "/against");
+            }
             Self::AdjustAccount { account_id, amount, against } => {
                 Kind::AdjustAccount { account_id, amount, against }
             }
@@ -114,6 +121,17 @@ pub(super) struct Place {
 struct PreviewedEvent {
     stream: String,
     seq: i64,
+    r#type: String,
+    version: i16,
+    #[schema(value_type = Object)]
+    data: Value,
+}
+
+/// What others would be told. Its seq is not known yet.
+#[derive(Serialize, ToSchema)]
+#[schema(as = PreviewedMessage)]
+struct Message {
+    stream: String,
     r#type: String,
     version: i16,
     #[schema(value_type = Object)]
@@ -171,7 +189,7 @@ pub(super) struct PreviewDocument {
     #[serde(skip_serializing_if = "Option::is_none")]
     saga: Option<ShownSaga>,
     /// What other services, and subscribers, would be told.
-    messages: Vec<PreviewedEvent>,
+    messages: Vec<Message>,
     invariants: Vec<ShownVerdict>,
 }
 
@@ -181,7 +199,7 @@ pub(super) struct CorrectionDocument {
     correction_id: Uuid,
     #[schema(schema_with = statuses)]
     status: &'static str,
-    /// Why it was rejected.
+    /// Why it was rejected, or is stale.
     #[serde(skip_serializing_if = "Option::is_none")]
     status_reason: Option<String>,
     correction: Wanted,
@@ -214,7 +232,10 @@ impl CorrectionDocument {
     pub(super) fn of(correction_id: Uuid, correction: Correction, corrected_by: Vec<Uuid>) -> Self {
         let Correction { requested, status, preview, approved_by, executed_by, events } = correction;
         let name = status.as_str();
-        let status_reason = if let Status::Rejected { reason } = status { Some(reason) } else { None };
+        let status_reason = match status {
+            Status::Rejected { reason } | Status::Stale { reason } => Some(reason),
+            _ => None,
+        };
         Self {
             correction_id,
             status: name,
@@ -245,6 +266,13 @@ impl From<Previewed> for PreviewedEvent {
     fn from(event: Previewed) -> Self {
         let Previewed { stream, seq, event_type, version, data } = event;
         Self { stream: stream.to_string(), seq: seq.get(), r#type: event_type, version, data }
+    }
+}
+
+impl From<Told> for Message {
+    fn from(told: Told) -> Self {
+        let Told { stream, event_type, version, data } = told;
+        Self { stream: stream.to_string(), r#type: event_type, version, data }
     }
 }
 

@@ -7,7 +7,7 @@ use money::{Currency, Money};
 use transfer::Resolution;
 
 use super::*;
-use crate::{AccountChange, Previewed, SagaChange, Verdict};
+use crate::{AccountChange, Previewed, SagaChange, Told, Verdict};
 
 const SUBJECT: Uuid = Uuid::from_u128(0x0198_c1f2_0000_7000_8000_0000_0000_0001);
 const DEADLINE: Deadline = Deadline { id: SUBJECT, due_at: Timestamp::UNIX_EPOCH };
@@ -36,7 +36,12 @@ fn preview(hash: &str) -> Preview {
         events: vec![previewed.clone()],
         accounts: vec![AccountChange { account_id: SUBJECT, before: balances(0), after: balances(500) }],
         saga: Some(saga),
-        messages: vec![previewed],
+        messages: vec![Told {
+            stream: previewed.stream,
+            event_type: previewed.event_type,
+            version: 1,
+            data: previewed.data,
+        }],
         invariants: vec![Verdict { invariant: "postings sum to zero".to_owned(), holds: true }],
     }
 }
@@ -120,6 +125,8 @@ fn as_many_approve_as_the_policy_wants_and_each_counts_once() {
 #[test]
 fn an_approval_is_of_one_preview() {
     assert_eq!(decide(&open(1), "operator:bo", approve("two")), Err(CorrectionRefusal::OtherPreview));
+    let same = [open(1), vec![approved("one", "operator:bo")]].concat();
+    assert_eq!(decide(&same, "operator:ada", CorrectionCommand::Preview(preview("one"))), Ok(vec![]));
     let again = CorrectionPreviewed { preview: preview("two"), by: by("operator:ada") }.into();
     let renewed = [open(1), vec![approved("one", "operator:bo"), again]].concat();
     let state = Correction::fold(None, &renewed).unwrap();
@@ -174,7 +181,7 @@ fn each_status_is_the_one_that_it_is_called() {
     let statuses = [
         Status::AwaitingApproval,
         Status::Approved,
-        Status::Stale,
+        Status::Stale { reason: String::new() },
         rejected,
         Status::Expired,
         Status::Executed,

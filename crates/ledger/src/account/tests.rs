@@ -4,6 +4,8 @@ use event::given::{context, given};
 use money::Currency;
 use proptest::prelude::*;
 
+use event::{Causation, CausationKind};
+
 use super::*;
 use crate::postings_balance;
 
@@ -256,20 +258,29 @@ fn a_capture_takes_what_is_held_and_the_rest_from_what_can_be_spent() {
     assert_eq!(after(refund), balances(105, 60));
 }
 
+fn because_of_correction(correction_id: Uuid) -> Context {
+    let mut context = context();
+    context.causation = Causation { kind: CausationKind::Correction, id: correction_id };
+    context
+}
+
 #[test]
 fn a_correction_moves_what_the_account_covers() {
+    let account = Account::fold(None, &funded(100));
+    let command = |minor, against| AccountCommand::Adjust { correction_id: ID, amount: dkk(minor), against };
     let adjust = |minor, against| {
-        given::<Account>(funded(100)).when(AccountCommand::Adjust {
-            correction_id: ID,
-            amount: dkk(minor),
-            against,
-        })
+        let decided = Account::decide(account.as_ref(), command(minor, against), &because_of_correction(ID))?;
+        Ok(Account::fold(account.clone(), &decided).unwrap().balances)
     };
-    assert_eq!(adjust(-30, InternalAccount::Suspense).state().unwrap().balances, balances(70, 0));
-    assert_eq!(adjust(30, InternalAccount::Funding).state().unwrap().balances, balances(130, 0));
-    adjust(-101, InternalAccount::Suspense).then_refused(&AccountRefusal::NotCovered);
-    adjust(0, InternalAccount::Suspense).then_refused(&AccountRefusal::AmountNotPositive);
-    adjust(i64::MIN, InternalAccount::Suspense).then_refused(&AccountRefusal::BalanceTooLarge);
+    assert_eq!(adjust(-30, InternalAccount::Suspense), Ok(balances(70, 0)));
+    assert_eq!(adjust(30, InternalAccount::Funding), Ok(balances(130, 0)));
+    assert_eq!(adjust(-101, InternalAccount::Suspense), Err(AccountRefusal::NotCovered));
+    assert_eq!(adjust(0, InternalAccount::Suspense), Err(AccountRefusal::AmountNotPositive));
+    assert_eq!(adjust(i64::MIN, InternalAccount::Suspense), Err(AccountRefusal::BalanceTooLarge));
+    for other in [context(), because_of_correction(OTHER)] {
+        let decided = Account::decide(account.as_ref(), command(30, InternalAccount::Suspense), &other);
+        assert_eq!(decided, Err(AccountRefusal::NotACorrection));
+    }
 }
 
 fn any_command() -> impl Strategy<Value = AccountCommand> {
@@ -317,7 +328,11 @@ proptest! {
         let mut account = Account::fold(None, &history(&[open()])).unwrap();
         let (mut available, mut reserved) = (0, 0);
         for command in commands {
-            for event in Account::decide(Some(&account), command, &context()).unwrap_or_default() {
+            let context = match &command {
+                AccountCommand::Adjust { correction_id, .. } => because_of_correction(*correction_id),
+                _ => context(),
+            };
+            for event in Account::decide(Some(&account), command, &context).unwrap_or_default() {
                 let (before, is_forced) = (available, forced(&event));
                 prop_assert!(postings_balance(event.postings()));
                 for posting in event.postings() {

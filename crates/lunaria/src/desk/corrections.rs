@@ -102,7 +102,7 @@ pub(crate) enum Wanted {
         /// Such as DKK.
         #[arg(long)]
         currency: String,
-        /// settlement, suspense, funding or in-transit.
+        /// settlement, suspense or funding.
         #[arg(long, value_name = "ACCOUNT")]
         against: String,
     },
@@ -210,8 +210,7 @@ fn shown(correction: &Value) -> String {
         format!("{} of {}: {}", approved_by.len(), correction["approvals"], approved_by.join(", ")),
     );
     line("until", time(&correction["execute_by"]));
-    for (name, field) in
-        [("rejected", "status_reason"), ("executed by", "executed_by"), ("corrects", "corrects")]
+    for (name, field) in [("why", "status_reason"), ("executed by", "executed_by"), ("corrects", "corrects")]
     {
         if !correction[field].is_null() {
             line(name, text(&correction[field]));
@@ -237,6 +236,7 @@ fn previewed(preview: &Value) -> String {
             event["data"].to_string(),
         ]
     };
+    let told = |told: &Value| [text(&told["stream"]), text(&told["type"]), told["data"].to_string()];
     let verdict = |verdict: &Value| {
         let holds = if verdict["holds"] == true { "holds" } else { "BROKEN" };
         [holds.to_owned(), text(&verdict["invariant"])]
@@ -254,7 +254,7 @@ fn previewed(preview: &Value) -> String {
         "\n".to_owned(),
         table(["event", "type", "data"], rows("events").iter().map(event).collect()),
         "\n".to_owned(),
-        table(["told", "type", "data"], rows("messages").iter().map(event).collect()),
+        table(["told", "type", "data"], rows("messages").iter().map(told).collect()),
         "\n".to_owned(),
         table(["rule", ""], rows("invariants").iter().map(verdict).collect()),
         format!("\npreview {}\n", text(&preview["hash"])),

@@ -131,12 +131,15 @@ pub(crate) struct CasesOptions {
 pub(crate) enum CasesAction {
     /// What needs a person, the newest first.
     List {
-        /// `open`, or `withdrawn`.
+        /// `open`, `withdrawn` or `resolved`.
         #[arg(long, default_value = "open")]
         status: String,
         /// That they are about, such as `transfer-0198c1f2-…`.
         #[arg(long, value_name = "STREAM")]
         subject: Option<StreamName>,
+        /// That this one looks after.
+        #[arg(long, value_name = "NAME")]
+        assigned_to: Option<String>,
         #[command(flatten)]
         paging: Paging,
     },
@@ -144,6 +147,20 @@ pub(crate) enum CasesAction {
     Groups,
     /// The events of one.
     Show { case_id: Uuid },
+    /// Says who looks after it; without a name, nobody any more.
+    Assign { case_id: Uuid, to: Option<String> },
+    /// Writes down what was found out.
+    Note { case_id: Uuid, note: String },
+    /// Ends it: by a correction that was executed, or with a reason.
+    Resolve {
+        case_id: Uuid,
+        /// What was done, or why nothing has to be.
+        resolution: String,
+        #[arg(long, value_name = "ID")]
+        correction: Option<Uuid>,
+    },
+    /// It was not resolved after all.
+    Reopen { case_id: Uuid, reason: String },
 }
 
 #[derive(Debug, Args)]

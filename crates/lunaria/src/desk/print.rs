@@ -102,7 +102,7 @@ pub(super) fn age(value: &Value, now: Timestamp) -> String {
 pub(super) fn status(value: &Value) -> String {
     let status = text(value);
     let colour = match status.as_str() {
-        "succeeded" | "completed" | "confirmed" | "withdrawn" | "executed" => AnsiColor::Green,
+        "succeeded" | "completed" | "confirmed" | "withdrawn" | "resolved" | "executed" => AnsiColor::Green,
         "failed" | "cancelled" | "returned" | "rejected" | "expired" => AnsiColor::Red,
         "requires_attention" | "open" | "awaiting_approval" | "stale" => AnsiColor::Yellow,
         _ => return status,

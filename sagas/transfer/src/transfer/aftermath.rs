@@ -103,7 +103,7 @@ impl Transfer {
         answer_within: SignedDuration,
         context: &Context,
     ) -> Decision {
-        if self.status != Status::Succeeded || !self.submitted || !self.contradictions.is_empty() {
+        if self.status != Status::Succeeded || !self.submitted || self.is_disputed {
             return Err(TransferRefusal::NothingToRecall);
         }
         if self.recall.as_ref().is_some_and(|recall| recall.status == RecallStatus::Requested) {

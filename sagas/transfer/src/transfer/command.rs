@@ -123,6 +123,12 @@ pub enum TransferRefusal {
     AlreadyRecalled,
     #[error("nobody waits for its outcome: the rail has not had it, is still to answer, or has")]
     OutcomeNotAwaited,
+    #[error(
+        "the rail may have it still, or be sent it: that it has not paid can be said when its adapter has given up"
+    )]
+    RailNotDone,
+    #[error("only a correction does that")]
+    NotACorrection,
     #[error("only a book transfer that has succeeded, and was not taken back, can be reversed")]
     NothingToReverse,
 }

@@ -1,53 +1,81 @@
 //! What a correction may do to a transfer.
 
+use event::{Causation, CausationKind, Context};
 use uuid::Uuid;
 
 use super::{CONTRADICTED, Decision, Hold, Status, Transfer, TransferRefusal};
 use crate::transfer_event::{
-    AttentionWithdrawn, Captured, Failed, FailureReason, LateSettlementDetected, OutcomeResolved, Resolution,
-    Reversed, Succeeded, TransferEvent,
+    AttentionWithdrawn, Captured, Failed, FailureReason, LateSettlementDetected, OutcomeResolved,
+    ReceivableCleared, Resolution, ReturnCredited, Returned, Reversed, Succeeded, TransferEvent,
 };
 
+/// Whoever decides on behalf of a correction says so.
+pub(super) fn is_by(correction_id: Uuid, context: &Context) -> Result<(), TransferRefusal> {
+    let correction = Causation { kind: CausationKind::Correction, id: correction_id };
+    if context.causation == correction { Ok(()) } else { Err(TransferRefusal::NotACorrection) }
+}
+
 impl Transfer {
-    /// Where nobody could tell, and where the rail contradicts itself. What the rail has decided stands.
+    /// Where nobody could tell, and where the rail contradicts itself. What the rail has decided, and does not dispute, stands.
     pub(super) fn resolve(&self, correction_id: Uuid, outcome: Resolution) -> Decision {
-        let is_open = matches!(self.status, Status::OutcomeUnknown | Status::AttentionRequired { .. });
-        let is_confirmed = matches!(
-            (&self.status, &outcome),
-            (Status::Succeeded, Resolution::Settled { .. })
-                | (Status::Failed { .. }, Resolution::Rejected { .. })
-        );
-        if !self.submitted || !is_open && (!is_confirmed || self.contradictions.is_empty()) {
-            return Err(TransferRefusal::OutcomeNotAwaited);
-        }
         let resolved = OutcomeResolved { correction_id, outcome: outcome.clone() }.into();
-        let then = if is_open { self.resolved(outcome)? } else { self.confirmed() };
+        let is_waiting = matches!(self.status, Status::OutcomeUnknown | Status::AttentionRequired { .. });
+        let then = match outcome {
+            _ if self.hold == Hold::Owed => return Err(TransferRefusal::OutcomeNotAwaited),
+            Resolution::Settled { .. } if self.submitted && is_waiting => self.has_paid(),
+            Resolution::Rejected { reason_code } if self.submitted && is_waiting => {
+                // It could be sent once more otherwise, after the payer has the money back.
+                if !self.undetermined && !self.is_disputed {
+                    return Err(TransferRefusal::RailNotDone);
+                }
+                self.has_not_paid(reason_code)
+            }
+            _ if !self.is_disputed => return Err(TransferRefusal::OutcomeNotAwaited),
+            outcome => self.settle_dispute(correction_id, outcome)?,
+        };
         Ok([vec![resolved], then].concat())
     }
 
-    fn resolved(&self, outcome: Resolution) -> Decision {
+    fn has_paid(&self) -> Vec<TransferEvent> {
         let reservation_id = self.reservation_id();
-        Ok(match (outcome, self.hold) {
-            // The account has yet to say whether it can pay.
-            (_, Hold::Owed) => return Err(TransferRefusal::OutcomeNotAwaited),
-            (Resolution::Settled { .. }, Hold::GivenBack) => {
-                vec![LateSettlementDetected { reservation_id }.into()]
-            }
-            (Resolution::Settled { .. }, Hold::Held) => {
-                vec![Captured { reservation_id }.into(), Succeeded {}.into()]
-            }
-            (Resolution::Settled { .. }, Hold::Ended) => vec![Succeeded {}.into()],
-            (Resolution::Rejected { reason_code }, hold) => {
-                let failed = Failed { reason: FailureReason::RejectedByClearing { reason_code } }.into();
-                if hold == Hold::Held { vec![self.release(), failed] } else { vec![failed] }
-            }
-        })
+        match self.hold {
+            Hold::GivenBack => vec![LateSettlementDetected { reservation_id }.into()],
+            Hold::Held => vec![Captured { reservation_id }.into(), Succeeded {}.into()],
+            Hold::Owed | Hold::Ended => vec![Succeeded {}.into()],
+        }
     }
 
-    /// The end that it had is the right one.
-    fn confirmed(&self) -> Vec<TransferEvent> {
+    fn has_not_paid(&self, reason_code: String) -> Vec<TransferEvent> {
+        let failed = Failed { reason: FailureReason::RejectedByClearing { reason_code } }.into();
+        if self.hold == Hold::Held { vec![self.release(), failed] } else { vec![failed] }
+    }
+
+    /// The end that it had is confirmed, or it was the wrong one, and the money goes where it belongs.
+    fn settle_dispute(&self, correction_id: Uuid, outcome: Resolution) -> Decision {
+        let reservation_id = self.reservation_id();
+        let amount = self.request.amount;
+        let then = match (&self.status, outcome) {
+            (Status::Succeeded | Status::Returned, Resolution::Settled { .. })
+            | (Status::Failed { .. } | Status::Cancelled, Resolution::Rejected { .. }) => vec![],
+            (Status::Failed { .. } | Status::Cancelled, Resolution::Settled { .. }) => {
+                vec![LateSettlementDetected { reservation_id }.into()]
+            }
+            (Status::Succeeded, Resolution::Rejected { .. }) => {
+                let back = match self.is_receivable {
+                    true => ReceivableCleared { reservation_id, amount }.into(),
+                    false => ReturnCredited { return_id: correction_id.to_string(), amount }.into(),
+                };
+                vec![back, Returned {}.into()]
+            }
+            // Core never had it submitted, as far as it knows.
+            (_, Resolution::Rejected { reason_code }) if !self.has_ended() => {
+                return Ok(self.has_not_paid(reason_code));
+            }
+            _ => return Err(TransferRefusal::OutcomeNotAwaited),
+        };
         let remaining = self.attention.iter().filter(|reason| *reason != CONTRADICTED).cloned().collect();
-        vec![AttentionWithdrawn { reason: CONTRADICTED.to_owned(), remaining }.into()]
+        let withdrawn = AttentionWithdrawn { reason: CONTRADICTED.to_owned(), remaining }.into();
+        Ok([vec![withdrawn], then].concat())
     }
 
     pub(super) fn reverse(&self, correction_id: Uuid) -> Decision {

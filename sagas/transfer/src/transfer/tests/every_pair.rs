@@ -1,6 +1,6 @@
 //! Every (state × command) pair, as a table.
 
-use event::DomainEvent;
+use event::{Causation, CausationKind, DomainEvent};
 
 use super::*;
 
@@ -94,9 +94,8 @@ fn rows_of_the_aftermath() -> Vec<Row> {
                           "RecallAccepted ReturnReceived ReceivableCleared AttentionWithdrawn AttentionWithdrawn Returned"]),
         ("resolve as settled", resolve(Resolution::Settled { settled_at: Timestamp::UNIX_EPOCH }),
                          [REFUSED,  REFUSED,   REFUSED,   REFUSED,   RESOLVES,  RESOLVES_LATE, REFUSED, RESOLVES, RESOLVES_LATE, REFUSED, REFUSED, REFUSED], [REFUSED; 5]),
-        ("resolve as rejected", resolve(Resolution::Rejected { reason_code: "AC04".to_owned() }),
-                         [REFUSED,  REFUSED,   REFUSED,   REFUSED,   "OutcomeResolved Released Failed", "OutcomeResolved Failed", REFUSED,
-                          "OutcomeResolved Released Failed", "OutcomeResolved Failed", REFUSED, REFUSED, REFUSED], [REFUSED; 5]),
+        // That it has not paid is not said before the adapter has given up: below.
+        ("resolve as rejected", resolve(Resolution::Rejected { reason_code: "AC04".to_owned() }), [REFUSED; 12], [REFUSED; 5]),
         ("reverse",      TransferCommand::Reverse { correction_id: RECALL }, [REFUSED; 12], [REFUSED; 5]),
         ("more returned than paid", returned("r2", 12_501), [CONTRADICTS; 12], [CONTRADICTS; 5]),
     ]
@@ -113,7 +112,7 @@ fn every_state_knows_every_command() {
         assert_eq!(states().len(), 17);
         for ((state, history), expected) in states().into_iter().zip(expected) {
             let folded = Transfer::fold(None, &history);
-            let decided = Transfer::decide(folded.as_ref(), command.clone(), &context());
+            let decided = Transfer::decide(folded.as_ref(), command.clone(), &because_of(RECALL));
             let types = decided.map_or_else(
                 |_| REFUSED.to_owned(),
                 |events| events.iter().map(DomainEvent::event_type).collect::<Vec<_>>().join(" "),
@@ -126,34 +125,111 @@ fn every_state_knows_every_command() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
-/// Where the rail contradicts itself after the end, a person can say that the end was the right one, and nothing else.
+fn because_of(correction_id: Uuid) -> Context {
+    let mut context = context();
+    context.causation = Causation { kind: CausationKind::Correction, id: correction_id };
+    context
+}
+
+fn types(decided: Result<Vec<TransferEvent>, TransferRefusal>) -> String {
+    decided.map_or_else(
+        |refusal| format!("{refusal:?}"),
+        |events| events.iter().map(DomainEvent::event_type).collect::<Vec<_>>().join(" "),
+    )
+}
+
+fn settled() -> Resolution {
+    Resolution::Settled { settled_at: Timestamp::UNIX_EPOCH }
+}
+
+fn not_settled() -> Resolution {
+    Resolution::Rejected { reason_code: "AC04".to_owned() }
+}
+
+/// While the adapter has not given up, it may send the payment once more.
 #[test]
-fn an_end_that_is_disputed_can_be_confirmed() {
-    let disputed = Transfer::fold(
-        None,
-        &[
-            succeeded(),
-            vec![
-                ClearingContradicted { uetr: UETR, answer: "rejected".to_owned() }.into(),
-                attention(CONTRADICTED),
-            ],
+fn that_the_rail_has_not_paid_is_said_when_its_adapter_has_given_up() {
+    let given_up: TransferEvent = ClearingUndetermined { uetr: UETR, attempts: 5 }.into();
+    let expected = [
+        ("unknown", "OutcomeResolved Released Failed"),
+        ("given back", "OutcomeResolved Failed"),
+        ("attention", "OutcomeResolved Released Failed"),
+        ("attention, given back", "OutcomeResolved Failed"),
+    ];
+    for (state, then) in expected {
+        let (_, history) = states().into_iter().find(|(name, _)| *name == state).unwrap();
+        let decide = |history: &[TransferEvent]| {
+            let transfer = Transfer::fold(None, history);
+            types(Transfer::decide(transfer.as_ref(), resolve(not_settled()), &because_of(RECALL)))
+        };
+        assert_eq!(decide(&history), "RailNotDone", "{state}");
+        assert_eq!(decide(&[history, vec![given_up.clone()]].concat()), then, "{state}");
+    }
+}
+
+/// Where the rail contradicts itself, a person says what is so, and the money goes where it belongs.
+#[test]
+fn a_dispute_is_settled_either_way_whatever_the_end_was() {
+    let contradicted = || -> Vec<TransferEvent> {
+        vec![
+            ClearingContradicted { uetr: UETR, answer: "otherwise".to_owned() }.into(),
+            attention(CONTRADICTED),
         ]
-        .concat(),
-    );
-    let decide = |outcome| Transfer::decide(disputed.as_ref(), resolve(outcome), &context());
-    let confirmed = decide(Resolution::Settled { settled_at: Timestamp::UNIX_EPOCH }).unwrap();
-    let types: Vec<_> = confirmed.iter().map(DomainEvent::event_type).collect();
-    assert_eq!(types, ["OutcomeResolved", "AttentionWithdrawn"]);
-    let after = Transfer::fold(disputed.clone(), &confirmed).unwrap();
-    assert_eq!((after.status.clone(), after.reasons()), (Status::Succeeded, vec![]));
-    // What the rail says after that is no silent matter either.
-    let again = Transfer::decide(Some(&after), reject(), &context()).unwrap();
-    assert_eq!(
-        again.iter().map(DomainEvent::event_type).collect::<Vec<_>>(),
-        ["ClearingContradicted", "OperatorAttentionRequired"]
-    );
-    let otherwise = decide(Resolution::Rejected { reason_code: "AC04".to_owned() });
-    assert_eq!(otherwise, Err(TransferRefusal::OutcomeNotAwaited));
+    };
+    let expected = [
+        (
+            "succeeded",
+            "OutcomeResolved AttentionWithdrawn",
+            "OutcomeResolved AttentionWithdrawn ReturnCredited Returned",
+        ),
+        (
+            "failed",
+            "OutcomeResolved AttentionWithdrawn LateSettlementDetected",
+            "OutcomeResolved AttentionWithdrawn",
+        ),
+        (
+            "cancelled",
+            "OutcomeResolved AttentionWithdrawn LateSettlementDetected",
+            "OutcomeResolved AttentionWithdrawn",
+        ),
+        ("returned", "OutcomeResolved AttentionWithdrawn", "OutcomeNotAwaited"),
+        (
+            "owing",
+            "OutcomeResolved AttentionWithdrawn",
+            "OutcomeResolved AttentionWithdrawn ReceivableCleared Returned",
+        ),
+        ("requested", "OutcomeNotAwaited", "OutcomeResolved Released Failed"),
+        ("submitted", "OutcomeResolved Captured Succeeded", "OutcomeResolved Released Failed"),
+    ];
+    for (state, if_settled, if_not) in expected {
+        let (_, history) = states().into_iter().find(|(name, _)| *name == state).unwrap();
+        let transfer = Transfer::fold(None, &[history, contradicted()].concat());
+        let decide = |outcome| Transfer::decide(transfer.as_ref(), resolve(outcome), &because_of(RECALL));
+        for (outcome, then) in [(settled(), if_settled), (not_settled(), if_not)] {
+            let decided = decide(outcome);
+            assert_eq!(types(decided.clone()), then, "{state}");
+            let Ok(events) = decided else { continue };
+            let after = Transfer::fold(transfer.clone(), &events).unwrap();
+            assert!(!after.reasons().contains(&CONTRADICTED.to_owned()), "{state}");
+            // The same once more is known; something else is not.
+            let again = |answer: &str| {
+                let command = TransferCommand::RecordContradicted { uetr: UETR, answer: answer.to_owned() };
+                types(Transfer::decide(Some(&after), command, &context()))
+            };
+            assert_eq!((again("otherwise").as_str(), again("else").as_str()), ("", CONTRADICTS), "{state}");
+        }
+    }
+}
+
+#[test]
+fn only_a_correction_resolves_or_reverses() {
+    let transfer = Transfer::fold(None, &states()[4].1);
+    for command in [resolve(settled()), TransferCommand::Reverse { correction_id: RECALL }] {
+        for other in [context(), because_of(ID)] {
+            let decided = Transfer::decide(transfer.as_ref(), command.clone(), &other);
+            assert_eq!(decided, Err(TransferRefusal::NotACorrection));
+        }
+    }
 }
 
 #[test]
@@ -161,9 +237,10 @@ fn a_book_transfer_is_reversed_once() {
     let book = Requested { to: Beneficiary::Account { account_id: RECALL }, ..requested() };
     let succeeded = Transfer::fold(None, &[book.into(), Succeeded {}.into()]);
     let reverse = TransferCommand::Reverse { correction_id: RECALL };
-    let reversed = Transfer::decide(succeeded.as_ref(), reverse.clone(), &context()).unwrap();
+    let reversed = Transfer::decide(succeeded.as_ref(), reverse.clone(), &because_of(RECALL)).unwrap();
     assert_eq!(reversed, [Reversed { correction_id: RECALL }.into()]);
     let after = Transfer::fold(succeeded, &reversed).unwrap();
     assert_eq!(after.status, Status::Returned);
-    assert_eq!(Transfer::decide(Some(&after), reverse, &context()), Err(TransferRefusal::NothingToReverse));
+    let again = Transfer::decide(Some(&after), reverse, &because_of(RECALL));
+    assert_eq!(again, Err(TransferRefusal::NothingToReverse));
 }
