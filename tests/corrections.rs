@@ -66,6 +66,11 @@ async fn a_lost_answer_is_resolved_by_two_people(transport: Transport) {
     client.until(transfer, "requires_attention").await;
     let subject = format!("transfer-{transfer}");
     client.until_cases(&subject, &["open"]).await;
+    // Until then it could still be sent once more.
+    testbed::eventually("the adapter has given up", async || {
+        client.story(transfer).await.contains(&"ClearingUndetermined".to_owned()).then_some(())
+    })
+    .await;
 
     let rejected = json!({ "kind": "resolve_transfer", "transfer_id": transfer, "outcome": { "status": "rejected", "reason_code": "AC04" } });
     let (status, preview) = post(&client, "/v1/corrections/preview", rejected.clone()).await;
