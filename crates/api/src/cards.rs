@@ -81,7 +81,7 @@ async fn block(
     id: Result<Id, PathRejection>,
     key: IdempotencyKey,
 ) -> Result<Response, Problem> {
-    command(service, "POST /v1/cards/{id}/block", id, key, CardCommand::Block).await
+    command(&service, "POST /v1/cards/{id}/block", id, key, CardCommand::Block).await
 }
 
 /// Ends a card's block.
@@ -94,11 +94,11 @@ async fn unblock(
     id: Result<Id, PathRejection>,
     key: IdempotencyKey,
 ) -> Result<Response, Problem> {
-    command(service, "POST /v1/cards/{id}/unblock", id, key, CardCommand::Unblock).await
+    command(&service, "POST /v1/cards/{id}/unblock", id, key, CardCommand::Unblock).await
 }
 
 async fn command(
-    service: Service,
+    service: &Service,
     name: &'static str,
     id: Result<Id, PathRejection>,
     key: IdempotencyKey,
@@ -107,7 +107,7 @@ async fn command(
     let Id(id) = id.map_err(|_| unknown())?;
     // The same key for another card is another request.
     let operation = Operation::on::<Card>(name, key, id, json!({ "card_id": id }));
-    once(&service, operation, move |unit| Box::pin(tell(unit, id, command.clone(), StatusCode::OK))).await
+    once(service, operation, move |unit| Box::pin(tell(unit, id, command.clone(), StatusCode::OK))).await
 }
 
 async fn tell(

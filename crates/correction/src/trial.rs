@@ -191,7 +191,7 @@ fn account_events(decided: &[NewEvent]) -> Result<Vec<(Uuid, AccountEvent)>, Car
     decoded.collect::<Result<_, _>>().map_err(|error| event_store::Error::from(error).into())
 }
 
-/// Of `sagas.md`'s invariants those that a correction could break.
+/// The rules that a correction could break.
 async fn invariants(
     decided: &[NewEvent],
     accounts: &[AccountChange],

@@ -7,6 +7,7 @@
 //! `open` becomes a client and `take` a request; where that store cannot write documents and places at once, it writes the places last,
 //! and each document with the seq that it is of, so that an older one does not replace it (Elasticsearch: `version_type=external`).
 
+use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -131,7 +132,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         [file, database, brokers] => (file, database, brokers),
         [file, stream] => {
             let found = Documents::open(Path::new(file))?.find(stream)?;
-            println!("{:#}", found.ok_or("there is no such document")?);
+            writeln!(std::io::stdout(), "{:#}", found.ok_or("there is no such document")?)?;
             return Ok(());
         }
         _ => return Err("usage: document_store FILE (DATABASE-URL BROKERS | STREAM)".into()),

@@ -48,7 +48,7 @@ pub struct ConsumerConfig {
 
 /// Consumes for one handler until shutdown.
 pub async fn consume(config: &ConsumerConfig, engine: Engine) -> Result<(), event_store::Error> {
-    let consuming = std::pin::pin!(consume_from_where_it_was(config, &engine));
+    let consuming = Box::pin(consume_from_where_it_was(config, &engine));
     match select(consuming, std::pin::pin!(engine.keep_gauges())).await {
         Either::Left((outcome, _)) => outcome,
         Either::Right((_, consuming)) => consuming.await,

@@ -153,7 +153,7 @@ impl Elsewhere for Counted {
 async fn what_a_store_cannot_take_now_waits_and_what_it_never_takes_is_parked_alone() {
     let stage = Stage::create().await;
     let counted = Arc::new(Counted { is_kept: true, ..Counted::default() });
-    let fed = stage.feed_elsewhere(counted.clone()).await;
+    let fed = stage.feed_elsewhere(Arc::<Counted>::clone(&counted)).await;
     counted.is_away.store(true, Ordering::SeqCst);
     let events = stage.append("note-1", 2).await;
     fed.offer(&events).await;
@@ -184,7 +184,7 @@ async fn what_is_in_memory_begins_with_the_history_in_each_process_embedded() {
         stage.append("note-1", 3).await;
         count += 3;
         let counted = Arc::new(Counted::default());
-        let fed = stage.feed_elsewhere(counted.clone()).await;
+        let fed = stage.feed_elsewhere(Arc::<Counted>::clone(&counted)).await;
         eventually("it knows", async || counted.has_caught_up.load(Ordering::SeqCst).then_some(())).await;
         assert_eq!(counted.count("note-1"), count, "all that there was");
         fed.offer(&stage.append("note-1", 2).await).await;
@@ -202,7 +202,8 @@ async fn what_is_in_memory_begins_with_the_history_in_each_process_over_kafka() 
     stage.append("note-1", 3).await;
     // Two at once, and each has all.
     let views = [Arc::new(Counted::default()), Arc::new(Counted::default())];
-    let consuming: Vec<_> = views.iter().map(|view| topics.consume_elsewhere(&stage, view.clone())).collect();
+    let consuming: Vec<_> =
+        views.iter().map(|view| topics.consume_elsewhere(&stage, Arc::<Counted>::clone(view))).collect();
     for view in &views {
         eventually("it knows", async || view.has_caught_up.load(Ordering::SeqCst).then_some(())).await;
         assert!(view.count("note-1") >= 3);
@@ -245,7 +246,7 @@ async fn what_happens_while_it_catches_up_comes_once_and_in_order() {
         stage.append(stream, 50).await;
     }
     let counted = Arc::new(Counted::default());
-    let fed = stage.feed_now(counted.clone()).await;
+    let fed = stage.feed_now(Arc::<Counted>::clone(&counted)).await;
     for _ in 0..10 {
         for stream in &streams {
             fed.offer(&stage.append(stream, 2).await).await;

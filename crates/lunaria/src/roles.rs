@@ -107,23 +107,8 @@ pub(crate) async fn serve_all(
     let core = stores[0].clone();
     let readiness = api::Readiness::default();
     let mut parts = Parts::new(&shutdown);
-    let (relays, views) = match config.transport {
-        Transport::Embedded => {
-            let views = Views::default();
-            (embedded::start(&mut parts, &config, &stores, &views, &shutdown).await?, views)
-        }
-        Transport::Kafka => {
-            if !ensure_topics(&config, &shutdown).await? {
-                return Ok(());
-            }
-            let mut relays = Vec::new();
-            for (service, store) in services.into_iter().zip(&stores) {
-                relays.push(start_relay(&mut parts, service, &config, &shutdown)?);
-                start_handlers(&mut parts, service, store, &config, &shutdown)?;
-            }
-            (relays, start_views(&mut parts, &core, &config, &shutdown)?)
-        }
-    };
+    let started = start_services(&mut parts, &config, &stores, &shutdown).await?;
+    let Some((relays, views)) = started else { return Ok(()) };
     let told = Told { readiness: readiness.clone(), relays: relays.clone(), store: Some(core.clone()) };
     ops.start(&mut parts, told, &shutdown);
     let tokens = identity::start(&mut parts, &config.api.oidc, &shutdown)?;
@@ -161,6 +146,34 @@ pub(crate) async fn serve_all(
         Ok(())
     });
     parts.run().await
+}
+
+/// Everything but the doors. None: shutdown came first.
+async fn start_services(
+    parts: &mut Parts,
+    config: &Config,
+    stores: &[Store],
+    shutdown: &CancellationToken,
+) -> anyhow::Result<Option<(Vec<relay::Config>, Views)>> {
+    match config.transport {
+        Transport::Embedded => {
+            let views = Views::default();
+            let relays = embedded::start(parts, config, stores, &views, shutdown).await?;
+            Ok(Some((relays, views)))
+        }
+        Transport::Kafka => {
+            if !ensure_topics(config, shutdown).await? {
+                return Ok(None);
+            }
+            let mut relays = Vec::new();
+            for (service, store) in ServiceName::enabled(config).into_iter().zip(stores) {
+                relays.push(start_relay(parts, service, config, shutdown)?);
+                start_handlers(parts, service, store, config, shutdown)?;
+            }
+            let core = stores.first().context("core has no database")?;
+            Ok(Some((relays, start_views(parts, core, config, shutdown)?)))
+        }
+    }
 }
 
 pub(crate) async fn relay(

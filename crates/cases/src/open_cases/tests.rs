@@ -9,18 +9,18 @@ fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
 }
 
-fn told(view: &mut OpenCases, case: u128, seq: i64, kind: &str, data: &Value) -> Result<(), HandleError> {
+fn told(view: &mut OpenCases, case: u32, seq: i64, kind: &str, data: &Value) -> Result<(), HandleError> {
     let event = json!({
-        "stream": format!("case-{}", Uuid::from_u128(case)), "seq": seq, "id": Uuid::from_u128(9), "type": kind,
+        "stream": format!("case-{}", Uuid::from_u128(case.into())), "seq": seq, "id": Uuid::from_u128(9), "type": kind,
         "version": 1, "data": data, "correlation_id": Uuid::nil(), "causation_id": Uuid::nil(),
-        "metadata": { "actor": "test", "causation_kind": "request" }, "recorded_at": at(seq * 100 + case as i64),
+        "metadata": { "actor": "test", "causation_kind": "request" }, "recorded_at": at(seq * 100 + i64::from(case)),
         "position": 1,
     });
     view.take(&serde_json::from_str(&event.to_string()).unwrap())
 }
 
-fn raised(view: &mut OpenCases, case: u128, category: &str, amount: Money, reason: &str) {
-    let stream = format!("{category}-{}", Uuid::from_u128(case));
+fn raised(view: &mut OpenCases, case: u32, category: &str, amount: Money, reason: &str) {
+    let stream = format!("{category}-{}", Uuid::from_u128(case.into()));
     let data = json!({ "subject": { "stream": stream, "amount": amount }, "reason": reason });
     told(view, case, 1, "CaseRaised", &data).unwrap();
 }

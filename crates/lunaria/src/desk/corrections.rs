@@ -200,7 +200,7 @@ fn listed(found: &Value) -> String {
 fn shown(correction: &Value) -> String {
     let mut shown =
         format!("correction {}  {}\n", text(&correction["correction_id"]), status(&correction["status"]));
-    let mut line = |name: &str, value: String| shown.push_str(&format!("  {name:<12}{value}\n"));
+    let mut line = |name: &str, value: String| shown.push_str(&format!("  {name:<14}{value}\n"));
     let approved_by: Vec<String> = list(correction, "approved_by").iter().map(text).collect();
     line("what", correction["correction"].to_string());
     line("reason", format!("{}: {}", text(&correction["reason_code"]), text(&correction["evidence"])));
