@@ -217,12 +217,13 @@ const ATTENTION_WITHOUT_CASE: &str = "select attention.stream from event attenti
                     and attention.recorded_at + interval '5 s'))";
 /// By the latest event of each: a withdrawn reason has no open case.
 const CASES_OF_NOTHING: &str = "with latest as (
-        select distinct on (stream) stream, type, recorded_at from event where stream like 'case-%'
+        select distinct on (stream) stream, type, recorded_at from event
+        where stream like 'case-%' and type not in ('CaseNoted', 'CaseAssigned')
         order by stream, seq desc
     )
     select raised.data->'subject'->>'stream' from latest
     join event raised on raised.stream = latest.stream and raised.seq = 1
-    where latest.type <> 'CaseWithdrawn' and raised.data->>'reason' not like '%contradicts%' and exists (
+    where latest.type not in ('CaseWithdrawn', 'CaseResolved') and raised.data->>'reason' not like '%contradicts%' and exists (
         select from event gone where gone.stream = raised.data->'subject'->>'stream'
             and gone.recorded_at > latest.recorded_at
             and (gone.type = 'AttentionWithdrawn' and gone.data->>'reason' = raised.data->>'reason'

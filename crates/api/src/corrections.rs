@@ -106,7 +106,6 @@ async fn request(
     let kind = fields.correction.checked("/correction")?;
     let evidence = text(&fields.evidence, EVIDENCE_CHARS_MAX, "/evidence")?;
     let operation = Operation::new("POST /v1/corrections", key, content, Vec::new())?.alone();
-    let _permit = service.corrections.permit().await?;
     let (corrections, store) = (service.corrections.clone(), service.store.clone());
     let asked = Arc::new((kind, evidence, fields.reason_code, fields.corrects, corrections, store));
     once(&service, operation, move |unit| {
@@ -154,6 +153,7 @@ async fn shown(
     kind: &Kind,
     corrections: &Corrections,
 ) -> Result<Result<Preview, Problem>, Undecided> {
+    let _permit = corrections.permit().await?;
     let (actor, now) = (unit.context().actor.clone(), unit.context().now);
     let beside = store.begin(Context::for_request(id, actor, now)).await?;
     match preview_in(beside, id, kind, &corrections.handlers).await {
@@ -182,7 +182,6 @@ async fn preview_again(
     let content = json!({ "correction_id": id });
     let operation =
         Operation::on::<Correction>("POST /v1/corrections/{id}/preview", key, id, content).alone();
-    let _permit = service.corrections.permit().await?;
     let asked = Arc::new((service.corrections.clone(), service.store.clone()));
     once(&service, operation, move |unit| {
         let asked = Arc::clone(&asked);

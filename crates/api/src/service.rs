@@ -1,6 +1,7 @@
 //! What the routes stand on.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use access::Keyring;
 use axum::extract::rejection::PathRejection;
@@ -58,10 +59,13 @@ pub struct Corrections {
     pub permits: Arc<Semaphore>,
 }
 
+const PERMIT_WITHIN: Duration = Duration::from_secs(2);
+
 impl Corrections {
     pub(crate) async fn permit(&self) -> Result<OwnedSemaphorePermit, Problem> {
-        let permit = Arc::clone(&self.permits).acquire_owned().await;
-        permit.map_err(|_| Problem::new(Code::Unavailable, "the process stops"))
+        let permit = tokio::time::timeout(PERMIT_WITHIN, Arc::clone(&self.permits).acquire_owned()).await;
+        let busy = || Problem::new(Code::Unavailable, "too many previews are asked for at once");
+        permit.ok().and_then(Result::ok).ok_or_else(busy)
     }
 }
 

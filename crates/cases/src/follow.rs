@@ -5,14 +5,17 @@ use event_store::{Error, ExecuteError, UnitOfWork};
 
 use crate::{Case, CaseCommand, Subject, case_id};
 
-/// Raises a case for each reason that is new, and withdraws that of each that is gone.
+/// Raises a case for each reason that is new, or for which somebody is `called` once more, and withdraws that of each that is gone.
 pub async fn follow(
     unit: &mut UnitOfWork,
     subject: &Subject,
     before: &[String],
     after: &[String],
+    called: &[&str],
 ) -> Result<(), Error> {
-    for reason in after.iter().filter(|reason| !before.contains(reason)) {
+    let is_raised = |reason: &&String| !before.contains(reason) || called.contains(&reason.as_str());
+    // Of one that is open, that comes to nothing; one that somebody has resolved is raised again.
+    for reason in after.iter().filter(is_raised) {
         let raise = CaseCommand::Raise { subject: subject.clone(), reason: reason.clone() };
         execute(unit, &subject.stream, reason, raise).await?;
     }

@@ -63,11 +63,11 @@ pub struct Verdict {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Preview {
-    /// Of what is corrected, the seqs and the events.
+    /// Of what is corrected, the seqs and the events, but those of cases.
     pub hash: String,
     /// What is at stake.
     pub amount: Money,
-    /// On what it was computed: the last event of each stream that it would append to.
+    /// On what it was computed: the last event of each stream that it would append to, but cases.
     pub computed_on: Vec<At>,
     pub events: Vec<Previewed>,
     pub accounts: Vec<AccountChange>,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use cases::Case;
 use delivery::{HandleError, Handler};
 use event::{Aggregate, Category, DomainEvent, NewEvent, Position, RecordedEvent, StreamName};
 use event_store::UnitOfWork;
@@ -42,13 +43,14 @@ impl Trial {
         let decided = unit.decided()[before..].to_vec();
         let events: Vec<Previewed> = decided.iter().map(Previewed::of).collect();
         let mut computed_on: BTreeMap<StreamName, At> = BTreeMap::new();
-        for event in &decided {
+        for event in decided.iter().filter(is_bound) {
             let at = At { stream: event.stream.clone(), seq: event.seq.previous() };
             computed_on.entry(event.stream.clone()).or_insert(at);
         }
         let computed_on: Vec<At> = computed_on.into_values().collect();
-        let hash = hash_of(kind, &computed_on, &events)
-            .map_err(|error| CarryOutError::Refused(error.to_string()))?;
+        let bound: Vec<Previewed> = decided.iter().filter(is_bound).map(Previewed::of).collect();
+        let hash =
+            hash_of(kind, &computed_on, &bound).map_err(|error| CarryOutError::Refused(error.to_string()))?;
         let saga = match status_before {
             Some(before) => {
                 let after = subject(unit, kind).await?.0.unwrap_or_default();
@@ -63,6 +65,11 @@ impl Trial {
         }
         Ok(Self { computed_on, events, hash, accounts, invariants, saga, amount })
     }
+}
+
+/// What people note on a case moves nothing that was approved.
+fn is_bound(event: &&NewEvent) -> bool {
+    event.stream.category() != Case::CATEGORY
 }
 
 /// Where the saga stands, if it is one, and what is at stake.
@@ -145,7 +152,10 @@ async fn try_alone(
         HandleError::Store(error) => CarryOutError::Store(error),
         error => CarryOutError::Refused(format!("{} fails on it: {error}", handler.name())),
     })?;
-    sqlx::raw_sql("rollback to savepoint trial").execute(unit.connection()).await.map_err(store)?;
+    sqlx::raw_sql("rollback to savepoint trial; release savepoint trial")
+        .execute(unit.connection())
+        .await
+        .map_err(store)?;
     Ok(())
 }
 

@@ -26,7 +26,7 @@ pub trait Elsewhere: Send + Sync + 'static {
     /// Takes events, never none, each stream's in order and without a hole after its place, and with them the places. A store that can do both at
     /// once does, and leaves out what is not after the place that it has: a consumer that has lost its partition may still be at it. One that
     /// cannot writes the places last, and makes the same of what it is given again after a crash in between.
-    /// Says [`HandleError::Unavailable`] while the store is away, which is waited for; any other error parks the event.
+    /// Says [`HandleError::Unavailable`] while the store is away, which is waited for; any other error parks the event, unless it all goes with the process: then it is waited for, too.
     async fn take(&self, events: &[&RecordedEvent]) -> Result<(), HandleError>;
 
     /// Whether all of it goes with the process, and begins with the history again. Several processes may then have one each.

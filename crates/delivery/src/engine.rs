@@ -261,7 +261,9 @@ impl Engine {
         unit.commit().await.map_err(store_failure)?;
         let Plan { handled, .. } = plan(events, &places)?;
         if !handled.is_empty() {
-            elsewhere.take(&handled).await.map_err(handler_failure)?;
+            let taken = elsewhere.take(&handled).await;
+            // What goes with its process has nowhere to park anything.
+            taken.map_err(if elsewhere.is_volatile() { waited_out } else { handler_failure })?;
         }
         self.meters.handled.increment(handled.len() as u64);
         Ok(())

@@ -137,6 +137,9 @@ impl Feed {
             state.behind = true;
             state.drops(event);
         }
+        if self.engine.handler.is_volatile() {
+            self.engine.unhandled.has_begun();
+        }
         self.fell_behind.notify_one();
         tracing::warn!(handler = self.handler_name(), "handler is behind, it reads the history");
         Ok(())

@@ -377,7 +377,7 @@ fn core_router(
     let corrections = api::Corrections {
         policy: config.core.corrections.policy(),
         handlers: ServiceName::Core.handlers(config),
-        permits: Arc::new(Semaphore::new(PREVIEWS_AT_ONCE)),
+        permits: Arc::new(Semaphore::new(previews_at_once(config))),
     };
     let webhooks = config.webhooks.key()?.map(|key| api::Webhooks {
         key,
@@ -414,6 +414,12 @@ fn adapter_router(
     Ok(adapter_door(service, store, config)?
         .merge(external)
         .merge(api::health_router(Some(store.clone()), readiness.clone())))
+}
+
+/// Each has up to two connections, and others are to have some.
+fn previews_at_once(config: &Config) -> usize {
+    let connections = usize::try_from(config.core.database.connections_max).unwrap_or_default();
+    (connections.saturating_sub(1) / 2).clamp(1, PREVIEWS_AT_ONCE)
 }
 
 /// Nothing may be appended before the relay's slot exists: it would not see it.

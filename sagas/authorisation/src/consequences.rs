@@ -33,7 +33,12 @@ pub async fn apply(
     {
         let amount = events.iter().find_map(at_stake).unwrap_or(authorisation.approved);
         let subject = Subject { stream: Authorisation::stream(authorisation_id), amount };
-        cases::follow(unit, &subject, &before, &authorisation.attention).await?;
+        let called = events.iter().filter_map(|event| match event {
+            AuthorisationEvent::OperatorAttentionRequired(event) => Some(event.reason.as_str()),
+            _ => None,
+        });
+        let called: Vec<&str> = called.collect();
+        cases::follow(unit, &subject, &before, &authorisation.attention, &called).await?;
     }
     Ok(events)
 }

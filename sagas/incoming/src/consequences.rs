@@ -27,7 +27,11 @@ pub async fn apply(
     }
     if let Some(incoming) = unit.state::<Incoming>(payment_id).await? {
         let subject = Subject { stream: Incoming::stream(payment_id), amount: incoming.payment.amount };
-        cases::follow(unit, &subject, &before, &incoming.attention).await?;
+        let called = events.iter().filter_map(|event| match event {
+            IncomingEvent::OperatorAttentionRequired(event) => Some(event.reason.as_str()),
+            _ => None,
+        });
+        cases::follow(unit, &subject, &before, &incoming.attention, &called.collect::<Vec<_>>()).await?;
     }
     Ok(events)
 }

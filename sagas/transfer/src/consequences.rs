@@ -41,7 +41,11 @@ pub async fn apply(
     let after =
         unit.state::<Transfer>(transfer_id).await?.map_or_else(Vec::new, |transfer| transfer.reasons());
     let subject = Subject { stream: Transfer::stream(transfer_id), amount: request.amount };
-    cases::follow(unit, &subject, &before, &after).await?;
+    let called = events.iter().filter_map(|event| match event {
+        TransferEvent::OperatorAttentionRequired(event) => Some(event.reason.as_str()),
+        _ => None,
+    });
+    cases::follow(unit, &subject, &before, &after, &called.collect::<Vec<_>>()).await?;
     Ok(events)
 }
 

@@ -77,6 +77,8 @@ pub struct Transfer {
     pending: Option<String>,
     /// The adapter has given up asking.
     undetermined: bool,
+    /// The rail has said what became of it, and sends it no more.
+    is_decided: bool,
     /// What the rail has said that cannot be, each once.
     contradictions: Vec<String>,
     /// Nothing goes on by itself from there, until a person has found out.
@@ -135,7 +137,14 @@ impl Aggregate for Transfer {
                 transfer.wait(Status::Failed { reason: event.reason.clone() }, None);
             }
             TransferEvent::Cancelled(_) => transfer.wait(Status::Cancelled, None),
-            TransferEvent::OutcomeResolved(_) => transfer.is_disputed = false,
+            TransferEvent::OutcomeResolved(_) => {
+                // Said once more, it is news.
+                transfer.contradictions.clear();
+                transfer.is_disputed = false;
+            }
+            TransferEvent::ClearingSettled(_) | TransferEvent::ClearingRejected(_) => {
+                transfer.is_decided = true
+            }
             TransferEvent::Reversed(_) => transfer.wait(Status::Returned, None),
             event => transfer.evolve_after(event),
         }
@@ -228,6 +237,7 @@ impl Transfer {
             on_timeout: None,
             pending: None,
             undetermined: false,
+            is_decided: false,
             contradictions: Vec::new(),
             is_disputed: false,
             deadline,
@@ -333,6 +343,8 @@ impl Transfer {
         let settled = ClearingSettled { uetr, settled_at }.into();
         let reservation_id = self.reservation_id();
         Ok(match (&self.status, self.hold) {
+            // It was taken back by a correction.
+            (Status::Returned, _) if self.returned.is_none() => self.contradicted(uetr, "settled".to_owned()),
             (Status::Succeeded | Status::Returned, _) | (_, Hold::Owed) => vec![],
             _ if !self.is_under_way() => self.contradicted(uetr, "settled".to_owned()),
             (_, Hold::GivenBack) => vec![settled, LateSettlementDetected { reservation_id }.into()],

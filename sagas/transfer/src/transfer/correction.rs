@@ -3,7 +3,8 @@
 use event::{Causation, CausationKind, Context};
 use uuid::Uuid;
 
-use super::{CONTRADICTED, Decision, Hold, Status, Transfer, TransferRefusal};
+use super::aftermath::{RECALL_UNANSWERED, RECALL_UNDELIVERED};
+use super::{CONTRADICTED, Decision, Hold, OWED, Status, Transfer, TransferRefusal};
 use crate::transfer_event::{
     AttentionWithdrawn, Captured, Failed, FailureReason, LateSettlementDetected, OutcomeResolved,
     ReceivableCleared, Resolution, ReturnCredited, Returned, Reversed, Succeeded, TransferEvent,
@@ -25,7 +26,7 @@ impl Transfer {
             Resolution::Settled { .. } if self.submitted && is_waiting => self.has_paid(),
             Resolution::Rejected { reason_code } if self.submitted && is_waiting => {
                 // It could be sent once more otherwise, after the payer has the money back.
-                if !self.undetermined && !self.is_disputed {
+                if !self.undetermined {
                     return Err(TransferRefusal::RailNotDone);
                 }
                 self.has_not_paid(reason_code)
@@ -54,13 +55,20 @@ impl Transfer {
     fn settle_dispute(&self, correction_id: Uuid, outcome: Resolution) -> Decision {
         let reservation_id = self.reservation_id();
         let amount = self.request.amount;
+        let mut mended = vec![CONTRADICTED];
         let then = match (&self.status, outcome) {
             (Status::Succeeded | Status::Returned, Resolution::Settled { .. })
             | (Status::Failed { .. } | Status::Cancelled, Resolution::Rejected { .. }) => vec![],
+            // Taken back by a correction, which was right.
+            (Status::Returned, Resolution::Rejected { .. }) if self.returned.is_none() => vec![],
             (Status::Failed { .. } | Status::Cancelled, Resolution::Settled { .. }) => {
                 vec![LateSettlementDetected { reservation_id }.into()]
             }
             (Status::Succeeded, Resolution::Rejected { .. }) => {
+                if !self.is_decided && !self.undetermined {
+                    return Err(TransferRefusal::RailNotDone);
+                }
+                mended.extend([OWED, RECALL_UNANSWERED, RECALL_UNDELIVERED]);
                 let back = match self.is_receivable {
                     true => ReceivableCleared { reservation_id, amount }.into(),
                     false => ReturnCredited { return_id: correction_id.to_string(), amount }.into(),
@@ -71,11 +79,16 @@ impl Transfer {
             (_, Resolution::Rejected { reason_code }) if !self.has_ended() => {
                 return Ok(self.has_not_paid(reason_code));
             }
+            (_, Resolution::Settled { .. }) if !self.has_ended() => return Ok(self.has_paid()),
             _ => return Err(TransferRefusal::OutcomeNotAwaited),
         };
-        let remaining = self.attention.iter().filter(|reason| *reason != CONTRADICTED).cloned().collect();
-        let withdrawn = AttentionWithdrawn { reason: CONTRADICTED.to_owned(), remaining }.into();
-        Ok([vec![withdrawn], then].concat())
+        let mut remaining = self.attention.clone();
+        mended.retain(|reason| *reason == CONTRADICTED || remaining.iter().any(|known| known == reason));
+        let withdrawn = mended.into_iter().map(|reason| {
+            remaining.retain(|known| known != reason);
+            AttentionWithdrawn { reason: reason.to_owned(), remaining: remaining.clone() }.into()
+        });
+        Ok(withdrawn.chain(then).collect())
     }
 
     pub(super) fn reverse(&self, correction_id: Uuid) -> Decision {
