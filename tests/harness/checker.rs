@@ -91,7 +91,8 @@ const CORRECTED_BY_NOBODY: &str = "with named as (
         where executed.type = 'CorrectionExecuted'
     ), mending as (
         select causation_id::text as id, stream, seq from event
-        where metadata->>'causation_kind' = 'correction' or type in ('Adjusted', 'OutcomeResolved', 'Reversed')
+        where metadata->>'causation_kind' = 'correction' or stream like 'account-%' and type = 'Adjusted'
+            or stream like 'transfer-%' and type in ('OutcomeResolved', 'Reversed')
     )
     select stream || '@' || seq || ' of ' || id from (
         (select * from named except select * from mending) union all (select * from mending except select * from named)

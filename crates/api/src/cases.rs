@@ -61,7 +61,7 @@ struct ListQuery {
     #[param(pattern = "^[a-z][a-z0-9.]{0,50}-[A-Za-z0-9_.:@-]{1,100}$")]
     subject: Option<String>,
     /// Only those that this one looks after.
-    #[param(min_length = 1, max_length = 100)]
+    #[param(pattern = r"^[^\x00-\x1f]{1,100}$")]
     assigned_to: Option<String>,
     /// Only those that have stood here as they do since before then.
     changed_before: Option<Timestamp>,
@@ -117,6 +117,14 @@ async fn list(
     let subject = query.subject.map(|subject| subject.parse::<StreamName>()).transpose();
     let subject = subject.map_err(|error| invalid(error.to_string()))?.map(|subject| subject.to_string());
     seen.by(&service.store, &cases::CaseView::default()).await?;
+    let is_name = |name: &String| {
+        (1..=NAME_CHARS_MAX).contains(&name.chars().count()) && !name.contains(|letter: char| letter < ' ')
+    };
+    if !query.assigned_to.as_ref().is_none_or(is_name) {
+        return Err(invalid(format!(
+            "assigned_to has 1 to {NAME_CHARS_MAX} characters, none of them a control"
+        )));
+    }
     let (status, assigned_to) = (query.status, query.assigned_to);
     let filter = ListFilter { status, subject, assigned_to, page };
     let rows = cases::list(&service.store, &filter).await?;

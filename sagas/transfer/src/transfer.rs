@@ -143,7 +143,7 @@ impl Aggregate for Transfer {
                 transfer.is_disputed = false;
             }
             TransferEvent::ClearingSettled(_) | TransferEvent::ClearingRejected(_) => {
-                transfer.is_decided = true
+                transfer.is_decided = true;
             }
             TransferEvent::Reversed(_) => transfer.wait(Status::Returned, None),
             event => transfer.evolve_after(event),
