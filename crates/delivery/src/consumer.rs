@@ -60,7 +60,8 @@ async fn consume_from_where_it_was(
     engine: &Engine,
 ) -> Result<(), event_store::Error> {
     if engine.handler.is_volatile() {
-        let _ = tokio::join!(consume_topics(config, engine), engine.retry_parked());
+        // It parks nothing that could be retried.
+        let _ = consume_topics(config, engine).await;
         return Ok(());
     }
     let fed_by = fed_by(&format!("kafka {}", config.names.prefix()), engine.handler.subscription());

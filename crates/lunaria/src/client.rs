@@ -15,9 +15,9 @@ use uuid::Uuid;
 /// One request; the deployment may be far away and busy.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(100);
-/// Longer than the API lets anybody watch before they ask again.
 /// Far more than any event has.
 const LIVE_BYTES_MAX: usize = 16 << 20;
+/// Longer than the API lets anybody watch before they ask again.
 const LIVE_MAX: Duration = Duration::from_secs(600);
 /// Of an answer, in a message.
 const SHOWN_CHARS: usize = 400;
