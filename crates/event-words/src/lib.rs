@@ -15,7 +15,7 @@ pub use words::{holds, words_in};
 
 /// Those of core's streams whose events hold something that is searched.
 pub const CATEGORIES: &[&str] =
-    &["transfer", "incoming", "authorisation", "order", "customer", "webhook", "case"];
+    &["transfer", "incoming", "authorisation", "order", "customer", "webhook", "correction", "case"];
 
 /// Writes `event_words` (migrations/core/1013_event_words.sql).
 pub struct EventWords;

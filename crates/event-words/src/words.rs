@@ -6,8 +6,9 @@ use serde_json::Value;
 use uuid::Uuid;
 
 /// The names of the fields that are searched, wherever in an event they stand: what people quote when they ask about a payment.
-const SEARCHED: [&str; 11] = [
+const SEARCHED: [&str; 12] = [
     "end_to_end_id",
+    "evidence",
     "iban",
     "name",
     "network_id",
