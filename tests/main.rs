@@ -32,6 +32,10 @@ mod webhooks;
 mod orders;
 // What went wrong is mended by two people, as it was shown.
 mod corrections;
+// And many at once.
+mod bulk_corrections;
+// A handler's bug: what it has parked is seen as one, and tried again as one.
+mod parked;
 // The rail's messages, read by somebody else's library; other rails; what belongs to nothing.
 mod messages;
 // One key, one effect; wrong input, clear errors.

@@ -8,7 +8,7 @@ use crate::crash::{at_rest, campaign};
 use crate::harness::{OTHER_BANK, Platform, Transport, Victim, Violations, transfer};
 
 /// Built by `make test` with the feature `mutants`.
-fn program() -> String {
+pub(crate) fn program() -> String {
     std::env::var("LUNARIA_MUTANTS_BIN").expect(
         "LUNARIA_MUTANTS_BIN is not set: run `make test`, which builds the binary with the seeded faults",
     )

@@ -80,7 +80,7 @@ async fn correct(platform: &Platform, account: Uuid) {
     let amount = json!({ "amount": "7", "currency": "DKK" });
     let adjust =
         json!({ "kind": "adjust_account", "account_id": account, "amount": amount, "against": "suspense" });
-    let body = json!({ "correction": adjust, "reason_code": "TECH", "evidence": "ticket 1" });
+    let body = json!({ "correction": adjust.clone(), "reason_code": "TECH", "evidence": "ticket 1" });
     let (status, asked) = client.post("/v1/corrections", body).await;
     assert_eq!(status, StatusCode::CREATED, "{asked}");
     let path = format!("/v1/corrections/{}", asked["correction_id"].as_str().unwrap());
@@ -88,6 +88,8 @@ async fn correct(platform: &Platform, account: Uuid) {
     let approver = platform.client().with_key(APPROVER_KEY);
     assert_eq!(approver.post(&format!("{path}/approve"), hash).await.0, StatusCode::OK);
     assert_eq!(client.post(&format!("{path}/execute"), json!({})).await.0, StatusCode::OK);
+    let body = json!({ "items": [adjust], "reason_code": "TECH", "evidence": "ticket 2" });
+    assert_eq!(client.post("/v1/bulk-corrections", body).await.0, StatusCode::CREATED);
 }
 
 fn projections(platform: &Platform, arguments: &[&str]) -> (i32, String) {
@@ -196,7 +198,7 @@ async fn each_projection_is_built_anew(transport: Transport) {
     something_of_everything(&platform).await;
     let mut core = platform.core_database().await;
     let names: Vec<String> = tables(&mut core).await.into_keys().collect();
-    assert_eq!(names.len(), 10, "{names:?}");
+    assert_eq!(names.len(), 11, "{names:?}");
     for name in &names {
         assert_verified(&platform, name);
     }

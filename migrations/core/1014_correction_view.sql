@@ -6,16 +6,23 @@ create table correction_view (
     subject      text        collate "C" not null,
     status       text        not null,
     reason_code  text        not null,
+    is_previewed boolean     not null,
     amount       bigint,
     currency     text,
     requested_by text        not null,
     -- An earlier correction that was wrong.
     corrects     uuid,
+    -- Why it has this status.
+    reason       text,
+    -- Of which bulk correction it is a part, and the how manieth.
+    bulk_id      uuid,
+    number       integer,
     requested_at timestamptz not null,
     changed_at   timestamptz not null
 );
-create index correction_view_requested on correction_view (requested_at desc, id desc);
-create index correction_view_status on correction_view (status, requested_at desc, id desc);
+create index correction_view_requested on correction_view (requested_at desc, id desc) where bulk_id is null;
+create index correction_view_status on correction_view (status, requested_at desc, id desc) where bulk_id is null;
+create index correction_view_bulk on correction_view (bulk_id, number) where bulk_id is not null;
 create index correction_view_corrects on correction_view (corrects) where corrects is not null;
 create index correction_view_subject on correction_view (subject, requested_at desc, id desc);
 

@@ -62,6 +62,7 @@ pub(crate) async fn check(platform: &Platform, accepted: &[Uuid]) -> Violations 
         ("accepted or refused, and the adapter was not told", ACCEPTANCES_NOT_DERIVED),
         ("corrected without others' approval of just that", CORRECTED_ALONE),
         ("corrected, and no correction says so", CORRECTED_BY_NOBODY),
+        ("corrected in bulk without others' approval of all, or before the first were seen", BULK_ALONE),
     ] {
         empty(&mut core, "core", what, query, &mut violations).await;
     }
@@ -79,6 +80,7 @@ pub(crate) async fn check(platform: &Platform, accepted: &[Uuid]) -> Violations 
 const CORRECTED_ALONE: &str = "select executed.stream from event executed
     join event requested on requested.stream = executed.stream and requested.seq = 1
     where executed.type = 'CorrectionExecuted' and (
+        not requested.data ? 'part' and
         (select count(distinct approved.data->>'by') from event approved
          where approved.stream = executed.stream and approved.type = 'CorrectionApproved' and approved.seq < executed.seq
              and approved.data->>'preview_hash' = executed.data->>'preview_hash'
@@ -91,12 +93,26 @@ const CORRECTED_BY_NOBODY: &str = "with named as (
         where executed.type = 'CorrectionExecuted'
     ), mending as (
         select causation_id::text as id, stream, seq from event
-        where metadata->>'causation_kind' = 'correction' or stream like 'account-%' and type = 'Adjusted'
+        where metadata->>'causation_kind' = 'correction' and stream not like 'correction-%' and stream not like 'bulk-%'
+            or stream like 'account-%' and type = 'Adjusted'
             or stream like 'transfer-%' and type in ('OutcomeResolved', 'Reversed')
     )
     select stream || '@' || seq || ' of ' || id from (
         (select * from named except select * from mending) union all (select * from mending except select * from named)
     ) as differing";
+/// Items whose list was not approved by others, or that were done before a person had seen what became of the first.
+const BULK_ALONE: &str = "select executed.stream from event executed
+    join event requested on requested.stream = executed.stream and requested.seq = 1
+    join event bulk on bulk.stream = 'bulk-' || (requested.data->'part'->>'bulk_id') and bulk.seq = 1
+    join event previewed on previewed.stream = bulk.stream and previewed.type = 'BulkPreviewed'
+    where executed.type = 'CorrectionExecuted' and (
+        (select count(distinct approved.data->>'by') from event approved
+         where approved.stream = bulk.stream and approved.type = 'BulkApproved' and approved.data->>'by' <> bulk.data->>'by'
+             and approved.data->>'hash' = previewed.data->>'hash') < greatest((previewed.data->>'approvals')::int, 1)
+        or (requested.data->'part'->>'number')::int > (bulk.data->>'canary')::int and not exists (
+            select from event resumed join event seen on seen.stream = resumed.stream and seen.seq < resumed.seq
+            where resumed.stream = bulk.stream and resumed.type = 'BulkResumed' and seen.type = 'BulkCanaryEnded'
+                and resumed.position < executed.position))";
 const STREAMS_WITH_HOLES: &str = "select stream from event group by stream
     having min(seq) <> 1 or max(seq) <> count(*)";
 const PARKED: &str = "select handler || ' ' || stream || ': ' || reason from parked";

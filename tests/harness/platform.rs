@@ -186,6 +186,13 @@ impl Platform {
         }
     }
 
+    /// Another version of it takes over.
+    pub(crate) async fn deploy(&mut self, program: &str, mutant: &str) {
+        self.kill(Victim::Everything);
+        (self.program, self.mutant) = (program.to_owned(), mutant.to_owned());
+        self.resume().await;
+    }
+
     /// By the setting `kafka.topic`, as the relay names them.
     pub(crate) fn topic(&self, service: &str, category: &str) -> String {
         let chosen = self.settings.iter().find_map(|setting| setting.strip_prefix("kafka.topic="));

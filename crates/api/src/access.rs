@@ -60,7 +60,7 @@ const MENDERS: Access = Only(&[Operator]);
 const WITNESSES: Access = Only(&[Operator, Approver, Auditor]);
 
 /// Method, path, and who may.
-pub(crate) const RULES: [(&str, &str, Access); 89] = [
+pub(crate) const RULES: [(&str, &str, Access); 103] = [
     ("POST", "/v1/customers", SYSTEMS),
     ("GET", "/v1/customers", READERS),
     ("GET", "/v1/customers/{id}", OrOwner(READS, Thing::Customer)),
@@ -116,6 +116,20 @@ pub(crate) const RULES: [(&str, &str, Access); 89] = [
     ("POST", "/v1/corrections/{id}/approve", Only(&[Approver])),
     ("POST", "/v1/corrections/{id}/reject", Only(&[Operator, Approver])),
     ("POST", "/v1/corrections/{id}/execute", MENDERS),
+    ("POST", "/v1/bulk-corrections", MENDERS),
+    ("GET", "/v1/bulk-corrections", WITNESSES),
+    ("GET", "/v1/bulk-corrections/{id}", WITNESSES),
+    ("GET", "/v1/bulk-corrections/{id}/items", WITNESSES),
+    ("GET", "/v1/bulk-corrections/{id}/events", WITNESSES),
+    ("POST", "/v1/bulk-corrections/{id}/approve", Only(&[Approver])),
+    ("POST", "/v1/bulk-corrections/{id}/reject", Only(&[Operator, Approver])),
+    ("POST", "/v1/bulk-corrections/{id}/start", MENDERS),
+    ("POST", "/v1/bulk-corrections/{id}/pause", Only(&[Operator, Approver])),
+    ("POST", "/v1/bulk-corrections/{id}/resume", MENDERS),
+    ("POST", "/v1/bulk-corrections/{id}/abort", Only(&[Operator, Approver])),
+    ("GET", "/v1/parked", OVERSEERS),
+    ("GET", "/v1/parked/{group}/streams", WITNESSES),
+    ("POST", "/v1/parked/{group}/retry", MENDERS),
     ("GET", "/v1/events", Only(&[Operator, Auditor])),
     ("GET", "/v1/streams/{stream}/events", Only(&[Operator, Auditor])),
     ("GET", "/v1/streams/{stream}/live", Only(&[Operator, Auditor])),

@@ -45,7 +45,9 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
             return Err(Problem::new(Code::UnsupportedMediaType, "the body has to be application/json"));
         }
         let bytes = Bytes::from_request(request, state).await.map_err(|error| match error.status() {
-            StatusCode::PAYLOAD_TOO_LARGE => Problem::new(Code::BodyTooLarge, "a request has at most 64 KiB"),
+            StatusCode::PAYLOAD_TOO_LARGE => {
+                Problem::new(Code::BodyTooLarge, "a request has at most 64 KiB, a list of corrections 4 MiB")
+            }
             _ => Problem::new(Code::InvalidJson, "the body did not arrive whole"),
         })?;
         let invalid = |error: &serde_json::Error| Problem::new(Code::InvalidJson, error.to_string());

@@ -92,8 +92,9 @@ impl Seen {
     }
 }
 
-/// The header of a write.
+/// The header of a write. Of one that has written to very many streams it names some: all of it is there or nothing.
 pub(crate) fn token(written: &[StreamSeq]) -> Option<HeaderValue> {
-    let pairs: Vec<String> = written.iter().map(|at| format!("{}@{}", at.stream, at.seq)).collect();
+    let pairs: Vec<String> =
+        written.iter().take(PAIRS_MAX).map(|at| format!("{}@{}", at.stream, at.seq)).collect();
     HeaderValue::from_str(&pairs.join(",")).ok().filter(|_| !pairs.is_empty())
 }

@@ -25,7 +25,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use self::document::{CorrectionDocument, PreviewDocument, Wanted};
+pub(crate) use self::document::Wanted;
+use self::document::{CorrectionDocument, PreviewDocument};
 use crate::access::Asker;
 use crate::body::{Body, text};
 use crate::idempotency::{Answer, IdempotencyKey, Operation, Undecided, once};
@@ -34,7 +35,7 @@ use crate::story::{Story, story};
 use crate::version::Versioned;
 use crate::{Code, Problem, schema};
 
-const EVIDENCE_CHARS_MAX: usize = 1_000;
+pub(crate) const EVIDENCE_CHARS_MAX: usize = 1_000;
 const REASON_CHARS_MAX: usize = 500;
 
 pub(crate) fn router() -> OpenApiRouter<Service> {
@@ -49,7 +50,7 @@ pub(crate) fn router() -> OpenApiRouter<Service> {
         .routes(routes!(execute))
 }
 
-fn reason_codes() -> Object {
+pub(crate) fn reason_codes() -> Object {
     schema::words(&ReasonCode::ALL.map(ReasonCode::as_str))
 }
 
@@ -221,16 +222,20 @@ async fn approve(
     Body { fields, content }: Body<ApproveCorrection>,
 ) -> Result<Response, Problem> {
     let Id(id) = id.map_err(|_| unknown())?;
-    let preview_hash = fields.preview_hash;
-    let is_hash = preview_hash.len() == 64 && preview_hash.bytes().all(|byte| byte.is_ascii_hexdigit());
-    if !is_hash || preview_hash.bytes().any(|byte| byte.is_ascii_uppercase()) {
-        let rule = "it is the `hash` of the preview, 64 small hexadecimal digits";
-        return Err(Problem::new(Code::InvalidField, rule).at("/preview_hash"));
-    }
-    let approve = CorrectionCommand::Approve { preview_hash };
+    let approve = CorrectionCommand::Approve { preview_hash: preview_hash(fields.preview_hash)? };
     let content = json!({ "correction_id": id, "content": content });
     let operation = Operation::on::<Correction>("POST /v1/corrections/{id}/approve", key, id, content);
     command(&service, operation, id, approve).await
+}
+
+/// Of the body's field of this name.
+pub(crate) fn preview_hash(given: String) -> Result<String, Problem> {
+    let is_hash = given.len() == 64 && given.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if !is_hash || given.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        let rule = "it is the `hash` of the preview, 64 small hexadecimal digits";
+        return Err(Problem::new(Code::InvalidField, rule).at("/preview_hash"));
+    }
+    Ok(given)
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -356,7 +361,10 @@ fn refused(refusal: &CorrectionRefusal) -> Problem {
         CorrectionRefusal::NotRequested => return unknown(),
         CorrectionRefusal::OwnRequest => Code::OwnRequest,
         CorrectionRefusal::OtherPreview => Code::PreviewStale,
-        CorrectionRefusal::NotNow(_) | CorrectionRefusal::Overdue => Code::CorrectionNotNow,
+        CorrectionRefusal::NotNow(_)
+        | CorrectionRefusal::Overdue
+        | CorrectionRefusal::OfBulk
+        | CorrectionRefusal::BulkNotNow(_) => Code::CorrectionNotNow,
         CorrectionRefusal::AlreadyRequested => Code::Internal,
     };
     Problem::new(code, refusal.to_string())

@@ -45,6 +45,7 @@ mod tokens;
 mod version;
 
 mod accounts;
+mod bulk_corrections;
 mod card_authorisations;
 mod cards;
 mod cases;
@@ -57,6 +58,7 @@ mod incoming_payments;
 mod keys;
 mod live;
 mod orders;
+mod parked;
 mod projections;
 mod sagas;
 mod states;

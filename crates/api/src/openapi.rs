@@ -55,6 +55,7 @@ const SCHEME: &str = "key";
         (name = "orders", description = "Orders on credit"),
         (name = "cases", description = "What needs a person"),
         (name = "corrections", description = "What went wrong is mended, by two people"),
+        (name = "parked", description = "What handlers could not handle"),
         (name = "events", description = "What has happened, as it was recorded"),
         (name = "sagas", description = "Which processes there are, and where their instances stand"),
         (name = "projections", description = "Read models, and the operations that build or verify them"),

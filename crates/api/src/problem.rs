@@ -58,6 +58,10 @@ codes! {
     CreditExceeded: "credit-exceeded", 422, "The credit line does not cover the order", false;
     CaseUnknown: "case-unknown", 404, "There is no such case", false;
     CorrectionUnknown: "correction-unknown", 404, "There is no such correction", false;
+    BulkCorrectionUnknown: "bulk-correction-unknown", 404, "There is no such bulk correction", false;
+    ParkedGroupUnknown: "parked-group-unknown", 404, "Nothing is parked for this cause", false;
+    CountChanged: "count-changed", 409, "There are not as many as were confirmed", false;
+    CanaryFirst: "canary-first", 409, "The first items are done and looked at before the rest", false;
     CorrectionRefused: "correction-refused", 422, "It cannot be corrected like that", false;
     CorrectionOverLimit: "correction-over-limit", 422, "So much is not corrected at once", false;
     CorrectionNotNow: "correction-not-now", 409, "The correction is not where that can be done", false;

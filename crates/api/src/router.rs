@@ -16,9 +16,9 @@ use crate::access::{Gate, authorise};
 use crate::issued_keys::IssuedKeys;
 use crate::openapi::{self, Described};
 use crate::{
-    Code, Problem, Readiness, Service, accounts, card_authorisations, cards, cases, corrections,
-    credit_lines, customers, entries, events, external, headers, health, incoming_payments, keys, live,
-    orders, projections, sagas, states, transfers, webhooks,
+    Code, Problem, Readiness, Service, accounts, bulk_corrections, card_authorisations, cards, cases,
+    corrections, credit_lines, customers, entries, events, external, headers, health, incoming_payments,
+    keys, live, orders, parked, projections, sagas, states, transfers, webhooks,
 };
 
 const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -63,6 +63,8 @@ fn described() -> OpenApiRouter<Service> {
         .merge(orders::router())
         .merge(cases::router())
         .merge(corrections::router())
+        .merge(bulk_corrections::router())
+        .merge(parked::router())
         .merge(projections::router())
         .merge(states::router())
         .merge(sagas::router())

@@ -4,8 +4,9 @@ use authorisation::{Authorisation, Card};
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use cases::Case;
-use correction::Correction;
+use correction::{Bulk, Correction};
 use customer::Customer;
+use delivery::Retry;
 use event::{Aggregate, Seq, StreamName};
 use event_store::Store;
 use futures::future::BoxFuture;
@@ -47,7 +48,7 @@ struct StateDocument {
 type Fold = for<'a> fn(&'a Store, Uuid, Option<Seq>) -> BoxFuture<'a, Result<Option<(Value, Seq)>, Problem>>;
 
 /// By category. Keys are left out: what proves one is nobody's but its holder's.
-const FOLDS: [(&str, Fold); 12] = [
+const FOLDS: [(&str, Fold); 14] = [
     of::<Account>(),
     of::<Transfer>(),
     of::<Incoming>(),
@@ -57,6 +58,8 @@ const FOLDS: [(&str, Fold); 12] = [
     of::<Order>(),
     of::<Case>(),
     of::<Correction>(),
+    of::<Bulk>(),
+    of::<Retry>(),
     of::<Rebuild>(),
     of::<Customer>(),
     of::<Endpoint>(),

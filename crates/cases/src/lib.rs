@@ -18,7 +18,7 @@ mod follow;
 pub use follow::follow;
 
 mod open_cases;
-pub use open_cases::{CaseGroup, OpenCases, cause_of};
+pub use open_cases::{CaseGroup, OpenCases};
 
 mod gauge;
 pub use gauge::keep_gauge;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use delivery::{HandleError, Subscription};
+use delivery::{HandleError, Subscription, cause_of};
 use event::{Aggregate, RecordedEvent};
 use jiff::Timestamp;
 use money::Money;
@@ -12,8 +12,6 @@ use uuid::Uuid;
 use crate::Case;
 
 const EXAMPLES_MAX: usize = 5;
-/// Stands where a cause had what differs from case to case.
-const VARYING: &str = "…";
 
 /// It knows all cases that there were, since each may be raised again.
 #[derive(Default)]
@@ -100,24 +98,6 @@ impl OpenCases {
         groups.sort_by_key(|group| std::cmp::Reverse(group.count));
         Ok(groups)
     }
-}
-
-/// A reason without what differs from case to case: words with a digit in them, which are amounts, identifiers, times, and the currencies
-/// of amounts.
-pub fn cause_of(reason: &str) -> String {
-    let mut words: Vec<&str> = Vec::new();
-    for word in reason.split_whitespace() {
-        match words.last() {
-            Some(&VARYING) if is_currency(word) => {}
-            _ if word.contains(|letter: char| letter.is_ascii_digit()) => words.push(VARYING),
-            _ => words.push(word),
-        }
-    }
-    words.join(" ")
-}
-
-fn is_currency(word: &str) -> bool {
-    word.len() == 3 && word.bytes().all(|byte| byte.is_ascii_uppercase())
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! What a correction does: the sagas' and accounts' own commands, and what they decide.
 
+use delivery::skip_parked_in;
 use event::{Causation, CausationKind, Context};
 use event_store::UnitOfWork;
 use ledger::{Account, AccountCommand};
@@ -41,6 +42,12 @@ async fn decide(unit: &mut UnitOfWork, correction_id: Uuid, kind: &Kind) -> Resu
             let adjust = AccountCommand::Adjust { correction_id, amount: *amount, against: *against };
             let done = unit.execute::<Account>(*account_id, adjust).await;
             done.map_err(|error| refused(ApplyError::of_account(error)))?;
+        }
+        Kind::SkipParked { handler, stream, seq } => {
+            if !skip_parked_in(unit.connection(), handler, stream, *seq).await? {
+                let reason = format!("{stream}@{seq} does not wait for a person in {handler}");
+                return Err(CarryOutError::Refused(reason));
+            }
         }
     }
     Ok(())

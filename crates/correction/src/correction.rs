@@ -8,8 +8,9 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::{
-    At, CorrectionApproved, CorrectionEvent, CorrectionExecuted, CorrectionExpired, CorrectionPreviewed,
-    CorrectionRejected, CorrectionRequested, CorrectionStale, Kind, Preview, ReasonCode,
+    At, Bulk, CorrectionApproved, CorrectionEvent, CorrectionExecuted, CorrectionExpired, CorrectionFailed,
+    CorrectionPreviewed, CorrectionRejected, CorrectionRequested, CorrectionStale, Kind, Part, Preview,
+    ReasonCode,
 };
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -27,11 +28,15 @@ pub enum Status {
     },
     Expired,
     Executed,
+    /// A part of a bulk correction that could not be done. The others go on.
+    Failed {
+        reason: String,
+    },
 }
 
 impl Status {
-    pub const NAMES: [&'static str; 6] =
-        ["awaiting_approval", "approved", "stale", "rejected", "expired", "executed"];
+    pub const NAMES: [&'static str; 7] =
+        ["awaiting_approval", "approved", "stale", "rejected", "expired", "executed", "failed"];
 
     pub fn as_str(&self) -> &'static str {
         match self {
@@ -41,6 +46,15 @@ impl Status {
             Self::Rejected { .. } => "rejected",
             Self::Expired => "expired",
             Self::Executed => "executed",
+            Self::Failed { .. } => "failed",
+        }
+    }
+
+    /// Why it is so.
+    pub fn reason(&self) -> Option<&str> {
+        match self {
+            Self::Stale { reason } | Self::Rejected { reason } | Self::Failed { reason } => Some(reason),
+            Self::AwaitingApproval | Self::Approved | Self::Expired | Self::Executed => None,
         }
     }
 }
@@ -74,6 +88,12 @@ pub enum CorrectionCommand {
         request: Request,
         preview: Preview,
     },
+    /// One of many that are approved together. What it would do is found out later.
+    RequestPart {
+        request: Request,
+        part: Part,
+        deadline: Deadline,
+    },
     Preview(Preview),
     /// Of the preview with this hash.
     Approve {
@@ -86,6 +106,20 @@ pub enum CorrectionCommand {
     Execute {
         preview_hash: String,
         events: Vec<At>,
+    },
+    /// The same for a part of a bulk correction that is under way.
+    ExecutePart {
+        bulk: Box<Bulk>,
+        preview_hash: String,
+        events: Vec<At>,
+    },
+    /// Of a part: it cannot be done.
+    FailPart {
+        reason: String,
+    },
+    /// Of a part that is left when its bulk correction is over.
+    LeavePart {
+        bulk: Box<Bulk>,
     },
     /// What would be done is not what the preview shows.
     FindStale {
@@ -108,6 +142,10 @@ pub enum CorrectionRefusal {
     OtherPreview,
     #[error("its time to be executed is over")]
     Overdue,
+    #[error("it is part of a bulk correction, which is approved, executed and rejected as a whole")]
+    OfBulk,
+    #[error("its bulk correction is {0}")]
+    BulkNotNow(&'static str),
 }
 
 impl Aggregate for Correction {
@@ -148,6 +186,9 @@ impl Aggregate for Correction {
             CorrectionEvent::CorrectionStale(event) => {
                 correction.status = Status::Stale { reason: event.reason.clone() };
             }
+            CorrectionEvent::CorrectionFailed(event) => {
+                correction.status = Status::Failed { reason: event.reason.clone() };
+            }
             CorrectionEvent::CorrectionExecuted(event) => {
                 correction.status = Status::Executed;
                 (correction.events, correction.executed_by) = (event.events.clone(), Some(event.by.clone()));
@@ -163,7 +204,12 @@ impl Aggregate for Correction {
     ) -> Result<Vec<CorrectionEvent>, CorrectionRefusal> {
         match (state, command) {
             (None, CorrectionCommand::Request { request, preview }) => {
-                Ok(requested(request, preview, context))
+                let requested = requested(request, None, None, context);
+                let by = context.actor.clone();
+                Ok(vec![requested.into(), CorrectionPreviewed { preview, by }.into()])
+            }
+            (None, CorrectionCommand::RequestPart { request, part, deadline }) => {
+                Ok(vec![requested(request, Some(part), Some(deadline), context).into()])
             }
             (None, _) => Err(CorrectionRefusal::NotRequested),
             (Some(correction), command) => correction.proceed(command, context),
@@ -171,7 +217,8 @@ impl Aggregate for Correction {
     }
 
     fn deadline(&self) -> Option<Deadline> {
-        self.is_open().then_some(self.requested.deadline)
+        // A part waits for its bulk correction.
+        (self.is_open() && self.requested.part.is_none()).then_some(self.requested.deadline)
     }
 
     fn on_deadline(deadline: Deadline) -> Option<CorrectionCommand> {
@@ -179,19 +226,23 @@ impl Aggregate for Correction {
     }
 }
 
-fn requested(request: Request, preview: Preview, context: &Context) -> Vec<CorrectionEvent> {
-    let by = context.actor.clone();
-    let requested = CorrectionRequested {
+fn requested(
+    request: Request,
+    part: Option<Part>,
+    deadline: Option<Deadline>,
+    context: &Context,
+) -> CorrectionRequested {
+    CorrectionRequested {
         kind: request.kind,
         reason_code: request.reason_code,
         evidence: request.evidence,
         corrects: request.corrects,
-        by: by.clone(),
+        part,
+        by: context.actor.clone(),
         // Never none: nothing is corrected by one person alone.
         approvals: request.approvals.max(1),
-        deadline: Deadline::after(request.execute_within, context),
-    };
-    vec![requested.into(), CorrectionPreviewed { preview, by }.into()]
+        deadline: deadline.unwrap_or_else(|| Deadline::after(request.execute_within, context)),
+    }
 }
 
 impl Correction {
@@ -206,7 +257,9 @@ impl Correction {
     ) -> Result<Vec<CorrectionEvent>, CorrectionRefusal> {
         let by = context.actor.clone();
         match command {
-            CorrectionCommand::Request { .. } => Err(CorrectionRefusal::AlreadyRequested),
+            CorrectionCommand::Request { .. } | CorrectionCommand::RequestPart { .. } => {
+                Err(CorrectionRefusal::AlreadyRequested)
+            }
             CorrectionCommand::Preview(preview) => {
                 self.has_time(context)?;
                 let is_same = self.preview.as_ref().is_some_and(|known| known.hash == preview.hash);
@@ -217,15 +270,29 @@ impl Correction {
                 Ok(vec![CorrectionPreviewed { preview, by }.into()])
             }
             CorrectionCommand::Approve { preview_hash } => self.approve(preview_hash, by, context),
-            CorrectionCommand::Reject { reason } if self.is_open() => {
-                Ok(vec![CorrectionRejected { reason, by }.into()])
+            CorrectionCommand::Reject { reason } => {
+                self.is_alone()?;
+                self.end(|| CorrectionRejected { reason, by })
             }
-            CorrectionCommand::Reject { .. } => Err(self.not_now()),
             CorrectionCommand::Execute { preview_hash, events } => {
                 self.may_be_executed(context)?;
                 self.is_of(&preview_hash)?;
                 Ok(vec![CorrectionExecuted { preview_hash, events, by }.into()])
             }
+            CorrectionCommand::ExecutePart { bulk, preview_hash, events } => {
+                self.part_may_be_executed(&bulk)?;
+                Ok(vec![CorrectionExecuted { preview_hash, events, by }.into()])
+            }
+            CorrectionCommand::FailPart { .. } | CorrectionCommand::LeavePart { .. }
+                if self.requested.part.is_none() =>
+            {
+                Err(self.not_now())
+            }
+            CorrectionCommand::FailPart { reason } => self.end(|| CorrectionFailed { reason, by }),
+            CorrectionCommand::LeavePart { bulk } => match bulk.over() {
+                Some(reason) => self.end(|| CorrectionRejected { reason, by }),
+                None => Err(CorrectionRefusal::BulkNotNow(bulk.status.as_str())),
+            },
             CorrectionCommand::FindStale { reason } if self.status == Status::Approved => {
                 Ok(vec![CorrectionStale { reason, by }.into()])
             }
@@ -244,6 +311,7 @@ impl Correction {
         by: Actor,
         context: &Context,
     ) -> Result<Vec<CorrectionEvent>, CorrectionRefusal> {
+        self.is_alone()?;
         if by == self.requested.by {
             return Err(CorrectionRefusal::OwnRequest);
         }
@@ -256,17 +324,41 @@ impl Correction {
         }
     }
 
+    fn end<E: Into<CorrectionEvent>>(
+        &self,
+        event: impl FnOnce() -> E,
+    ) -> Result<Vec<CorrectionEvent>, CorrectionRefusal> {
+        if self.is_open() { Ok(vec![event().into()]) } else { Err(self.not_now()) }
+    }
+
     /// Whether it can be carried out now.
     pub fn may_be_executed(&self, context: &Context) -> Result<(), CorrectionRefusal> {
+        self.is_alone()?;
         self.has_time(context)?;
         if self.status == Status::Approved { Ok(()) } else { Err(self.not_now()) }
     }
 
-    /// Also before its deadline has fired.
+    /// Whether its turn has come: what is approved is the bulk correction.
+    pub(crate) fn part_may_be_executed(&self, bulk: &Bulk) -> Result<(), CorrectionRefusal> {
+        match &self.requested.part {
+            Some(_) if !self.is_open() => Err(self.not_now()),
+            Some(part) if bulk.allows(part.number) => Ok(()),
+            Some(_) => Err(CorrectionRefusal::BulkNotNow(bulk.status.as_str())),
+            None => Err(self.not_now()),
+        }
+    }
+
+    fn is_alone(&self) -> Result<(), CorrectionRefusal> {
+        if self.requested.part.is_none() { Ok(()) } else { Err(CorrectionRefusal::OfBulk) }
+    }
+
+    /// Also before its deadline has fired. A part has its bulk correction's.
     fn has_time(&self, context: &Context) -> Result<(), CorrectionRefusal> {
         match self.is_open() {
             false => Err(self.not_now()),
-            true if context.now > self.requested.deadline.due_at => Err(CorrectionRefusal::Overdue),
+            true if self.requested.part.is_none() && context.now > self.requested.deadline.due_at => {
+                Err(CorrectionRefusal::Overdue)
+            }
             true => Ok(()),
         }
     }

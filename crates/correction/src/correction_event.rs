@@ -6,6 +6,13 @@ use uuid::Uuid;
 
 use crate::{At, Kind, Preview, ReasonCode};
 
+/// Which one it is of many that are corrected together; the first is 1.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    pub bulk_id: Uuid,
+    pub number: u32,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CorrectionRequested {
     #[serde(rename = "correction")]
@@ -16,6 +23,8 @@ pub struct CorrectionRequested {
     /// An earlier correction that was wrong.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub corrects: Option<Uuid>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<Part>,
     pub by: Actor,
     /// How many others have to approve. Fixed with the request: a setting that changes later changes nothing that is under way.
     pub approvals: u8,
@@ -56,6 +65,13 @@ pub struct CorrectionStale {
     pub by: Actor,
 }
 
+/// Of a part of a bulk correction: it could not be done, and nothing was. Final.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CorrectionFailed {
+    pub reason: String,
+    pub by: Actor,
+}
+
 /// It was done, in the same transaction. Final.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CorrectionExecuted {
@@ -74,6 +90,7 @@ events! {
         CorrectionRejected = 1,
         CorrectionExpired = 1,
         CorrectionStale = 1,
+        CorrectionFailed = 1,
         CorrectionExecuted = 1,
     }
 }

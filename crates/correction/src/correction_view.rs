@@ -4,6 +4,7 @@ use delivery::Subscription;
 use event::Aggregate;
 use event_store::Store;
 use jiff::Timestamp;
+use money::Money;
 use projection::{Newest, Page, RowPerStream, StreamRow};
 use serde::Serialize;
 use uuid::Uuid;
@@ -27,12 +28,18 @@ pub struct CorrectionRow {
     pub subject: String,
     pub status: String,
     pub reason_code: String,
-    /// None: it was never previewed.
+    pub is_previewed: bool,
+    /// None: it was never previewed, or no money is at stake.
     pub amount: Option<i64>,
     pub currency: Option<String>,
     pub requested_by: String,
     /// An earlier correction that was wrong.
     pub corrects: Option<Uuid>,
+    /// Why it has this status.
+    pub reason: Option<String>,
+    /// Of which bulk correction it is a part, and the how manieth.
+    pub bulk_id: Option<Uuid>,
+    pub number: Option<i32>,
     #[sqlx(try_from = "jiff_sqlx::Timestamp")]
     pub requested_at: Timestamp,
     #[sqlx(try_from = "jiff_sqlx::Timestamp")]
@@ -54,16 +61,21 @@ impl StreamRow for Shown {
 
     fn row(&self, id: Uuid) -> CorrectionRow {
         let (requested, preview) = (&self.correction.requested, self.correction.preview.as_ref());
+        let amount = preview.and_then(|preview| preview.amount);
         CorrectionRow {
             id,
             kind: requested.kind.name().to_owned(),
             subject: requested.kind.subject().to_string(),
             status: self.correction.status.as_str().to_owned(),
             reason_code: requested.reason_code.as_str().to_owned(),
-            amount: preview.map(|preview| preview.amount.minor()),
-            currency: preview.map(|preview| preview.amount.currency().code().to_owned()),
+            is_previewed: preview.is_some(),
+            amount: amount.map(Money::minor),
+            currency: amount.map(|amount| amount.currency().code().to_owned()),
             requested_by: requested.by.0.clone(),
             corrects: requested.corrects,
+            reason: self.correction.status.reason().map(str::to_owned),
+            bulk_id: requested.part.as_ref().map(|part| part.bulk_id),
+            number: requested.part.as_ref().and_then(|part| i32::try_from(part.number).ok()),
             requested_at: self.requested_at,
             changed_at: self.changed_at,
         }
@@ -86,11 +98,12 @@ pub struct ListFilter {
     pub page: Page,
 }
 
-/// A page of corrections, as far as the projection has come.
+/// A page of corrections, as far as the projection has come. Without a subject, those alone that are no part of a bulk correction.
 pub async fn list(store: &Store, filter: &ListFilter) -> Result<Vec<CorrectionRow>, event_store::Error> {
     Newest::of("correction_view", "requested_at", filter.page)
         .text("status", filter.status.as_deref())
         .text("subject", filter.subject.as_deref())
+        .that(filter.subject.is_none().then_some("bulk_id is null"))
         .rows(store)
         .await
 }

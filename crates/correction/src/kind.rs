@@ -1,6 +1,6 @@
 //! What can be corrected, each kind with what it needs.
 
-use event::{Aggregate, StreamName};
+use event::{Aggregate, Seq, StreamName};
 use ledger::{Account, InternalAccount};
 use money::Money;
 use serde::{Deserialize, Serialize};
@@ -16,16 +16,20 @@ pub enum Kind {
     ReverseTransfer { transfer_id: Uuid },
     /// Moves money between an account and one of the ledger's own: into the account where the amount is positive.
     AdjustAccount { account_id: Uuid, amount: Money, against: InternalAccount },
+    /// Has a handler leave out an event that it cannot handle: its stream goes on behind it.
+    SkipParked { handler: String, stream: StreamName, seq: Seq },
 }
 
 impl Kind {
-    pub const NAMES: [&'static str; 3] = ["resolve_transfer", "reverse_transfer", "adjust_account"];
+    pub const NAMES: [&'static str; 4] =
+        ["resolve_transfer", "reverse_transfer", "adjust_account", "skip_parked"];
 
     pub fn name(&self) -> &'static str {
         match self {
             Self::ResolveTransfer { .. } => "resolve_transfer",
             Self::ReverseTransfer { .. } => "reverse_transfer",
             Self::AdjustAccount { .. } => "adjust_account",
+            Self::SkipParked { .. } => "skip_parked",
         }
     }
 
@@ -36,6 +40,7 @@ impl Kind {
                 Transfer::stream(*transfer_id)
             }
             Self::AdjustAccount { account_id, .. } => Account::stream(*account_id),
+            Self::SkipParked { stream, .. } => stream.clone(),
         }
     }
 
@@ -43,7 +48,7 @@ impl Kind {
     pub(crate) fn correlation_id(&self, correction_id: Uuid) -> Uuid {
         match self {
             Self::ResolveTransfer { transfer_id, .. } | Self::ReverseTransfer { transfer_id } => *transfer_id,
-            Self::AdjustAccount { .. } => correction_id,
+            Self::AdjustAccount { .. } | Self::SkipParked { .. } => correction_id,
         }
     }
 }

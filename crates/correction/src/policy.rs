@@ -23,18 +23,22 @@ pub struct OverLimit(pub Money);
 
 impl Policy {
     /// How many approvals a correction of so much needs.
-    pub fn approvals_for(&self, amount: Money) -> Result<u8, OverLimit> {
-        let (currency, minor) = (amount.currency(), amount.minor());
-        let over = |limits: &HashMap<Currency, i64>| {
-            limits.get(&currency).copied().filter(|limit| minor.unsigned_abs() > limit.unsigned_abs())
-        };
-        if let Some(limit) = over(&self.amount_max) {
-            return Err(OverLimit(Money::new(limit, currency)));
+    pub fn approvals_for(&self, amount: Option<Money>) -> Result<u8, OverLimit> {
+        let Some(amount) = amount else { return Ok(self.approvals) };
+        match exceeded(&self.amount_max, amount) {
+            Some(limit) => Err(OverLimit(Money::new(limit, amount.currency()))),
+            None => Ok(self.approvals_for_all(&[amount])),
         }
-        Ok(if over(&self.above).is_some() {
-            self.approvals_above.max(self.approvals)
-        } else {
-            self.approvals
-        })
     }
+
+    /// How many approvals corrections need that come to so much together, each of them within its limit.
+    pub fn approvals_for_all(&self, totals: &[Money]) -> u8 {
+        let is_much = totals.iter().any(|total| exceeded(&self.above, *total).is_some());
+        if is_much { self.approvals_above.max(self.approvals) } else { self.approvals }
+    }
+}
+
+fn exceeded(limits: &HashMap<Currency, i64>, amount: Money) -> Option<i64> {
+    let limit = limits.get(&amount.currency()).copied();
+    limit.filter(|limit| amount.minor().unsigned_abs() > limit.unsigned_abs())
 }

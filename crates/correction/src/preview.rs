@@ -1,7 +1,7 @@
 //! What a correction would do, as it is shown, approved and compared.
 
-use event::{NewEvent, Seq, StreamName};
-use ledger::Balances;
+use event::{Aggregate, NewEvent, Seq, StreamName};
+use ledger::{Account, Balances};
 use money::Money;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -65,8 +65,11 @@ pub struct Verdict {
 pub struct Preview {
     /// Of what is corrected, the seqs and the events, but those of cases.
     pub hash: String,
-    /// What is at stake.
-    pub amount: Money,
+    /// Of what is corrected and of the events alone, wherever their accounts stand by then: what a bulk correction is approved by.
+    pub effect: String,
+    /// What is at stake, if it is money.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub amount: Option<Money>,
     /// On what it was computed: the last event of each stream that it would append to, but cases.
     pub computed_on: Vec<At>,
     pub events: Vec<Previewed>,
@@ -109,6 +112,26 @@ pub(crate) fn hash_of(
     computed_on: &[At],
     events: &[Previewed],
 ) -> Result<String, serde_json::Error> {
-    let text = serde_json::to_vec(&(kind, computed_on, events))?;
-    Ok(Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex_digest(&serde_json::to_vec(&(kind, computed_on, events))?))
+}
+
+/// The same whatever else has happened to the accounts.
+pub(crate) fn effect_of(kind: &Kind, events: &[Previewed]) -> Result<String, serde_json::Error> {
+    let effects: Vec<_> = events
+        .iter()
+        .map(|event| {
+            let mut data = event.data.clone();
+            if let Some(fields) =
+                data.as_object_mut().filter(|_| event.stream.category() == Account::CATEGORY)
+            {
+                fields.remove("balances");
+            }
+            (&event.stream, &event.event_type, event.version, data)
+        })
+        .collect();
+    Ok(hex_digest(&serde_json::to_vec(&(kind, effects))?))
+}
+
+pub(crate) fn hex_digest(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }

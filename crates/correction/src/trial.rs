@@ -13,7 +13,7 @@ use money::Money;
 use transfer::Transfer;
 use uuid::Uuid;
 
-use crate::preview::hash_of;
+use crate::preview::{effect_of, hash_of};
 use crate::{
     AccountChange, At, CarryOutError, Kind, Preview, Previewed, SagaChange, Told, Verdict, carry_out,
 };
@@ -28,10 +28,11 @@ pub struct Trial {
     pub computed_on: Vec<At>,
     pub events: Vec<Previewed>,
     pub hash: String,
+    pub effect: String,
     accounts: Vec<AccountChange>,
     invariants: Vec<Verdict>,
     saga: Option<SagaChange>,
-    amount: Money,
+    amount: Option<Money>,
 }
 
 impl Trial {
@@ -49,8 +50,9 @@ impl Trial {
         }
         let computed_on: Vec<At> = computed_on.into_values().collect();
         let bound: Vec<Previewed> = decided.iter().filter(is_bound).map(Previewed::of).collect();
-        let hash =
-            hash_of(kind, &computed_on, &bound).map_err(|error| CarryOutError::Refused(error.to_string()))?;
+        let unwritable = |error: serde_json::Error| CarryOutError::Refused(error.to_string());
+        let hash = hash_of(kind, &computed_on, &bound).map_err(unwritable)?;
+        let effect = effect_of(kind, &bound).map_err(unwritable)?;
         let saga = match status_before {
             Some(before) => {
                 let after = subject(unit, kind).await?.0.unwrap_or_default();
@@ -63,7 +65,7 @@ impl Trial {
         if let Some(broken) = invariants.iter().find(|verdict| !verdict.holds) {
             return Err(CarryOutError::Refused(format!("it would break a rule: {}", broken.invariant)));
         }
-        Ok(Self { computed_on, events, hash, accounts, invariants, saga, amount })
+        Ok(Self { computed_on, events, hash, effect, accounts, invariants, saga, amount })
     }
 }
 
@@ -73,15 +75,19 @@ fn is_bound(event: &&NewEvent) -> bool {
 }
 
 /// Where the saga stands, if it is one, and what is at stake.
-async fn subject(unit: &mut UnitOfWork, kind: &Kind) -> Result<(Option<String>, Money), CarryOutError> {
+async fn subject(
+    unit: &mut UnitOfWork,
+    kind: &Kind,
+) -> Result<(Option<String>, Option<Money>), CarryOutError> {
     match kind {
         Kind::ResolveTransfer { transfer_id, .. } | Kind::ReverseTransfer { transfer_id } => {
             let transfer = unit.state::<Transfer>(*transfer_id).await?;
             let transfer =
                 transfer.ok_or_else(|| CarryOutError::Refused("the transfer does not exist".to_owned()))?;
-            Ok((Some(transfer.status_name().to_owned()), transfer.request.amount))
+            Ok((Some(transfer.status_name().to_owned()), Some(transfer.request.amount)))
         }
-        Kind::AdjustAccount { amount, .. } => Ok((None, *amount)),
+        Kind::AdjustAccount { amount, .. } => Ok((None, Some(*amount))),
+        Kind::SkipParked { .. } => Ok((None, None)),
     }
 }
 
@@ -106,8 +112,8 @@ async fn tried(
     unit.wait_for_locks(LOCKS_WITHIN).await?;
     let trial = Trial::run(unit, correction_id, kind).await?;
     let messages = follow(unit, handlers).await?;
-    let Trial { computed_on, events, hash, accounts, invariants, saga, amount } = trial;
-    Ok(Preview { hash, amount, computed_on, events, accounts, saga, messages, invariants })
+    let Trial { computed_on, events, hash, effect, accounts, invariants, saga, amount } = trial;
+    Ok(Preview { hash, effect, amount, computed_on, events, accounts, saga, messages, invariants })
 }
 
 /// What the handlers make of what was decided, and of what they make of it. Returns what others would be told.

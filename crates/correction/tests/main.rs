@@ -5,4 +5,5 @@
 mod bank;
 
 mod agreement;
+mod bulk;
 mod lifecycle;

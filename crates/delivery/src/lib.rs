@@ -34,10 +34,19 @@ pub use http_history::{EventPage, HttpHistory, StreamPage, StreamPosition};
 mod engine;
 pub use engine::Engine;
 
+mod cause;
+pub use cause::cause_of;
 mod backoff;
 mod cursor;
 mod identity;
 mod parked;
+mod parked_group;
+pub use parked_group::{
+    ParkedGroup, ParkedStream, RetryAt, parked_group, parked_groups, parked_streams, retry_parked_in,
+    skip_parked_in, waiting_parked_in,
+};
+mod retry;
+pub use retry::{Retry, RetryCommand, RetryEvent, RetryRefusal, RetryRequested};
 mod registry;
 pub use registry::leave_out_others;
 mod unhandled;

@@ -4,6 +4,7 @@ use event::{RecordedEvent, Seq, StreamName};
 use sqlx::{PgConnection, PgPool};
 
 use crate::backoff::{ATTEMPTS_MAX, pause};
+use crate::cause::cause_of;
 use crate::identity::Identity;
 
 /// A claim on a retry is longer than the retry takes; whoever died with it holds the stream up for so long.
@@ -79,10 +80,10 @@ pub(crate) async fn park(
     let is_retried = attempts < ATTEMPTS_MAX || blame == Blame::Circumstances;
     let retry_in = is_retried.then(|| pause(attempts).as_secs_f64());
     sqlx::query(
-        "insert into parked (handler, source, stream, seq, event_id, reason, attempts, retry_at, waiting_seq)
-         values ($1, $2, $3, $4, $5, $6, $7, clock_timestamp() + make_interval(secs => $8), $4)
+        "insert into parked (handler, source, stream, seq, event_id, reason, attempts, retry_at, waiting_seq, cause)
+         values ($1, $2, $3, $4, $5, $6, $7, clock_timestamp() + make_interval(secs => $8), $4, $9)
          on conflict (handler, source, stream) do update set seq = excluded.seq, event_id = excluded.event_id,
-             reason = excluded.reason, attempts = excluded.attempts, retry_at = excluded.retry_at,
+             reason = excluded.reason, cause = excluded.cause, attempts = excluded.attempts, retry_at = excluded.retry_at,
              waiting_seq = greatest(parked.waiting_seq, excluded.waiting_seq),
              last_failed_at = clock_timestamp()",
     )
@@ -94,6 +95,7 @@ pub(crate) async fn park(
     .bind(reason)
     .bind(i32::try_from(attempts).unwrap_or(i32::MAX))
     .bind(retry_in)
+    .bind(cause_of(reason))
     .execute(&mut *transaction)
     .await?;
     transaction.commit().await?;

@@ -2,6 +2,10 @@
 
 use std::sync::Arc;
 
+use delivery::{
+    parked_group, parked_groups, parked_streams, retry_parked_in, skip_parked_in, waiting_parked_in,
+};
+use event::{Seq, StreamName};
 use testbed::eventually;
 
 use crate::gate::GatedHistory;
@@ -165,6 +169,63 @@ async fn an_event_that_a_catch_up_passes_while_the_retry_ends_the_wait_is_not_lo
 
     stage.until_effects("journal", "note-1", 2).await;
     until_nothing_is_parked(&stage).await;
+    fed.stop().await;
+    stage.drop().await;
+}
+
+async fn until_waiting(stage: &Stage, streams: i64) {
+    eventually("they wait for a person", async || {
+        let waiting = stage.ask::<i64>("select count(*) from parked where retry_at is null").await;
+        (waiting == streams).then_some(())
+    })
+    .await;
+}
+
+/// Fifty streams with twenty events each, and all of it is one thing to a person.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_fails_for_one_cause_is_tried_again_as_one_and_in_order() {
+    let stage = Stage::create().await;
+    let journal = Journal::new("journal");
+    let fed = stage.joined_feed(journal.clone()).await;
+    for n in 1..=50 {
+        journal.fail(&format!("note-{n}@3"));
+        fed.offer(&stage.append(&format!("note-{n}"), 22).await).await;
+    }
+    until_waiting(&stage, 50).await;
+    let mut connection = stage.store.pool().acquire().await.unwrap();
+    let groups = parked_groups(&mut connection).await.unwrap();
+    let [group] = groups.as_slice() else { panic!("{groups:?}") };
+    assert_eq!((group.cause.as_str(), group.streams, group.events), ("told to fail at …", 50, 1_000));
+    assert_eq!(parked_group(&mut connection, &group.id()).await.unwrap().as_ref(), Some(group));
+    assert_eq!(parked_group(&mut connection, "another").await.unwrap(), None);
+    let page = parked_streams(&stage.store, group, None, 20).await.unwrap();
+    let rest = parked_streams(&stage.store, group, Some(&page[19].stream), 500).await.unwrap();
+    assert_eq!((page.len(), rest.len()), (20, 30));
+    assert_eq!((page[0].seq, page[0].attempts, page[0].events), (3, 6, 20));
+
+    // One that is not mended, too: it waits again, and the others do not.
+    for n in 2..=50 {
+        journal.mend(&format!("note-{n}@3"));
+    }
+    assert_eq!(waiting_parked_in(&mut connection, group, None).await.unwrap(), 50);
+    assert_eq!(retry_parked_in(&mut connection, group, None, 1_000).await.unwrap(), 50);
+    for n in 2..=50 {
+        stage.until_effects("journal", &format!("note-{n}"), 22).await;
+        assert_eq!(stage.effects("journal", &format!("note-{n}")).await, (1..=22).collect::<Vec<_>>());
+    }
+    until_waiting(&stage, 1).await;
+    assert_eq!(stage.ask::<i32>("select attempts from parked").await, 7);
+    let one: StreamName = "note-1".parse().unwrap();
+    assert_eq!(retry_parked_in(&mut connection, group, Some(&one), 1).await.unwrap(), 1);
+    until_waiting(&stage, 1).await;
+    // What is left out is left out alone.
+    assert!(!skip_parked_in(&mut connection, "journal", &one, Seq::new(4)).await.unwrap());
+    assert!(!skip_parked_in(&mut connection, "another", &one, Seq::new(3)).await.unwrap());
+    assert!(skip_parked_in(&mut connection, "journal", &one, Seq::new(3)).await.unwrap());
+    until_nothing_is_parked(&stage).await;
+    let effects = stage.effects("journal", "note-1").await;
+    assert_eq!(effects, [1, 2].into_iter().chain(4..=22).collect::<Vec<_>>());
+    drop(connection);
     fed.stop().await;
     stage.drop().await;
 }

@@ -33,6 +33,9 @@ mod replay;
 pub use replay::{read_before_in, read_between_in};
 mod retry;
 
+mod alone;
+pub use alone::Alone;
+
 mod unit_of_work;
 pub use unit_of_work::UnitOfWork;
 

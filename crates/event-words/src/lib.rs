@@ -14,8 +14,18 @@ mod words;
 pub use words::{holds, words_in};
 
 /// Those of core's streams whose events hold something that is searched.
-pub const CATEGORIES: &[&str] =
-    &["transfer", "incoming", "authorisation", "order", "customer", "webhook", "correction", "case"];
+pub const CATEGORIES: &[&str] = &[
+    "transfer",
+    "incoming",
+    "authorisation",
+    "order",
+    "customer",
+    "webhook",
+    "correction",
+    "bulk",
+    "retry",
+    "case",
+];
 
 /// Writes `event_words` (migrations/core/1013_event_words.sql).
 pub struct EventWords;

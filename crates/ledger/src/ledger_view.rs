@@ -31,6 +31,9 @@ impl Projection for LedgerView {
         events: &[&RecordedEvent],
         connection: &mut PgConnection,
     ) -> Result<(), HandleError> {
+        if let Some(event) = events.first().filter(|_| event::mutants::active("post_nothing")) {
+            return Err(HandleError::Failed(format!("{} cannot be posted", event.stream)));
+        }
         let mut postings = Vec::new();
         for event in events {
             let posted = (self.postings)(event)?;

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::config::PostgresUrl;
 use crate::desk::{
-    Asking, CasesOptions, CorrectionsOptions, EventsOptions, SagasOptions, StreamAtOptions,
+    Asking, CasesOptions, CorrectionsOptions, EventsOptions, ParkedOptions, SagasOptions, StreamAtOptions,
     StreamShowOptions, TransfersOptions,
 };
 
@@ -79,6 +79,8 @@ pub(crate) enum Command {
     Cases(CasesOptions),
     /// What is wrong is mended: shown first, approved by somebody else. Asks the API.
     Corrections(CorrectionsOptions),
+    /// What handlers could not handle: seen by what it fails for, and tried again. Asks the API.
+    Parked(ParkedOptions),
     /// Which processes there are, and how many of each stand where. Asks the API.
     Sagas(SagasOptions),
     /// Streams: any stream's events and state, by the API; and the external ones through which services meet.

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::time::Duration;
 
-use correction::Correction;
+use correction::{Bulk, Correction};
 use event_store::{Scheduler, Store};
 use instant::{ClearingHouse, Courier};
 
@@ -17,7 +17,7 @@ pub(crate) fn scheduler(service: ServiceName, store: Store, config: &Config) -> 
     Ok(match service {
         ServiceName::Core => {
             let scheduler = authorisation::install(incoming::install(transfer::install(scheduler)));
-            order::install(scheduler, config.order_payments()).with::<Correction>()
+            order::install(scheduler, config.order_payments()).with::<Correction>().with::<Bulk>()
         }
         ServiceName::AdapterCard => card::install(scheduler),
         ServiceName::AdapterInstant => {

@@ -2,12 +2,15 @@
 //!
 //! ```text
 //! lunaria transfers list | show | follow | events | graph      lunaria events     lunaria cases list | groups | show | resolve …
-//! lunaria corrections preview | request | approve | execute | …
+//! lunaria corrections preview | request | approve | execute | …      lunaria corrections bulk request | approve | start | resume | …
+//! lunaria parked list | show | retry
 //! lunaria streams show | at                                    lunaria sagas      lunaria projections …
 //! ```
 
+mod bulk;
 mod corrections;
 mod options;
+mod parked;
 mod print;
 mod timeline;
 
@@ -27,6 +30,7 @@ pub(crate) use options::{
     TransfersOptions,
 };
 use options::{CasesAction, TransfersAction};
+pub(crate) use parked::{ParkedOptions, parked};
 use print::{age, list, money, more, print, status, table, text, time};
 
 use crate::client::Client;

@@ -81,6 +81,7 @@ async fn run(cli: Cli, config: Config) -> anyhow::Result<ExitCode> {
         Command::Streams { action } => return streams::run(&config, action).await,
         Command::Transfers(options) => return desk::transfers(options).await,
         Command::Events(options) => return desk::events(options).await,
+        Command::Parked(options) => return desk::parked(options).await,
         Command::Corrections(options) => return desk::corrections(options).await,
         Command::Cases(options) => return desk::cases(options).await,
         Command::Sagas(options) => return desk::sagas(options).await,

@@ -10,9 +10,9 @@ use authorisation::{Authorisation, AuthorisationView, Card, CardMessages, Verdic
 use axum::Router;
 use card::{CardStream, Verdicts};
 use cases::{Case, CaseView, OpenCases};
-use correction::{Correction, CorrectionView};
+use correction::{Bulk, BulkRunner, BulkView, Correction, CorrectionView};
 use customer::{Customer, CustomerView};
-use delivery::{Deriving, Elsewhere, ExternalStreams, Handler, History, HttpHistory, Verify};
+use delivery::{Deriving, Elsewhere, ExternalStreams, Handler, History, HttpHistory, Retry, Verify};
 use event::{Aggregate, DecodeError, RecordedEvent};
 use event_store::Store;
 use event_words::EventWords;
@@ -84,6 +84,8 @@ impl ServiceName {
                 contract::transfer::CATEGORY,
                 Case::CATEGORY,
                 Correction::CATEGORY,
+                Bulk::CATEGORY,
+                Retry::CATEGORY,
                 Rebuild::CATEGORY,
                 contract::payment::CATEGORY,
                 contract::payment::v1::CATEGORY,
@@ -162,6 +164,7 @@ impl ServiceName {
                 Arc::new(EndpointView::default()),
                 Arc::new(CaseView::default()),
                 Arc::new(CorrectionView::default()),
+                Arc::new(BulkView::default()),
             ],
             Self::AdapterInstant | Self::AdapterCard => vec![],
         };
@@ -385,6 +388,12 @@ pub(crate) fn start_own(
         });
     }
     if service == ServiceName::Core {
+        let (handlers, policy) = (service.handlers(config), config.core.corrections.policy());
+        let (runner, token) = (BulkRunner::new(store.clone(), handlers, policy), shutdown.clone());
+        parts.start("bulk corrections", async move {
+            runner.run(token).await;
+            Ok(())
+        });
         let (store, token) = (store.clone(), shutdown.clone());
         parts.start("cases", async move {
             cases::keep_gauge(&store, &token).await;

@@ -8,7 +8,6 @@ use delivery::HandleError;
 use event::{Actor, Context, derived_id};
 use event_store::{Error, ExecuteError, Store};
 use jiff::Timestamp;
-use sqlx::Connection;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -142,19 +141,10 @@ impl Keeper {
         waiting: Waiting,
         shutdown: &CancellationToken,
     ) -> Result<(), Error> {
-        let mut connection = self.store.pool().acquire().await?;
-        let is_ours: bool =
-            sqlx::query_scalar("select pg_try_advisory_lock(hashtextextended('rebuild ' || $1, 0))")
-                .bind(projection.name())
-                .fetch_one(&mut *connection)
-                .await?;
-        if !is_ours {
-            return Ok(());
-        }
-        // The lock goes with its connection, however this ends.
-        let holder = connection.detach();
+        let name = format!("rebuild {}", projection.name());
+        let Some(alone) = self.store.alone(&name).await? else { return Ok(()) };
         let done = self.work(projection, waiting, shutdown).await;
-        holder.close().await?;
+        alone.end().await?;
         done
     }
 

@@ -63,4 +63,4 @@ mod status_stream;
 pub use status_stream::StatusStream;
 
 mod transfer_view;
-pub use transfer_view::{ListFilter, TransferRow, TransferView, list};
+pub use transfer_view::{ListFilter, TransferRow, TransferView, list, succeeded_of};

@@ -95,6 +95,25 @@ impl TransferRow {
     }
 }
 
+/// What an account has paid within a time, the oldest first, as far as the projection has come.
+pub async fn succeeded_of(
+    store: &Store,
+    from_account: Uuid,
+    (from, until): (Timestamp, Timestamp),
+    limit: usize,
+) -> Result<Vec<Uuid>, event_store::Error> {
+    let found = sqlx::query_scalar(
+        "select id from transfer_view
+         where from_account = $1 and status = 'succeeded' and requested_at >= $2 and requested_at < $3
+         order by requested_at, id limit $4",
+    )
+    .bind(from_account)
+    .bind(jiff_sqlx::Timestamp::from(from))
+    .bind(jiff_sqlx::Timestamp::from(until))
+    .bind(i64::try_from(limit).unwrap_or(i64::MAX));
+    Ok(found.fetch_all(store.pool()).await?)
+}
+
 /// What to list. The newest come first.
 #[derive(Debug, Clone)]
 pub struct ListFilter {

@@ -1,6 +1,7 @@
 //! How corrections are asked for and shown.
 
 use correction::{AccountChange, At, Correction, Kind, Preview, Previewed, ReasonCode, Status, Told};
+use event::Seq;
 use jiff::Timestamp;
 use ledger::{Balances, InternalAccount};
 use money::Money;
@@ -25,7 +26,7 @@ pub(super) fn statuses() -> Object {
 #[derive(Clone, Deserialize, Serialize, ToSchema)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 #[schema(as = CorrectionKind)]
-pub(super) enum Wanted {
+pub(crate) enum Wanted {
     /// What became of a payment that nobody can tell the outcome of, as the rail's evidence says.
     ResolveTransfer { transfer_id: Uuid, outcome: Outcome },
     /// Takes a settled book transfer back.
@@ -39,12 +40,21 @@ pub(super) enum Wanted {
         #[schema(schema_with = internal_accounts)]
         against: InternalAccount,
     },
+    /// Has a handler leave out an event that it cannot handle: its stream goes on behind it. `GET /v1/parked` shows what is parked.
+    SkipParked {
+        #[schema(pattern = "^[a-z0-9._-]{1,100}$")]
+        handler: String,
+        #[schema(pattern = "^[a-z][a-z0-9.]{0,50}-[A-Za-z0-9_.:@-]{1,100}$")]
+        stream: String,
+        #[schema(minimum = 1)]
+        seq: i64,
+    },
 }
 
 #[derive(Clone, Deserialize, Serialize, ToSchema)]
 #[serde(tag = "status", rename_all = "snake_case", deny_unknown_fields)]
 #[schema(as = PaymentOutcome)]
-pub(super) enum Outcome {
+pub(crate) enum Outcome {
     /// The rail has paid.
     Settled { settled_at: Timestamp },
     /// It has not, and will not.
@@ -57,7 +67,7 @@ pub(super) enum Outcome {
 
 impl Wanted {
     /// `within`: where it stands in the body.
-    pub(super) fn checked(self, within: &str) -> Result<Kind, Problem> {
+    pub(crate) fn checked(self, within: &str) -> Result<Kind, Problem> {
         let invalid = |detail: &str, at: &str| {
             Err(Problem::new(Code::InvalidField, detail).at(&format!("{within}{at}")))
         };
@@ -85,6 +95,18 @@ impl Wanted {
             Self::AdjustAccount { account_id, amount, against } => {
                 Kind::AdjustAccount { account_id, amount, against }
             }
+            Self::SkipParked { seq, .. } if seq < 1 => return invalid("it is 1 or more", "/seq"),
+            Self::SkipParked { handler, stream, seq } => {
+                let is_name =
+                    |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._-".contains(&byte);
+                if handler.is_empty() || handler.len() > 100 || !handler.bytes().all(is_name) {
+                    return invalid("no handler is called so", "/handler");
+                }
+                match stream.parse() {
+                    Ok(stream) => Kind::SkipParked { handler, stream, seq: Seq::new(seq) },
+                    Err(_) => return invalid("it is `category-id`", "/stream"),
+                }
+            }
         })
     }
 }
@@ -101,6 +123,9 @@ impl From<Kind> for Wanted {
             Kind::ReverseTransfer { transfer_id } => Self::ReverseTransfer { transfer_id },
             Kind::AdjustAccount { account_id, amount, against } => {
                 Self::AdjustAccount { account_id, amount, against }
+            }
+            Kind::SkipParked { handler, stream, seq } => {
+                Self::SkipParked { handler, stream: stream.to_string(), seq: seq.get() }
             }
         }
     }
@@ -179,9 +204,10 @@ struct ShownVerdict {
 pub(super) struct PreviewDocument {
     /// What an approval names. Of another preview, it is another one.
     hash: String,
-    /// What is at stake.
-    #[schema(value_type = schema::Money)]
-    amount: Money,
+    /// What is at stake, if it is money.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Money>)]
+    amount: Option<Money>,
     /// On what it was computed: the last event of each stream that it would append to.
     computed_on: Vec<Place>,
     events: Vec<PreviewedEvent>,
@@ -199,7 +225,7 @@ pub(super) struct CorrectionDocument {
     correction_id: Uuid,
     #[schema(schema_with = statuses)]
     status: &'static str,
-    /// Why it was rejected, or is stale.
+    /// Why it was rejected, is stale, or has failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     status_reason: Option<String>,
     correction: Wanted,
@@ -213,6 +239,9 @@ pub(super) struct CorrectionDocument {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     corrected_by: Vec<Uuid>,
+    /// Of which bulk correction it is a part. That is what is approved.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bulk_id: Option<Uuid>,
     requested_by: String,
     /// How many others have to approve.
     approvals: u8,
@@ -232,10 +261,7 @@ impl CorrectionDocument {
     pub(super) fn of(correction_id: Uuid, correction: Correction, corrected_by: Vec<Uuid>) -> Self {
         let Correction { requested, status, preview, approved_by, executed_by, events } = correction;
         let name = status.as_str();
-        let status_reason = match status {
-            Status::Rejected { reason } | Status::Stale { reason } => Some(reason),
-            _ => None,
-        };
+        let status_reason = status.reason().map(str::to_owned);
         Self {
             correction_id,
             status: name,
@@ -245,6 +271,7 @@ impl CorrectionDocument {
             evidence: requested.evidence,
             corrects: requested.corrects,
             corrected_by,
+            bulk_id: requested.part.map(|part| part.bulk_id),
             requested_by: requested.by.0,
             approvals: requested.approvals,
             approved_by: approved_by.into_iter().collect(),

@@ -55,6 +55,9 @@ struct Listed {
     subject: String,
     #[schema(schema_with = statuses)]
     status: String,
+    /// Why it was rejected, is stale, or has failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status_reason: Option<String>,
     reason_code: String,
     /// What is at stake.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -64,11 +67,16 @@ struct Listed {
     /// The earlier correction that was wrong.
     #[serde(skip_serializing_if = "Option::is_none")]
     corrects: Option<Uuid>,
+    /// Of which bulk correction it is a part.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bulk_id: Option<Uuid>,
     requested_at: Timestamp,
     changed_at: Timestamp,
 }
 
 /// Corrections, the newest first.
+///
+/// The parts of bulk corrections only where a subject is asked for.
 #[utoipa::path(
     get, path = "/v1/corrections", tag = "corrections", operation_id = "listCorrections",
     params(ListQuery),
@@ -98,10 +106,12 @@ fn listed(row: CorrectionRow) -> Result<Listed, Problem> {
         kind: row.kind,
         subject: row.subject,
         status: row.status,
+        status_reason: row.reason,
         reason_code: row.reason_code,
         amount: amount.map(|(minor, currency)| money(minor, currency)).transpose()?,
         requested_by: row.requested_by,
         corrects: row.corrects,
+        bulk_id: row.bulk_id,
         requested_at: row.requested_at,
         changed_at: row.changed_at,
     })

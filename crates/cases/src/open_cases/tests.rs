@@ -53,17 +53,6 @@ fn cases_of_one_cause_are_one_group_whatever_differs_between_them() {
 }
 
 #[test]
-fn an_amount_differs_with_its_currency() {
-    let reason =
-        |amount: &str| format!("the card network has collected {amount} that no account here can take: 0198");
-    assert_eq!(cause_of(&reason("5.00 DKK")), cause_of(&reason("700 JPY")));
-    assert_eq!(
-        cause_of(&reason("5.00 DKK")),
-        "the card network has collected … that no account here can take: …"
-    );
-}
-
-#[test]
 fn what_is_withdrawn_is_gone_until_it_is_raised_again() {
     let mut view = OpenCases::default();
     raised(&mut view, 1, "transfer", dkk(100), "it is stuck");

@@ -31,7 +31,8 @@ fn preview(hash: &str) -> Preview {
         SagaChange { stream: stream.clone(), before: "submitted".to_owned(), after: "failed".to_owned() };
     Preview {
         hash: hash.to_owned(),
-        amount: dkk(500),
+        effect: "so much".to_owned(),
+        amount: Some(dkk(500)),
         computed_on: vec![At { stream, seq: event::Seq::new(2) }],
         events: vec![previewed.clone()],
         accounts: vec![AccountChange { account_id: SUBJECT, before: balances(0), after: balances(500) }],
@@ -57,6 +58,7 @@ fn history(approvals: u8, deadline: Deadline) -> Vec<CorrectionEvent> {
         reason_code: ReasonCode::Tech,
         evidence: "ticket 4711".to_owned(),
         corrects: None,
+        part: None,
         by: by("operator:ada"),
         approvals,
         deadline,
@@ -185,6 +187,7 @@ fn each_status_is_the_one_that_it_is_called() {
         rejected,
         Status::Expired,
         Status::Executed,
+        Status::Failed { reason: String::new() },
     ];
     assert_eq!(statuses.each_ref().map(Status::as_str), Status::NAMES);
 }
@@ -194,7 +197,7 @@ fn correction_events_keep_their_shape() {
     let by = || by("operator:ada");
     let mut examples = history(2, DEADLINE);
     if let Some(CorrectionEvent::CorrectionRequested(requested)) = examples.first_mut() {
-        requested.corrects = Some(SUBJECT);
+        (requested.corrects, requested.part) = (Some(SUBJECT), Some(Part { bulk_id: SUBJECT, number: 7 }));
         let outcome = Resolution::Rejected { reason_code: "AC04".to_owned() };
         requested.kind = Kind::ResolveTransfer { transfer_id: SUBJECT, outcome };
     }
@@ -203,6 +206,7 @@ fn correction_events_keep_their_shape() {
         CorrectionRejected { reason: "no".to_owned(), by: by() }.into(),
         CorrectionExpired { deadline_id: SUBJECT }.into(),
         CorrectionStale { reason: "moved".to_owned(), by: by() }.into(),
+        CorrectionFailed { reason: "no money".to_owned(), by: by() }.into(),
         CorrectionExecuted { preview_hash: "one".to_owned(), events: preview("one").computed_on, by: by() }
             .into(),
     ]);
@@ -218,11 +222,17 @@ fn each_kind_keeps_its_shape() {
         Kind::ResolveTransfer { transfer_id, outcome: settled },
         Kind::ReverseTransfer { transfer_id },
         kind(),
+        Kind::SkipParked {
+            handler: "ledger.view".to_owned(),
+            stream: format!("account-{SUBJECT}").parse().unwrap(),
+            seq: event::Seq::new(3),
+        },
     ];
     let shapes = [
         serde_json::json!({ "kind": "resolve_transfer", "transfer_id": SUBJECT, "outcome": { "status": "settled", "settled_at": "1970-01-01T00:00:00Z" } }),
         serde_json::json!({ "kind": "reverse_transfer", "transfer_id": SUBJECT }),
         serde_json::json!({ "kind": "adjust_account", "account_id": SUBJECT, "amount": { "amount": "500", "currency": "DKK" }, "against": "suspense" }),
+        serde_json::json!({ "kind": "skip_parked", "handler": "ledger.view", "stream": format!("account-{SUBJECT}"), "seq": 3 }),
     ];
     for (kind, shape) in kinds.iter().zip(shapes) {
         assert_eq!(serde_json::to_value(kind).unwrap(), shape);

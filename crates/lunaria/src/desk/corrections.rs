@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::bulk::{BulkAction, bulk};
 use super::options::{Asking, Output, Paging};
 use super::print::{list, money, more, print, status, table, text, time};
 use super::{get, query};
@@ -72,6 +73,11 @@ pub(crate) enum CorrectionsAction {
     },
     /// Does what was approved, if it still is what the preview shows.
     Execute { correction_id: Uuid },
+    /// Many at once: a list, approved as one.
+    Bulk {
+        #[command(subcommand)]
+        action: BulkAction,
+    },
 }
 
 /// What is to be corrected.
@@ -106,6 +112,13 @@ pub(crate) enum Wanted {
         #[arg(long, value_name = "ACCOUNT")]
         against: String,
     },
+    /// Has a handler leave out an event that it cannot handle.
+    Skip {
+        handler: String,
+        /// Such as `account-0198c1f2-…`.
+        stream: StreamName,
+        seq: i64,
+    },
 }
 
 impl Wanted {
@@ -117,6 +130,9 @@ impl Wanted {
             Self::Rejected { transfer_id, code } => json!({
                 "kind": "resolve_transfer", "transfer_id": transfer_id, "outcome": { "status": "rejected", "reason_code": code },
             }),
+            Self::Skip { handler, stream, seq } => {
+                json!({ "kind": "skip_parked", "handler": handler, "stream": stream.as_str(), "seq": seq })
+            }
             Self::Reverse { transfer_id } => {
                 json!({ "kind": "reverse_transfer", "transfer_id": transfer_id })
             }
@@ -169,6 +185,7 @@ pub(crate) async fn corrections(options: CorrectionsOptions) -> anyhow::Result<E
         CorrectionsAction::Execute { correction_id } => {
             act(&client, output, &format!("/{correction_id}/execute"), &json!({})).await?;
         }
+        CorrectionsAction::Bulk { action } => return bulk(&client, output, action).await,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -103,8 +103,10 @@ pub(super) fn status(value: &Value) -> String {
     let status = text(value);
     let colour = match status.as_str() {
         "succeeded" | "completed" | "confirmed" | "withdrawn" | "resolved" | "executed" => AnsiColor::Green,
-        "failed" | "cancelled" | "returned" | "rejected" | "expired" => AnsiColor::Red,
-        "requires_attention" | "open" | "awaiting_approval" | "stale" => AnsiColor::Yellow,
+        "failed" | "cancelled" | "returned" | "rejected" | "expired" | "aborted" => AnsiColor::Red,
+        "requires_attention" | "open" | "awaiting_approval" | "stale" | "canary_ended" | "paused" => {
+            AnsiColor::Yellow
+        }
         _ => return status,
     };
     let style = Style::new().fg_color(Some(colour.into()));

@@ -1,0 +1,301 @@
+//! Does what a bulk correction has to do by itself: finds out what each item would do, does them one by one, leaves the rest when it is over.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use delivery::Handler;
+use event::{Actor, Causation, CausationKind, Context};
+use event_store::{Error, ExecuteError, Store};
+use futures::stream::{self, FuturesUnordered, StreamExt};
+use jiff::Timestamp;
+use money::Money;
+use sha2::{Digest, Sha256};
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::{
+    Bulk, BulkCommand, BulkEnded, BulkPreviewed, BulkWork, CarryOutError, Correction, CorrectionCommand,
+    PartDone, Policy, Preview, Status, execute_part, part_id, preview,
+};
+
+const POLL: Duration = Duration::from_millis(200);
+const PAUSE: Duration = Duration::from_secs(1);
+/// Bulk corrections that go on beside each other.
+const AT_ONCE: usize = 4;
+/// Previews of one of them: each holds a connection.
+const PREVIEWS_AT_ONCE: usize = 4;
+/// So often it is looked whether somebody has rejected what is being previewed.
+const LOOK_EVERY: u32 = 100;
+/// Of one item, with others who write to the same streams.
+const CONFLICTS_MAX: u32 = 64;
+const CONFLICT_PAUSE: Duration = Duration::from_millis(5);
+
+/// What works for the bulk corrections of core. Several processes may have one: each bulk correction is worked on by one of them.
+pub struct BulkRunner {
+    store: Store,
+    /// That previews try out.
+    handlers: Vec<Arc<dyn Handler>>,
+    policy: Policy,
+}
+
+impl BulkRunner {
+    pub fn new(store: Store, handlers: Vec<Arc<dyn Handler>>, policy: Policy) -> Self {
+        Self { store, handlers, policy }
+    }
+
+    /// Works until shutdown.
+    pub async fn run(self, shutdown: CancellationToken) {
+        let (mut working, mut ids) = (FuturesUnordered::new(), HashSet::new());
+        while !shutdown.is_cancelled() {
+            for id in self.waiting().await {
+                if ids.len() < AT_ONCE && ids.insert(id) {
+                    working.push(self.work(id, &shutdown));
+                }
+            }
+            tokio::select! {
+                Some(ended) = working.next(), if !working.is_empty() => drop(ids.remove(&ended)),
+                () = tokio::time::sleep(POLL) => {}
+                () = shutdown.cancelled() => {}
+            }
+        }
+        // Each ends with the item that it is at.
+        while working.next().await.is_some() {}
+    }
+
+    async fn waiting(&self) -> Vec<Uuid> {
+        let found = sqlx::query_scalar("select id from bulk_view where has_work order by requested_at, id")
+            .fetch_all(self.store.pool())
+            .await;
+        found.unwrap_or_else(|error| {
+            tracing::debug!(%error, "bulk corrections wait for the database");
+            Vec::new()
+        })
+    }
+
+    async fn work(&self, id: Uuid, shutdown: &CancellationToken) -> Uuid {
+        if let Err(error) = self.work_alone(id, shutdown).await {
+            tracing::warn!(bulk_id = %id, %error, "bulk correction waits");
+            tokio::select! {
+                () = tokio::time::sleep(PAUSE) => {}
+                () = shutdown.cancelled() => {}
+            }
+        }
+        id
+    }
+
+    /// Unless another process is at it.
+    async fn work_alone(&self, id: Uuid, shutdown: &CancellationToken) -> Result<(), Error> {
+        let Some(alone) = self.store.alone(&format!("bulk {id}")).await? else { return Ok(()) };
+        let done = self.go_on(id, shutdown).await;
+        alone.end().await?;
+        done
+    }
+
+    async fn go_on(&self, id: Uuid, shutdown: &CancellationToken) -> Result<(), Error> {
+        while !shutdown.is_cancelled() {
+            let Some(bulk) = self.store.load::<Bulk>(id).await?.0 else { return Ok(()) };
+            match bulk.work() {
+                BulkWork::Preview => self.preview_all(id, &bulk, shutdown).await?,
+                BulkWork::Execute => self.execute_all(id, &bulk, shutdown).await?,
+                BulkWork::Leave => self.leave_all(id, &bulk, shutdown).await?,
+                BulkWork::Nothing => return Ok(()),
+            }
+        }
+        Ok(())
+    }
+
+    async fn preview_all(&self, id: Uuid, bulk: &Bulk, shutdown: &CancellationToken) -> Result<(), Error> {
+        let items = bulk.requested.items;
+        let previewed = |number| async move { (number, self.previewed(id, number).await) };
+        let mut all = stream::iter(1..=items).map(previewed).buffered(PREVIEWS_AT_ONCE);
+        let mut sum = Sum::of(&bulk.requested.list_hash);
+        while let Some((number, item)) = all.next().await {
+            sum.add(&item?);
+            if shutdown.is_cancelled() {
+                return Ok(());
+            }
+            if number.is_multiple_of(LOOK_EVERY) && self.has_moved_on(id, bulk).await? {
+                return Ok(());
+            }
+        }
+        self.command(id, BulkCommand::Preview(sum.previewed(&self.policy))).await
+    }
+
+    async fn has_moved_on(&self, id: Uuid, bulk: &Bulk) -> Result<bool, Error> {
+        let now = self.store.load::<Bulk>(id).await?.0;
+        Ok(now.is_none_or(|now| now.status != bulk.status))
+    }
+
+    /// An item of which it is known what it would do.
+    async fn previewed(&self, id: Uuid, number: u32) -> Result<Correction, Error> {
+        let part = part_id(id, number);
+        let item = self.part(part).await?;
+        if !item.is_open() || item.preview.is_some() {
+            return Ok(item);
+        }
+        let unit = self.store.begin(self.context(id, self.actor())).await?;
+        let command = match preview(unit, part, &item.requested.kind, &self.handlers).await {
+            Ok(preview) => self.within_limit(preview),
+            Err(CarryOutError::Refused(reason)) => CorrectionCommand::FailPart { reason },
+            Err(CarryOutError::Store(error)) if error.is_passing() => return Err(error),
+            Err(CarryOutError::Store(error)) => CorrectionCommand::FailPart { reason: error.to_string() },
+        };
+        self.command_part(id, part, command).await?;
+        self.part(part).await
+    }
+
+    fn within_limit(&self, preview: Preview) -> CorrectionCommand {
+        match self.policy.approvals_for(preview.amount) {
+            Ok(_) => CorrectionCommand::Preview(preview),
+            Err(over) => CorrectionCommand::FailPart { reason: over.to_string() },
+        }
+    }
+
+    async fn execute_all(&self, id: Uuid, bulk: &Bulk, shutdown: &CancellationToken) -> Result<(), Error> {
+        let Some(run_by) = &bulk.run_by else { return Ok(()) };
+        let mut pace = tokio::time::interval(Duration::from_secs(1) / bulk.requested.per_second.max(1));
+        pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (mut ended, up_to) = (BulkEnded { executed: 0, failed: 0, left: 0 }, bulk.up_to());
+        for number in 1..=up_to {
+            let mut item = self.part(part_id(id, number)).await?;
+            if item.is_open() {
+                tokio::select! {
+                    _ = pace.tick() => {}
+                    () = shutdown.cancelled() => return Ok(()),
+                }
+                if let PartDone::Not(_) = self.execute(id, number, run_by).await? {
+                    // Somebody has paused it, or ended it.
+                    item = self.part(part_id(id, number)).await?;
+                    if item.is_open() {
+                        return Ok(());
+                    }
+                } else {
+                    item = self.part(part_id(id, number)).await?;
+                }
+            }
+            count(&mut ended, &item);
+        }
+        if up_to == bulk.requested.items {
+            return self.command(id, BulkCommand::End(ended)).await;
+        }
+        let BulkEnded { executed, failed, .. } = ended;
+        self.command(id, BulkCommand::EndCanary { executed, failed }).await
+    }
+
+    async fn execute(&self, id: Uuid, number: u32, run_by: &Actor) -> Result<PartDone, Error> {
+        let mut conflicts = 0;
+        loop {
+            let mut unit = self.store.begin(self.context(id, run_by.clone())).await?;
+            let done = match execute_part(&mut unit, id, number).await {
+                Ok(done @ PartDone::Not(_)) => return Ok(done),
+                Ok(done) => unit.commit().await.map(|_| done),
+                Err(error) => Err(error),
+            };
+            match done {
+                Err(Error::Conflict) if conflicts < CONFLICTS_MAX => conflicts += 1,
+                done => return done,
+            }
+            tokio::time::sleep(CONFLICT_PAUSE).await;
+        }
+    }
+
+    async fn leave_all(&self, id: Uuid, bulk: &Bulk, shutdown: &CancellationToken) -> Result<(), Error> {
+        let mut ended = BulkEnded { executed: 0, failed: 0, left: 0 };
+        for number in 1..=bulk.requested.items {
+            if shutdown.is_cancelled() {
+                return Ok(());
+            }
+            let part = part_id(id, number);
+            let mut item = self.part(part).await?;
+            if item.is_open() {
+                let leave = CorrectionCommand::LeavePart { bulk: Box::new(bulk.clone()) };
+                self.command_part(id, part, leave).await?;
+                item = self.part(part).await?;
+            }
+            count(&mut ended, &item);
+        }
+        self.command(id, BulkCommand::End(ended)).await
+    }
+
+    async fn part(&self, part: Uuid) -> Result<Correction, Error> {
+        // Made with the list, in one transaction.
+        self.store.load::<Correction>(part).await?.0.ok_or(Error::Conflict)
+    }
+
+    /// What it refuses, somebody else has decided meanwhile: then there is other work, or none.
+    async fn command(&self, id: Uuid, command: BulkCommand) -> Result<(), Error> {
+        match self.store.execute::<Bulk>(id, command, self.context(id, self.actor())).await {
+            Ok(_) | Err(ExecuteError::Refused(_)) => Ok(()),
+            Err(ExecuteError::Store(error)) => Err(error),
+        }
+    }
+
+    async fn command_part(&self, id: Uuid, part: Uuid, command: CorrectionCommand) -> Result<(), Error> {
+        match self.store.execute::<Correction>(part, command, self.context(id, self.actor())).await {
+            Ok(_) | Err(ExecuteError::Refused(_)) => Ok(()),
+            Err(ExecuteError::Store(error)) => Err(error),
+        }
+    }
+
+    fn actor(&self) -> Actor {
+        Actor::service(self.store.service(), "bulk")
+    }
+
+    fn context(&self, id: Uuid, actor: Actor) -> Context {
+        let cause = Causation { kind: CausationKind::Correction, id };
+        Context::because_of(cause, id, actor, Timestamp::now())
+    }
+}
+
+fn count(ended: &mut BulkEnded, item: &Correction) {
+    match item.status {
+        Status::Executed => ended.executed += 1,
+        Status::Failed { .. } => ended.failed += 1,
+        _ => ended.left += 1,
+    }
+}
+
+/// What all items come to.
+struct Sum {
+    hash: Sha256,
+    totals: BTreeMap<&'static str, Money>,
+    ready: u32,
+    refused: u32,
+}
+
+impl Sum {
+    fn of(list_hash: &str) -> Self {
+        let hash = Sha256::new_with_prefix(list_hash);
+        Self { hash, totals: BTreeMap::new(), ready: 0, refused: 0 }
+    }
+
+    fn add(&mut self, item: &Correction) {
+        let effect = item.preview.as_ref().filter(|_| item.is_open());
+        // Each ends with its line: no two lists come to the same text.
+        self.hash.update(effect.map_or("cannot be done", |preview| preview.effect.as_str()));
+        self.hash.update("\n");
+        match effect {
+            Some(_) => self.ready += 1,
+            None => self.refused += 1,
+        }
+        if let Some(amount) = effect.and_then(|preview| preview.amount) {
+            let currency = amount.currency();
+            let total = self.totals.entry(currency.code()).or_insert(Money::new(0, currency));
+            let minor = total.minor().saturating_add(amount.minor().saturating_abs());
+            *total = Money::new(minor, currency);
+        }
+    }
+
+    fn previewed(self, policy: &Policy) -> BulkPreviewed {
+        let totals: Vec<Money> = self.totals.into_values().collect();
+        BulkPreviewed {
+            hash: self.hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect(),
+            approvals: policy.approvals_for_all(&totals),
+            totals,
+            ready: self.ready,
+            refused: self.refused,
+        }
+    }
+}
