@@ -2,6 +2,6 @@
 -- reason says it word for word.
 
 alter table parked add column cause text not null default '';
-update parked set cause = reason;
+update parked set cause = left(reason, 500);
 alter table parked alter column cause drop default;
 create index parked_cause on parked (handler, source, cause);

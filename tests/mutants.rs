@@ -2,6 +2,7 @@
 
 use futures::future::join_all;
 use serde_json::{Value, json};
+use testbed::eventually;
 use uuid::Uuid;
 
 use crate::crash::{at_rest, campaign};
@@ -109,6 +110,39 @@ async fn a_compensation_that_is_skipped_is_caught() {
 async fn a_derivation_that_looks_at_the_clock_is_caught() {
     let seen = violations("derive_by_clock").await;
     assert!(seen.iter().any(|violation| violation.contains("payment.v2 differs")), "{seen:?}");
+}
+
+/// One person corrects alone, one thing and many.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_own_approval_is_caught() {
+    let platform = Platform::with(Transport::Embedded, &program(), "own_approval", &[]).await;
+    let client = platform.client();
+    let account = client.account(1_000).await;
+    let amount = json!({ "amount": "-100", "currency": "DKK" });
+    let adjust =
+        json!({ "kind": "adjust_account", "account_id": account, "amount": amount, "against": "suspense" });
+    let (reason, evidence) = ("TECH", "ticket 7");
+    let one = json!({ "correction": adjust, "reason_code": reason, "evidence": evidence });
+    let many = json!({ "items": [adjust, adjust], "reason_code": reason, "evidence": evidence });
+    for (noun, body, id, act) in
+        [("corrections", one, "correction_id", "execute"), ("bulk-corrections", many, "bulk_id", "start")]
+    {
+        let (_, asked) = client.post(&format!("/v1/{noun}"), body).await;
+        let path = format!("/v1/{noun}/{}", asked[id].as_str().unwrap());
+        let hash = eventually("it is known what it would do", async || {
+            let (_, found) = client.get(&path).await;
+            found["preview"]["hash"].as_str().map(str::to_owned)
+        })
+        .await;
+        let approved = client.post(&format!("{path}/approve"), json!({ "preview_hash": hash })).await;
+        assert!(approved.0.is_success(), "{}", approved.1);
+        assert!(client.post(&format!("{path}/{act}"), json!({})).await.0.is_success());
+    }
+    eventually("two are done", async || (client.balances(account).await.0 == "800").then_some(())).await;
+    let seen = at_rest(&platform, &[]).await;
+    for what in ["without others' approval of just that", "without others' approval of all"] {
+        assert!(seen.iter().any(|violation| violation.contains(what)), "{what}: {seen:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -97,7 +97,7 @@ async fn two_people_leave_out_what_no_handler_can_take() {
     let client = platform.client();
     let account = client.account(100).await;
     settle_down(&platform, &[]).await;
-    platform.deploy(&program(), "post_nothing").await;
+    platform.deploy(&program(), "tell_nothing").await;
     deposit(&client, account).await;
     until_parked(&client, 1).await;
     deposit(&client, account).await;
@@ -110,20 +110,26 @@ async fn two_people_leave_out_what_no_handler_can_take() {
     .await;
     let (_, found) = client.get(&format!("/v1/parked/{}/streams", group["group_id"].as_str().unwrap())).await;
     let waits = &found["streams"][0];
-    let skip = |seq: i64| json!({ "kind": "skip_parked", "handler": "ledger.view", "stream": waits["stream"], "seq": seq });
+    let skip = |seq: i64| json!({ "kind": "skip_parked", "handler": "account.v1", "stream": waits["stream"], "seq": seq });
     let seq = waits["seq"].as_i64().unwrap();
+    let mut of_a_view = skip(seq);
+    of_a_view["handler"] = json!("ledger.view");
+    assert_eq!(client.post("/v1/corrections/preview", of_a_view).await.1["code"], "correction-refused");
     let (status, other) = client.post("/v1/corrections/preview", skip(seq + 1)).await;
     assert_eq!((status.as_u16(), &other["code"]), (422, &json!("correction-refused")), "{other}");
     let body = json!({ "correction": skip(seq), "reason_code": "TECH", "evidence": "posted by hand" });
     let (status, asked) = client.post("/v1/corrections", body).await;
     assert_eq!(status, 201, "{asked}");
     let path = format!("/v1/corrections/{}", asked["correction_id"].as_str().unwrap());
+    assert_eq!(asked["preview"]["skipped"]["event_id"], waits["event_id"], "{asked}");
     let hash = json!({ "preview_hash": asked["preview"]["hash"] });
     assert_eq!(approver.post(&format!("{path}/approve"), hash).await.0, 200);
     let (status, executed) = client.post(&format!("{path}/execute"), json!({})).await;
     assert_eq!((status.as_u16(), &executed["status"]), (200, &json!("executed")), "{executed}");
     eventually("its stream goes on", async || groups(&client).await.is_empty().then_some(())).await;
-    let (_, entries) = client.get(&format!("/v1/accounts/{account}/entries")).await;
-    assert_eq!(entries["entries"].as_array().unwrap().len(), 2, "one is left out, the one behind it is not");
+    let told = format!("/v1/external/account/v1/streams/{account}/events");
+    let told = client.get(&told).await.1["events"].as_array().unwrap().len();
+    assert_eq!(told, 2, "one is left out, the one behind it is not");
+    settle_down(&platform, &[]).await;
     platform.stop().await;
 }

@@ -100,16 +100,18 @@ const CORRECTED_BY_NOBODY: &str = "with named as (
     select stream || '@' || seq || ' of ' || id from (
         (select * from named except select * from mending) union all (select * from mending except select * from named)
     ) as differing";
-/// Items whose list was not approved by others, or that were done before a person had seen what became of the first.
+/// Items whose list was not approved by others before, or that were done before a person had seen what became of the first.
 const BULK_ALONE: &str = "select executed.stream from event executed
     join event requested on requested.stream = executed.stream and requested.seq = 1
-    join event bulk on bulk.stream = 'bulk-' || (requested.data->'part'->>'bulk_id') and bulk.seq = 1
-    join event previewed on previewed.stream = bulk.stream and previewed.type = 'BulkPreviewed'
-    where executed.type = 'CorrectionExecuted' and (
-        (select count(distinct approved.data->>'by') from event approved
-         where approved.stream = bulk.stream and approved.type = 'BulkApproved' and approved.data->>'by' <> bulk.data->>'by'
-             and approved.data->>'hash' = previewed.data->>'hash') < greatest((previewed.data->>'approvals')::int, 1)
-        or (requested.data->'part'->>'number')::int > (bulk.data->>'canary')::int and not exists (
+    left join event bulk on bulk.stream = 'bulk-' || (requested.data->'part'->>'bulk_id') and bulk.seq = 1
+    left join event previewed on previewed.stream = bulk.stream and previewed.type = 'BulkPreviewed'
+    where executed.type = 'CorrectionExecuted' and requested.data ? 'part' and (
+        previewed.stream is null
+        or (select count(distinct approved.data->>'by') from event approved
+            where approved.stream = bulk.stream and approved.type = 'BulkApproved' and approved.data->>'by' <> bulk.data->>'by'
+                and approved.data->>'hash' = previewed.data->>'hash' and approved.position < executed.position)
+            < greatest((previewed.data->>'approvals')::int, 1)
+        or (requested.data->'part'->>'number')::int > (previewed.data->>'canary_to')::int and not exists (
             select from event resumed join event seen on seen.stream = resumed.stream and seen.seq < resumed.seq
             where resumed.stream = bulk.stream and resumed.type = 'BulkResumed' and seen.type = 'BulkCanaryEnded'
                 and resumed.position < executed.position))";
@@ -198,10 +200,15 @@ const OPEN_HOLDS: &str = "with last as (
     )
     select last.stream from last left join for_cards on account = last.stream
     where reserved <> coalesce(held, 0)";
+/// But what two people have had left out.
 const ACCOUNT_EVENTS_NOT_DERIVED: &str = "select stream || '@' || seq from event
     where stream like 'account-%' and data ? 'postings' and not exists (
         select from event derived where derived.stream = 'account.v1-' || substr(event.stream, 9)
-            and derived.metadata->'source'->>'id' = event.id::text)";
+            and derived.metadata->'source'->>'id' = event.id::text)
+    and not exists (
+        select from event executed join event previewed on previewed.stream = executed.stream
+        where executed.type = 'CorrectionExecuted' and previewed.type = 'CorrectionPreviewed'
+            and previewed.data->'preview'->'skipped'->>'event_id' = event.id::text)";
 const PAYMENTS_NOT_DERIVED: &str =
     "select stream from event where type = 'SubmissionInitiated' and not exists (
         select from event derived where derived.stream = 'payment.v2-' || substr(event.stream, 10))";

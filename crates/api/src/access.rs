@@ -127,7 +127,7 @@ pub(crate) const RULES: [(&str, &str, Access); 103] = [
     ("POST", "/v1/bulk-corrections/{id}/pause", Only(&[Operator, Approver])),
     ("POST", "/v1/bulk-corrections/{id}/resume", MENDERS),
     ("POST", "/v1/bulk-corrections/{id}/abort", Only(&[Operator, Approver])),
-    ("GET", "/v1/parked", OVERSEERS),
+    ("GET", "/v1/parked", WITNESSES),
     ("GET", "/v1/parked/{group}/streams", WITNESSES),
     ("POST", "/v1/parked/{group}/retry", MENDERS),
     ("GET", "/v1/events", Only(&[Operator, Auditor])),

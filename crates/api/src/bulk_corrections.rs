@@ -9,8 +9,8 @@ use axum::extract::{DefaultBodyLimit, Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use correction::{
-    Bulk, BulkCommand, BulkFilter, BulkRefusal, BulkStatus, BulkView, CorrectionView, Status, item_counts,
-    items as items_of, list_bulks,
+    Bulk, BulkCommand, BulkFilter, BulkRefusal, BulkStatus, BulkView, CorrectionView, ItemCounts, Status,
+    item_counts, items as items_of, list_bulks,
 };
 use event_store::{ExecuteError, UnitOfWork};
 use jiff::Timestamp;
@@ -97,10 +97,17 @@ async fn read(
     id: Result<Id, PathRejection>,
 ) -> Result<Versioned<BulkDocument>, Problem> {
     let Id(id) = id.map_err(|_| unknown())?;
-    // First how far it is: what has ended meanwhile has all of it.
     let counts = item_counts(&service.store, id).await?;
     let (bulk, seq) = service.store.load::<Bulk>(id).await?;
-    Ok(Versioned(seq, BulkDocument::of(id, &bulk.ok_or_else(unknown)?, Some(counts))))
+    let bulk = bulk.ok_or_else(unknown)?;
+    // At its end it says so itself, wherever the list of its items is by then.
+    let counts = bulk.ended.as_ref().map_or(counts, |ended| ItemCounts {
+        executed: ended.executed.into(),
+        failed: ended.failed.into(),
+        left: ended.left.into(),
+        ..counts
+    });
+    Ok(Versioned(seq, BulkDocument::of(id, &bulk, Some(counts))))
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -318,7 +325,7 @@ fn refused(refusal: &BulkRefusal) -> Problem {
         BulkRefusal::OwnRequest => Code::OwnRequest,
         BulkRefusal::OtherPreview => Code::PreviewStale,
         BulkRefusal::CanaryFirst => Code::CanaryFirst,
-        BulkRefusal::NotNow(_) | BulkRefusal::Overdue => Code::CorrectionNotNow,
+        BulkRefusal::NotNow(_) | BulkRefusal::NothingReady | BulkRefusal::Overdue => Code::CorrectionNotNow,
         BulkRefusal::AlreadyRequested => Code::Internal,
     };
     Problem::new(code, refusal.to_string())

@@ -92,9 +92,11 @@ impl Seen {
     }
 }
 
-/// The header of a write. Of one that has written to very many streams it names some: all of it is there or nothing.
+/// The header of a write. Of one that has written to very many streams it names the first and the last: in this order handlers get them.
 pub(crate) fn token(written: &[StreamSeq]) -> Option<HeaderValue> {
-    let pairs: Vec<String> =
-        written.iter().take(PAIRS_MAX).map(|at| format!("{}@{}", at.stream, at.seq)).collect();
+    let first = written.len().min(1);
+    let last = written.len().saturating_sub(PAIRS_MAX - 1).max(first);
+    let named = written[..first].iter().chain(&written[last..]);
+    let pairs: Vec<String> = named.map(|at| format!("{}@{}", at.stream, at.seq)).collect();
     HeaderValue::from_str(&pairs.join(",")).ok().filter(|_| !pairs.is_empty())
 }

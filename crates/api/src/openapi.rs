@@ -30,7 +30,7 @@ While the first request with a key is being answered, another one waits a moment
 
 **What can change has a version**: the `ETag` of the answer to a GET. A POST about it that has it as `If-Match` does nothing where that has changed since (412).
 
-**A write answers with a `Consistency-Token`**: the `stream@seq` pairs that it has appended. A list that is asked for with it shows what the write has done.
+**A write answers with a `Consistency-Token`**: the `stream@seq` pairs that it has appended, 64 of them at most. A list that is asked for with it shows what the write has done.
 
 **Errors** are `application/problem+json` (RFC 9457) with a stable `code`; `GET /errors` lists them. Where `retryable` is true the same request, with the same key, may be sent again
 after `Retry-After` seconds.

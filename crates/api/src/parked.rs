@@ -272,7 +272,7 @@ async fn retry_in(unit: &mut UnitOfWork, group: &str, wanted: &Wanted) -> Result
     let command = RetryCommand {
         group: group.clone(),
         stream: wanted.stream.as_ref().map(ToString::to_string),
-        found: waiting,
+        found: waiting.len().try_into().unwrap_or(u64::MAX),
         confirmed: wanted.streams,
         per_second: wanted.per_second,
         reason: wanted.reason.clone(),
@@ -283,7 +283,7 @@ async fn retry_in(unit: &mut UnitOfWork, group: &str, wanted: &Wanted) -> Result
         Err(ExecuteError::Refused(refusal)) => return Ok(Answer::refusal(&refused(&refusal))?),
         Err(ExecuteError::Store(error)) => return Err(error.into()),
     }
-    retry_parked_in(unit.connection(), &group, wanted.stream.as_ref(), wanted.per_second).await?;
+    retry_parked_in(unit.connection(), &group, &waiting, wanted.per_second).await?;
     let retry = unit.state::<Retry>(id).await?.ok_or(event_store::Error::Conflict)?;
     Ok(Answer::new(StatusCode::OK, &RetryDocument::of(id, retry.requested))?)
 }

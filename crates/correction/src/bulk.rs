@@ -19,6 +19,9 @@ use crate::{
     BulkRejected, BulkRequested, BulkResumed, BulkStarted, ReasonCode,
 };
 
+/// Faster than that they would not be done anyway.
+const PER_SECOND_MAX: u32 = 1_000;
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BulkStatus {
@@ -150,6 +153,8 @@ pub enum BulkRefusal {
     OtherPreview,
     #[error("the first items are done and looked at before the rest: start it")]
     CanaryFirst,
+    #[error("none of its items can be done: reject it")]
+    NothingReady,
     #[error("it is {0}")]
     NotNow(&'static str),
     #[error("its time is over")]
@@ -210,9 +215,9 @@ fn requested(request: BulkRequest, items: u32, list_hash: String, context: &Cont
         evidence,
         // Never none: what many would suffer is seen on a few.
         canary: canary.clamp(1, items.max(1)),
-        per_second: per_second.max(1),
+        per_second: per_second.clamp(1, PER_SECOND_MAX),
         by: context.actor.clone(),
-        person_within_seconds: person_within.as_secs(),
+        person_within_ms: i64::try_from(person_within.as_millis()).unwrap_or(i64::MAX),
         deadline: Deadline::after(person_within, context),
     }
 }
@@ -276,6 +281,9 @@ impl Bulk {
             ) => Ok(vec![BulkRejected { reason, by }.into()]),
             (BulkCommand::Start, BulkStatus::Approved) => {
                 self.has_time(context)?;
+                if self.preview.as_ref().is_none_or(|preview| preview.ready == 0) {
+                    return Err(BulkRefusal::NothingReady);
+                }
                 Ok(vec![BulkStarted { by }.into()])
             }
             (BulkCommand::EndCanary { executed, failed }, BulkStatus::Canary) => {
@@ -307,7 +315,7 @@ impl Bulk {
     }
 
     fn approve(&self, hash: String, by: Actor, context: &Context) -> Result<Vec<BulkEvent>, BulkRefusal> {
-        if by == self.requested.by {
+        if by == self.requested.by && !event::mutants::active("own_approval") {
             return Err(BulkRefusal::OwnRequest);
         }
         let has_seen = self.approved_by.contains(&by.0);
@@ -333,13 +341,13 @@ impl Bulk {
     }
 
     fn next_deadline(&self, context: &Context) -> Deadline {
-        Deadline::after(SignedDuration::from_secs(self.requested.person_within_seconds), context)
+        Deadline::after(SignedDuration::from_millis(self.requested.person_within_ms), context)
     }
 
     /// The last item that may be done now.
     pub fn up_to(&self) -> u32 {
         match self.status {
-            BulkStatus::Canary => self.requested.canary,
+            BulkStatus::Canary => self.preview.as_ref().map_or(0, |preview| preview.canary_to),
             BulkStatus::Running => self.requested.items,
             _ => 0,
         }

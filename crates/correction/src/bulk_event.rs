@@ -15,12 +15,12 @@ pub struct BulkRequested {
     pub list_hash: String,
     pub reason_code: ReasonCode,
     pub evidence: String,
-    /// So many of the first are done before a person looks once more.
+    /// So many of the first that can be done are done before a person looks once more.
     pub canary: u32,
     pub per_second: u32,
     pub by: Actor,
     /// How long it waits for people, each time.
-    pub person_within_seconds: i64,
+    pub person_within_ms: i64,
     /// Until when it has to be started.
     pub deadline: Deadline,
 }
@@ -36,6 +36,8 @@ pub struct BulkPreviewed {
     pub ready: u32,
     /// How many cannot. They have failed.
     pub refused: u32,
+    /// The last of those that are done before a person looks once more.
+    pub canary_to: u32,
     /// How many others have to approve.
     pub approvals: u8,
 }

@@ -1,6 +1,6 @@
 //! The items of a bulk correction: each is a correction of its own, made with the list and done in its turn.
 
-use event::derived_id;
+use event::{Causation, CausationKind, Context, derived_id};
 use event_store::{Error, ExecuteError, UnitOfWork};
 use uuid::Uuid;
 
@@ -60,8 +60,8 @@ pub enum PartDone {
     Not(CorrectionRefusal),
 }
 
-/// Does one item within `unit`, which is about nothing else, if its bulk correction is under way and it would still do what was approved. Else
-/// it fails, and that is all that is recorded.
+/// Does one item within `unit`, which is about nothing else, on behalf of whoever has let its bulk correction go on, if that is under way and the
+/// item would still do what was approved. Else it fails, and that is all that is recorded.
 pub async fn execute_part(unit: &mut UnitOfWork, bulk_id: Uuid, number: u32) -> Result<PartDone, Error> {
     let id = part_id(bulk_id, number);
     let (bulk, correction) = (unit.state::<Bulk>(bulk_id).await?, unit.state::<Correction>(id).await?);
@@ -71,9 +71,11 @@ pub async fn execute_part(unit: &mut UnitOfWork, bulk_id: Uuid, number: u32) -> 
     if let Err(refusal) = correction.part_may_be_executed(&bulk) {
         return Ok(PartDone::Not(refusal));
     }
-    let Some(approved) = correction.preview else {
+    let (Some(approved), Some(run_by)) = (correction.preview, bulk.run_by.clone()) else {
         return Ok(PartDone::Not(CorrectionRefusal::OtherPreview));
     };
+    let cause = Causation { kind: CausationKind::Correction, id: bulk_id };
+    unit.set_context(Context::because_of(cause, bulk_id, run_by, unit.context().now));
     unit.begin_part();
     let reason = match Trial::run(unit, id, &correction.requested.kind).await {
         Ok(trial) if trial.effect == approved.effect => {
@@ -85,12 +87,27 @@ pub async fn execute_part(unit: &mut UnitOfWork, bulk_id: Uuid, number: u32) -> 
         }
         Ok(_) => "it would do something else than its preview shows".to_owned(),
         Err(CarryOutError::Refused(reason)) => reason,
-        Err(CarryOutError::Store(error)) if error.is_passing() => return Err(error),
-        Err(CarryOutError::Store(error)) => error.to_string(),
+        // The transaction may be of no use any more.
+        Err(CarryOutError::Store(error)) => return Err(error),
     };
     unit.take_back();
     command_part(unit, id, CorrectionCommand::FailPart { reason }).await?;
     Ok(PartDone::Failed)
+}
+
+/// Why an item cannot be done that has met this. None: it says nothing about the item, and is waited out.
+pub(crate) fn failure_of(error: &Error) -> Option<String> {
+    match error {
+        Error::Undecodable(_) | Error::WrongAggregate(_) | Error::Unencodable(_) | Error::TooLarge(_) => {
+            Some(error.to_string())
+        }
+        Error::Database(sqlx::Error::Database(raised)) => {
+            // Classes 22 and 23: what it would write cannot be (https://www.postgresql.org/docs/15/errcodes-appendix.html).
+            let code = raised.code().filter(|code| code.starts_with("22") || code.starts_with("23"))?;
+            Some(format!("the database does not take what it would write ({code})"))
+        }
+        Error::Conflict | Error::Database(_) | Error::Migration(_) => None,
+    }
 }
 
 /// What its state allows has been looked at in the same unit.

@@ -1,20 +1,23 @@
 //! Does what a bulk correction has to do by itself: finds out what each item would do, does them one by one, leaves the rest when it is over.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use delivery::Handler;
 use event::{Actor, Causation, CausationKind, Context};
 use event_store::{Error, ExecuteError, Store};
+use futures::FutureExt;
 use futures::stream::{self, FuturesUnordered, StreamExt};
 use jiff::Timestamp;
 use money::Money;
 use sha2::{Digest, Sha256};
+use tokio::sync::Semaphore;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::bulk_part::failure_of;
 use crate::{
     Bulk, BulkCommand, BulkEnded, BulkPreviewed, BulkWork, CarryOutError, Correction, CorrectionCommand,
     PartDone, Policy, Preview, Status, execute_part, part_id, preview,
@@ -22,10 +25,8 @@ use crate::{
 
 const POLL: Duration = Duration::from_millis(200);
 const PAUSE: Duration = Duration::from_secs(1);
-/// Bulk corrections that go on beside each other.
-const AT_ONCE: usize = 4;
-/// Previews of one of them: each holds a connection.
-const PREVIEWS_AT_ONCE: usize = 4;
+/// Bulk corrections that go on beside each other; most of the time they wait for their next item.
+const AT_ONCE: usize = 16;
 /// So often it is looked whether somebody has rejected what is being previewed.
 const LOOK_EVERY: u32 = 100;
 /// Of one item, with others who write to the same streams.
@@ -38,19 +39,33 @@ pub struct BulkRunner {
     /// That previews try out.
     handlers: Vec<Arc<dyn Handler>>,
     policy: Policy,
+    /// Of previews at once: each holds a connection.
+    permits: Semaphore,
+    previews_at_once: usize,
 }
 
 impl BulkRunner {
-    pub fn new(store: Store, handlers: Vec<Arc<dyn Handler>>, policy: Policy) -> Self {
-        Self { store, handlers, policy }
+    pub fn new(
+        store: Store,
+        handlers: Vec<Arc<dyn Handler>>,
+        policy: Policy,
+        previews_at_once: usize,
+    ) -> Self {
+        let previews_at_once = previews_at_once.max(1);
+        Self { store, handlers, policy, permits: Semaphore::new(previews_at_once), previews_at_once }
     }
 
     /// Works until shutdown.
     pub async fn run(self, shutdown: CancellationToken) {
-        let (mut working, mut ids) = (FuturesUnordered::new(), HashSet::new());
+        let (mut working, mut ids, mut tried) = (FuturesUnordered::new(), HashSet::new(), HashMap::new());
         while !shutdown.is_cancelled() {
-            for id in self.waiting().await {
+            let mut waiting = self.waiting().await;
+            // Whoever has waited longest: one that fails, or is another process's, keeps no other waiting.
+            waiting.sort_by_key(|id| tried.get(id).copied());
+            tried.retain(|id, _| waiting.contains(id));
+            for id in waiting {
                 if ids.len() < AT_ONCE && ids.insert(id) {
+                    tried.insert(id, Instant::now());
                     working.push(self.work(id, &shutdown));
                 }
             }
@@ -75,12 +90,17 @@ impl BulkRunner {
     }
 
     async fn work(&self, id: Uuid, shutdown: &CancellationToken) -> Uuid {
-        if let Err(error) = self.work_alone(id, shutdown).await {
-            tracing::warn!(bulk_id = %id, %error, "bulk correction waits");
-            tokio::select! {
-                () = tokio::time::sleep(PAUSE) => {}
-                () = shutdown.cancelled() => {}
+        let pause = match self.work_alone(id, shutdown).await {
+            // The list may not know yet that there is nothing more to do.
+            Ok(()) => POLL,
+            Err(error) => {
+                tracing::warn!(bulk_id = %id, %error, "bulk correction waits");
+                PAUSE
             }
+        };
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = shutdown.cancelled() => {}
         }
         id
     }
@@ -107,17 +127,20 @@ impl BulkRunner {
     }
 
     async fn preview_all(&self, id: Uuid, bulk: &Bulk, shutdown: &CancellationToken) -> Result<(), Error> {
-        let items = bulk.requested.items;
-        let previewed = |number| async move { (number, self.previewed(id, number).await) };
-        let mut all = stream::iter(1..=items).map(previewed).buffered(PREVIEWS_AT_ONCE);
-        let mut sum = Sum::of(&bulk.requested.list_hash);
-        while let Some((number, item)) = all.next().await {
-            sum.add(&item?);
-            if shutdown.is_cancelled() {
-                return Ok(());
-            }
+        let previewed = |number: u32| async move {
+            // Somebody may have rejected it.
             if number.is_multiple_of(LOOK_EVERY) && self.has_moved_on(id, bulk).await? {
-                return Ok(());
+                return Ok(None);
+            }
+            self.previewed(id, number).await.map(Some)
+        };
+        let items = stream::iter(1..=bulk.requested.items);
+        let mut all = items.map(|number| previewed(number).boxed()).buffered(self.previews_at_once);
+        let mut sum = Sum::of(bulk);
+        while let Some(item) = all.next().await {
+            match item? {
+                Some(item) if !shutdown.is_cancelled() => sum.add(&item),
+                _ => return Ok(()),
             }
         }
         self.command(id, BulkCommand::Preview(sum.previewed(&self.policy))).await
@@ -135,12 +158,14 @@ impl BulkRunner {
         if !item.is_open() || item.preview.is_some() {
             return Ok(item);
         }
-        let unit = self.store.begin(self.context(id, self.actor())).await?;
+        let Ok(_permit) = self.permits.acquire().await else { return Err(Error::Conflict) };
+        let unit = self.store.begin(self.context(id)).await?;
         let command = match preview(unit, part, &item.requested.kind, &self.handlers).await {
             Ok(preview) => self.within_limit(preview),
             Err(CarryOutError::Refused(reason)) => CorrectionCommand::FailPart { reason },
-            Err(CarryOutError::Store(error)) if error.is_passing() => return Err(error),
-            Err(CarryOutError::Store(error)) => CorrectionCommand::FailPart { reason: error.to_string() },
+            Err(CarryOutError::Store(error)) => {
+                CorrectionCommand::FailPart { reason: failure_of(&error).ok_or(error)? }
+            }
         };
         self.command_part(id, part, command).await?;
         self.part(part).await
@@ -148,32 +173,29 @@ impl BulkRunner {
 
     fn within_limit(&self, preview: Preview) -> CorrectionCommand {
         match self.policy.approvals_for(preview.amount) {
-            Ok(_) => CorrectionCommand::Preview(preview),
+            Ok(_) => CorrectionCommand::PreviewPart(preview),
             Err(over) => CorrectionCommand::FailPart { reason: over.to_string() },
         }
     }
 
     async fn execute_all(&self, id: Uuid, bulk: &Bulk, shutdown: &CancellationToken) -> Result<(), Error> {
-        let Some(run_by) = &bulk.run_by else { return Ok(()) };
         let mut pace = tokio::time::interval(Duration::from_secs(1) / bulk.requested.per_second.max(1));
         pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (mut ended, up_to) = (BulkEnded { executed: 0, failed: 0, left: 0 }, bulk.up_to());
         for number in 1..=up_to {
-            let mut item = self.part(part_id(id, number)).await?;
+            let part = part_id(id, number);
+            let mut item = self.part(part).await?;
             if item.is_open() {
                 tokio::select! {
                     _ = pace.tick() => {}
                     () = shutdown.cancelled() => return Ok(()),
                 }
-                if let PartDone::Not(_) = self.execute(id, number, run_by).await? {
-                    // Somebody has paused it, or ended it.
-                    item = self.part(part_id(id, number)).await?;
-                    if item.is_open() {
-                        return Ok(());
-                    }
-                } else {
-                    item = self.part(part_id(id, number)).await?;
-                }
+                self.execute(id, number).await?;
+                item = self.part(part).await?;
+            }
+            if item.is_open() {
+                // Somebody has paused it, or ended it.
+                return Ok(());
             }
             count(&mut ended, &item);
         }
@@ -184,17 +206,26 @@ impl BulkRunner {
         self.command(id, BulkCommand::EndCanary { executed, failed }).await
     }
 
-    async fn execute(&self, id: Uuid, number: u32, run_by: &Actor) -> Result<PartDone, Error> {
+    async fn execute(&self, id: Uuid, number: u32) -> Result<PartDone, Error> {
         let mut conflicts = 0;
         loop {
-            let mut unit = self.store.begin(self.context(id, run_by.clone())).await?;
+            let mut unit = self.store.begin(self.context(id)).await?;
             let done = match execute_part(&mut unit, id, number).await {
                 Ok(done @ PartDone::Not(_)) => return Ok(done),
                 Ok(done) => unit.commit().await.map(|_| done),
-                Err(error) => Err(error),
+                Err(error) => {
+                    unit.roll_back().await;
+                    Err(error)
+                }
             };
             match done {
                 Err(Error::Conflict) if conflicts < CONFLICTS_MAX => conflicts += 1,
+                Err(error) => {
+                    let reason = failure_of(&error).ok_or(error)?;
+                    let fail = CorrectionCommand::FailPart { reason };
+                    self.command_part(id, part_id(id, number), fail).await?;
+                    return Ok(PartDone::Failed);
+                }
                 done => return done,
             }
             tokio::time::sleep(CONFLICT_PAUSE).await;
@@ -226,25 +257,22 @@ impl BulkRunner {
 
     /// What it refuses, somebody else has decided meanwhile: then there is other work, or none.
     async fn command(&self, id: Uuid, command: BulkCommand) -> Result<(), Error> {
-        match self.store.execute::<Bulk>(id, command, self.context(id, self.actor())).await {
+        match self.store.execute::<Bulk>(id, command, self.context(id)).await {
             Ok(_) | Err(ExecuteError::Refused(_)) => Ok(()),
             Err(ExecuteError::Store(error)) => Err(error),
         }
     }
 
     async fn command_part(&self, id: Uuid, part: Uuid, command: CorrectionCommand) -> Result<(), Error> {
-        match self.store.execute::<Correction>(part, command, self.context(id, self.actor())).await {
+        match self.store.execute::<Correction>(part, command, self.context(id)).await {
             Ok(_) | Err(ExecuteError::Refused(_)) => Ok(()),
             Err(ExecuteError::Store(error)) => Err(error),
         }
     }
 
-    fn actor(&self) -> Actor {
-        Actor::service(self.store.service(), "bulk")
-    }
-
-    fn context(&self, id: Uuid, actor: Actor) -> Context {
+    fn context(&self, id: Uuid) -> Context {
         let cause = Causation { kind: CausationKind::Correction, id };
+        let actor = Actor::service(self.store.service(), "bulk");
         Context::because_of(cause, id, actor, Timestamp::now())
     }
 }
@@ -261,25 +289,26 @@ fn count(ended: &mut BulkEnded, item: &Correction) {
 struct Sum {
     hash: Sha256,
     totals: BTreeMap<&'static str, Money>,
-    ready: u32,
-    refused: u32,
+    /// How many there were so far.
+    items: u32,
+    /// Those that can be done.
+    ready: Vec<u32>,
+    canary: u32,
 }
 
 impl Sum {
-    fn of(list_hash: &str) -> Self {
-        let hash = Sha256::new_with_prefix(list_hash);
-        Self { hash, totals: BTreeMap::new(), ready: 0, refused: 0 }
+    fn of(bulk: &Bulk) -> Self {
+        let hash = Sha256::new_with_prefix(&bulk.requested.list_hash);
+        Self { hash, totals: BTreeMap::new(), items: 0, ready: Vec::new(), canary: bulk.requested.canary }
     }
 
     fn add(&mut self, item: &Correction) {
+        self.items += 1;
         let effect = item.preview.as_ref().filter(|_| item.is_open());
         // Each ends with its line: no two lists come to the same text.
         self.hash.update(effect.map_or("cannot be done", |preview| preview.effect.as_str()));
         self.hash.update("\n");
-        match effect {
-            Some(_) => self.ready += 1,
-            None => self.refused += 1,
-        }
+        self.ready.extend(effect.map(|_| self.items));
         if let Some(amount) = effect.and_then(|preview| preview.amount) {
             let currency = amount.currency();
             let total = self.totals.entry(currency.code()).or_insert(Money::new(0, currency));
@@ -290,12 +319,17 @@ impl Sum {
 
     fn previewed(self, policy: &Policy) -> BulkPreviewed {
         let totals: Vec<Money> = self.totals.into_values().collect();
+        let ready = u32::try_from(self.ready.len()).unwrap_or(u32::MAX);
+        // Never all of them, where there is more than one: what they come to is seen before the last is done.
+        let canary = self.canary.min(ready.saturating_sub(1)).max(1);
+        let last = usize::try_from(canary).ok().and_then(|canary| self.ready.get(canary - 1));
         BulkPreviewed {
             hash: self.hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect(),
             approvals: policy.approvals_for_all(&totals),
             totals,
-            ready: self.ready,
-            refused: self.refused,
+            ready,
+            refused: self.items - ready,
+            canary_to: last.copied().unwrap_or_default(),
         }
     }
 }

@@ -44,10 +44,11 @@ async fn decide(unit: &mut UnitOfWork, correction_id: Uuid, kind: &Kind) -> Resu
             done.map_err(|error| refused(ApplyError::of_account(error)))?;
         }
         Kind::SkipParked { handler, stream, seq } => {
-            if !skip_parked_in(unit.connection(), handler, stream, *seq).await? {
-                let reason = format!("{stream}@{seq} does not wait for a person in {handler}");
+            if projection::is_kept(unit.connection(), handler).await? {
+                let reason = format!("{handler} is a read model, which would be wrong without it");
                 return Err(CarryOutError::Refused(reason));
             }
+            skip_parked_in(unit.connection(), handler, stream, *seq).await?;
         }
     }
     Ok(())

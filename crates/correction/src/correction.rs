@@ -95,6 +95,8 @@ pub enum CorrectionCommand {
         deadline: Deadline,
     },
     Preview(Preview),
+    /// Of a part, once: what its bulk correction is approved by.
+    PreviewPart(Preview),
     /// Of the preview with this hash.
     Approve {
         preview_hash: String,
@@ -261,6 +263,7 @@ impl Correction {
                 Err(CorrectionRefusal::AlreadyRequested)
             }
             CorrectionCommand::Preview(preview) => {
+                self.is_alone()?;
                 self.has_time(context)?;
                 let is_same = self.preview.as_ref().is_some_and(|known| known.hash == preview.hash);
                 if is_same && !matches!(self.status, Status::Stale { .. }) {
@@ -272,7 +275,7 @@ impl Correction {
             CorrectionCommand::Approve { preview_hash } => self.approve(preview_hash, by, context),
             CorrectionCommand::Reject { reason } => {
                 self.is_alone()?;
-                self.end(|| CorrectionRejected { reason, by })
+                self.while_open(|| CorrectionRejected { reason, by })
             }
             CorrectionCommand::Execute { preview_hash, events } => {
                 self.may_be_executed(context)?;
@@ -283,14 +286,23 @@ impl Correction {
                 self.part_may_be_executed(&bulk)?;
                 Ok(vec![CorrectionExecuted { preview_hash, events, by }.into()])
             }
-            CorrectionCommand::FailPart { .. } | CorrectionCommand::LeavePart { .. }
+            CorrectionCommand::PreviewPart(_)
+            | CorrectionCommand::FailPart { .. }
+            | CorrectionCommand::LeavePart { .. }
                 if self.requested.part.is_none() =>
             {
                 Err(self.not_now())
             }
-            CorrectionCommand::FailPart { reason } => self.end(|| CorrectionFailed { reason, by }),
+            // Another one was not approved.
+            CorrectionCommand::PreviewPart(_) if self.preview.is_some() => {
+                Err(CorrectionRefusal::OtherPreview)
+            }
+            CorrectionCommand::PreviewPart(preview) => {
+                self.while_open(|| CorrectionPreviewed { preview, by })
+            }
+            CorrectionCommand::FailPart { reason } => self.while_open(|| CorrectionFailed { reason, by }),
             CorrectionCommand::LeavePart { bulk } => match bulk.over() {
-                Some(reason) => self.end(|| CorrectionRejected { reason, by }),
+                Some(reason) => self.while_open(|| CorrectionRejected { reason, by }),
                 None => Err(CorrectionRefusal::BulkNotNow(bulk.status.as_str())),
             },
             CorrectionCommand::FindStale { reason } if self.status == Status::Approved => {
@@ -312,7 +324,7 @@ impl Correction {
         context: &Context,
     ) -> Result<Vec<CorrectionEvent>, CorrectionRefusal> {
         self.is_alone()?;
-        if by == self.requested.by {
+        if by == self.requested.by && !event::mutants::active("own_approval") {
             return Err(CorrectionRefusal::OwnRequest);
         }
         self.has_time(context)?;
@@ -324,7 +336,7 @@ impl Correction {
         }
     }
 
-    fn end<E: Into<CorrectionEvent>>(
+    fn while_open<E: Into<CorrectionEvent>>(
         &self,
         event: impl FnOnce() -> E,
     ) -> Result<Vec<CorrectionEvent>, CorrectionRefusal> {
@@ -352,13 +364,11 @@ impl Correction {
         if self.requested.part.is_none() { Ok(()) } else { Err(CorrectionRefusal::OfBulk) }
     }
 
-    /// Also before its deadline has fired. A part has its bulk correction's.
+    /// Also before its deadline has fired.
     fn has_time(&self, context: &Context) -> Result<(), CorrectionRefusal> {
         match self.is_open() {
             false => Err(self.not_now()),
-            true if self.requested.part.is_none() && context.now > self.requested.deadline.due_at => {
-                Err(CorrectionRefusal::Overdue)
-            }
+            true if context.now > self.requested.deadline.due_at => Err(CorrectionRefusal::Overdue),
             true => Ok(()),
         }
     }
@@ -374,4 +384,4 @@ impl Correction {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,5 +1,6 @@
 //! What a correction would do, as it is shown, approved and compared.
 
+use delivery::ParkedEvent;
 use event::{Aggregate, NewEvent, Seq, StreamName};
 use ledger::{Account, Balances};
 use money::Money;
@@ -79,6 +80,9 @@ pub struct Preview {
     /// What other services, and subscribers, would be told.
     pub messages: Vec<Told>,
     pub invariants: Vec<Verdict>,
+    /// What a handler would leave out, and what it fails at there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skipped: Option<ParkedEvent>,
 }
 
 impl Previewed {
@@ -111,12 +115,17 @@ pub(crate) fn hash_of(
     kind: &Kind,
     computed_on: &[At],
     events: &[Previewed],
+    skipped: Option<&ParkedEvent>,
 ) -> Result<String, serde_json::Error> {
-    Ok(hex_digest(&serde_json::to_vec(&(kind, computed_on, events))?))
+    Ok(hex_digest(&serde_json::to_vec(&(kind, computed_on, events, skipped))?))
 }
 
 /// The same whatever else has happened to the accounts.
-pub(crate) fn effect_of(kind: &Kind, events: &[Previewed]) -> Result<String, serde_json::Error> {
+pub(crate) fn effect_of(
+    kind: &Kind,
+    events: &[Previewed],
+    skipped: Option<&ParkedEvent>,
+) -> Result<String, serde_json::Error> {
     let effects: Vec<_> = events
         .iter()
         .map(|event| {
@@ -129,7 +138,7 @@ pub(crate) fn effect_of(kind: &Kind, events: &[Previewed]) -> Result<String, ser
             (&event.stream, &event.event_type, event.version, data)
         })
         .collect();
-    Ok(hex_digest(&serde_json::to_vec(&(kind, effects))?))
+    Ok(hex_digest(&serde_json::to_vec(&(kind, effects, skipped))?))
 }
 
 pub(crate) fn hex_digest(bytes: &[u8]) -> String {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cases::Case;
-use delivery::{HandleError, Handler};
+use delivery::{HandleError, Handler, ParkedEvent, parked_event_in};
 use event::{Aggregate, Category, DomainEvent, NewEvent, Position, RecordedEvent, StreamName};
 use event_store::UnitOfWork;
 use ledger::{Account, AccountEvent, Balances, Entry, postings_balance};
@@ -33,6 +33,7 @@ pub struct Trial {
     invariants: Vec<Verdict>,
     saga: Option<SagaChange>,
     amount: Option<Money>,
+    skipped: Option<ParkedEvent>,
 }
 
 impl Trial {
@@ -40,6 +41,7 @@ impl Trial {
     pub async fn run(unit: &mut UnitOfWork, correction_id: Uuid, kind: &Kind) -> Result<Self, CarryOutError> {
         let before = unit.decided().len();
         let (status_before, amount) = subject(unit, kind).await?;
+        let skipped = skipped(unit, kind).await?;
         carry_out(unit, correction_id, kind).await?;
         let decided = unit.decided()[before..].to_vec();
         let events: Vec<Previewed> = decided.iter().map(Previewed::of).collect();
@@ -51,8 +53,8 @@ impl Trial {
         let computed_on: Vec<At> = computed_on.into_values().collect();
         let bound: Vec<Previewed> = decided.iter().filter(is_bound).map(Previewed::of).collect();
         let unwritable = |error: serde_json::Error| CarryOutError::Refused(error.to_string());
-        let hash = hash_of(kind, &computed_on, &bound).map_err(unwritable)?;
-        let effect = effect_of(kind, &bound).map_err(unwritable)?;
+        let hash = hash_of(kind, &computed_on, &bound, skipped.as_ref()).map_err(unwritable)?;
+        let effect = effect_of(kind, &bound, skipped.as_ref()).map_err(unwritable)?;
         let saga = match status_before {
             Some(before) => {
                 let after = subject(unit, kind).await?.0.unwrap_or_default();
@@ -65,13 +67,22 @@ impl Trial {
         if let Some(broken) = invariants.iter().find(|verdict| !verdict.holds) {
             return Err(CarryOutError::Refused(format!("it would break a rule: {}", broken.invariant)));
         }
-        Ok(Self { computed_on, events, hash, effect, accounts, invariants, saga, amount })
+        Ok(Self { computed_on, events, hash, effect, accounts, invariants, saga, amount, skipped })
     }
 }
 
 /// What people note on a case moves nothing that was approved.
 fn is_bound(event: &&NewEvent) -> bool {
     event.stream.category() != Case::CATEGORY
+}
+
+/// What a handler would leave out.
+async fn skipped(unit: &mut UnitOfWork, kind: &Kind) -> Result<Option<ParkedEvent>, CarryOutError> {
+    let Kind::SkipParked { handler, stream, seq } = kind else { return Ok(None) };
+    let found = parked_event_in(unit.connection(), handler, stream, *seq).await?;
+    let nothing =
+        || CarryOutError::Refused(format!("{stream}@{seq} does not wait for a person in {handler}"));
+    found.ok_or_else(nothing).map(Some)
 }
 
 /// Where the saga stands, if it is one, and what is at stake.
@@ -112,8 +123,8 @@ async fn tried(
     unit.wait_for_locks(LOCKS_WITHIN).await?;
     let trial = Trial::run(unit, correction_id, kind).await?;
     let messages = follow(unit, handlers).await?;
-    let Trial { computed_on, events, hash, effect, accounts, invariants, saga, amount } = trial;
-    Ok(Preview { hash, effect, amount, computed_on, events, accounts, saga, messages, invariants })
+    let Trial { computed_on, events, hash, effect, accounts, invariants, saga, amount, skipped } = trial;
+    Ok(Preview { hash, effect, amount, computed_on, events, accounts, saga, messages, invariants, skipped })
 }
 
 /// What the handlers make of what was decided, and of what they make of it. Returns what others would be told.

@@ -38,7 +38,7 @@ struct Worker {
 impl Worker {
     fn start(bank: &Bank) -> Self {
         let (policy, shutdown) = (Policy { approvals: 1, ..Policy::default() }, CancellationToken::new());
-        let runner = BulkRunner::new(bank.store.clone(), bank.handlers.clone(), policy);
+        let runner = BulkRunner::new(bank.store.clone(), bank.handlers.clone(), policy, 4);
         Self { task: tokio::spawn(runner.run(shutdown.clone())), shutdown }
     }
 

@@ -1,5 +1,7 @@
 //! What failures of one kind have in common.
 
+/// What is longer has no index (a row of one has 2,704 bytes at most).
+const CHARS_MAX: usize = 500;
 /// Stands where a reason had what differs each time.
 const VARYING: &str = "…";
 
@@ -13,7 +15,11 @@ pub fn cause_of(reason: &str) -> String {
             _ => words.push(word),
         }
     }
-    words.join(" ")
+    let cause = words.join(" ");
+    match cause.char_indices().nth(CHARS_MAX) {
+        Some((end, _)) => cause[..end].to_owned(),
+        None => cause,
+    }
 }
 
 fn is_currency(word: &str) -> bool {
@@ -23,6 +29,11 @@ fn is_currency(word: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::cause_of;
+
+    #[test]
+    fn a_long_one_is_cut_between_two_letters() {
+        assert_eq!(cause_of(&"æ".repeat(10_000)), "æ".repeat(500));
+    }
 
     #[test]
     fn an_amount_differs_with_its_currency() {

@@ -26,8 +26,9 @@ use crate::backoff::pause;
 use crate::identity::fed_by;
 use crate::{Engine, Stopped, registry};
 
-/// Events that may wait for one worker of a handler.
-const QUEUE_EVENTS_MAX: usize = 8_192;
+/// Events that may wait for one worker of a handler. The largest transaction that core makes, a list of ten thousand corrections, does not
+/// put it behind.
+const QUEUE_EVENTS_MAX: usize = 16_384;
 /// Events whose effects share a transaction.
 const BATCH_EVENTS_MAX: usize = 256;
 /// After a transaction a worker rests for as long as that took, up to this, unless more is waiting than one transaction takes: the

@@ -42,8 +42,8 @@ mod identity;
 mod parked;
 mod parked_group;
 pub use parked_group::{
-    ParkedGroup, ParkedStream, RetryAt, parked_group, parked_groups, parked_streams, retry_parked_in,
-    skip_parked_in, waiting_parked_in,
+    ParkedEvent, ParkedGroup, ParkedStream, RetryAt, parked_event_in, parked_group, parked_groups,
+    parked_streams, retry_parked_in, skip_parked_in, waiting_parked_in,
 };
 mod retry;
 pub use retry::{Retry, RetryCommand, RetryEvent, RetryRefusal, RetryRequested};

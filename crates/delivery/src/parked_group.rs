@@ -3,6 +3,7 @@
 use event::{Seq, StreamName};
 use event_store::{Error, Store};
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -11,6 +12,12 @@ use crate::cursor;
 use crate::cursor::Step;
 use crate::identity::Identity;
 
+/// What waits for a person: it is not tried again by itself, or not soon, because somebody has asked for too slow a pace.
+macro_rules! waits {
+    () => {
+        "(retry_at is null or retry_at > clock_timestamp() + interval '1 minute')"
+    };
+}
 /// More causes than anybody reads.
 const GROUPS_MAX: i64 = 500;
 /// Of its hash, in hexadecimal digits.
@@ -75,20 +82,26 @@ impl From<Option<jiff_sqlx::Timestamp>> for RetryAt {
 
 /// Where the most streams wait comes first.
 pub async fn parked_groups(connection: &mut PgConnection) -> Result<Vec<ParkedGroup>, Error> {
-    let groups = sqlx::query_as(
-        "select handler, source, cause, count(*) filter (where retry_at is null) as streams,
-                count(*) filter (where retry_at is not null) as retried,
-                sum(waiting_seq - seq + 1)::bigint as events,
-                min(first_failed_at) as first_failed_at, max(last_failed_at) as last_failed_at,
-                (array_agg(reason order by first_failed_at, stream))[1] as sample
-         from parked group by handler, source, cause order by count(*) desc, handler, source, cause limit $1",
-    );
-    Ok(groups.bind(GROUPS_MAX).fetch_all(connection).await?)
+    groups_in(connection, GROUPS_MAX).await
 }
 
 /// The group that is called so. None: nothing is parked for its cause any more.
 pub async fn parked_group(connection: &mut PgConnection, id: &str) -> Result<Option<ParkedGroup>, Error> {
-    Ok(parked_groups(connection).await?.into_iter().find(|group| group.id() == id))
+    Ok(groups_in(connection, i64::MAX).await?.into_iter().find(|group| group.id() == id))
+}
+
+async fn groups_in(connection: &mut PgConnection, limit: i64) -> Result<Vec<ParkedGroup>, Error> {
+    let groups = sqlx::query_as(concat!(
+        "select handler, source, cause, count(*) filter (where ",
+        waits!(),
+        ") as streams, count(*) filter (where not ",
+        waits!(),
+        ") as retried, sum(waiting_seq - seq + 1)::bigint as events,
+                min(first_failed_at) as first_failed_at, max(last_failed_at) as last_failed_at,
+                (array_agg(reason order by first_failed_at, stream))[1] as sample
+         from parked group by handler, source, cause order by count(*) desc, handler, source, cause limit $1",
+    ));
+    Ok(groups.bind(limit).fetch_all(connection).await?)
 }
 
 /// A page of its streams, from behind `after` on.
@@ -112,73 +125,89 @@ pub async fn parked_streams(
     Ok(streams.fetch_all(store.pool()).await?)
 }
 
-/// How many wait for a person: of a group, or of one stream of it. It stays so many until the transaction ends.
+/// Which streams of a group wait for a person, those first that have failed first; or whether this one does. They stay as they are until the
+/// transaction ends.
 pub async fn waiting_parked_in(
     connection: &mut PgConnection,
     group: &ParkedGroup,
     stream: Option<&StreamName>,
-) -> Result<u64, Error> {
-    let waiting: i64 = sqlx::query_scalar(
-        "with waiting as (
-             select from parked
-             where handler = $1 and source = $2 and cause = $3 and ($4::text is null or stream = $4) and retry_at is null
-             order by stream for update
-         )
-         select count(*) from waiting",
-    )
+) -> Result<Vec<String>, Error> {
+    let waiting = sqlx::query_scalar(concat!(
+        "select stream from parked
+         where handler = $1 and source = $2 and cause = $3 and ($4::text is null or stream = $4) and ",
+        waits!(),
+        " order by first_failed_at, stream for update",
+    ))
     .bind(&group.handler)
     .bind(&group.source)
     .bind(&group.cause)
-    .bind(stream.map(StreamName::as_str))
-    .fetch_one(connection)
-    .await?;
-    Ok(waiting.unsigned_abs())
+    .bind(stream.map(StreamName::as_str));
+    Ok(waiting.fetch_all(connection).await?)
 }
 
-/// Has those tried again that wait for a person: all of a group, or one stream of it; so many in a second, those first that have failed first.
-/// Returns how many. What fails again waits for a person again, where it has come to.
+/// Has these streams tried again, so many in a second. What fails again waits for a person again, where it has come to.
 pub async fn retry_parked_in(
     connection: &mut PgConnection,
     group: &ParkedGroup,
-    stream: Option<&StreamName>,
+    streams: &[String],
     per_second: u32,
-) -> Result<u64, Error> {
-    let retried = sqlx::query(
-        "with numbered as (
-             select stream, row_number() over (order by first_failed_at, stream) - 1 as n from parked
-             where handler = $1 and source = $2 and cause = $3 and ($4::text is null or stream = $4) and retry_at is null
-         )
-         update parked set retry_at = clock_timestamp() + make_interval(secs => numbered.n / $5::float8)
-         from numbered where handler = $1 and source = $2 and parked.stream = numbered.stream",
+) -> Result<(), Error> {
+    sqlx::query(
+        "update parked set retry_at = clock_timestamp() + make_interval(secs => (asked.n - 1) / $4::float8)
+         from unnest($3::text[]) with ordinality as asked (stream, n)
+         where handler = $1 and source = $2 and parked.stream = asked.stream",
     )
     .bind(&group.handler)
     .bind(&group.source)
-    .bind(&group.cause)
-    .bind(stream.map(StreamName::as_str))
+    .bind(streams)
     .bind(f64::from(per_second.max(1)))
     .execute(connection)
     .await?;
-    Ok(retried.rows_affected())
+    Ok(())
 }
 
-/// Leaves a parked event out: its stream goes on behind it. False when none with this number waits for a person there.
+/// An event that waits for a person to decide about it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, sqlx::FromRow)]
+pub struct ParkedEvent {
+    pub event_id: Uuid,
+    pub reason: String,
+}
+
+/// The one with this number. None: it does not wait for a person there.
+pub async fn parked_event_in(
+    connection: &mut PgConnection,
+    handler: &str,
+    stream: &StreamName,
+    seq: Seq,
+) -> Result<Option<ParkedEvent>, Error> {
+    let event = sqlx::query_as(concat!(
+        "select event_id, reason from parked where handler = $1 and stream = $2 and seq = $3 and ",
+        waits!(),
+        " for update",
+    ));
+    Ok(event.bind(handler).bind(stream.as_str()).bind(seq.get()).fetch_optional(connection).await?)
+}
+
+/// Leaves such an event out: its stream goes on behind it. A conflict where the handler has come elsewhere meanwhile: then nothing is to be
+/// committed.
 pub async fn skip_parked_in(
     connection: &mut PgConnection,
     handler: &str,
     stream: &StreamName,
     seq: Seq,
-) -> Result<bool, Error> {
-    let source: Option<String> = sqlx::query_scalar(
+) -> Result<(), Error> {
+    let source: String = sqlx::query_scalar(
         "update parked set retry_at = clock_timestamp(), attempts = 0
-         where handler = $1 and stream = $2 and seq = $3 and retry_at is null returning source",
+         where handler = $1 and stream = $2 and seq = $3 returning source",
     )
     .bind(handler)
     .bind(stream.as_str())
     .bind(seq.get())
     .fetch_optional(&mut *connection)
-    .await?;
-    let Some(source) = source else { return Ok(false) };
+    .await?
+    .ok_or(Error::Conflict)?;
     let step = Step { stream, from: seq.previous(), to: seq };
     let identity = Identity { handler, source: &source };
-    Ok(cursor::advance(connection, identity, &[step], false).await?.all)
+    let moved = cursor::advance(connection, identity, &[step], false).await?;
+    if moved.all { Ok(()) } else { Err(Error::Conflict) }
 }

@@ -6,7 +6,7 @@ use crate::journal::Journal;
 use crate::stage::{Events, Stage};
 
 /// More than a worker's queue and batch hold.
-const FLOOD_STREAMS: i64 = 35;
+const FLOOD_STREAMS: i64 = 70;
 const FLOOD_EVENTS_EACH: i64 = 250;
 
 /// Round robin: the first of each stream, the second of each, …

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use delivery::{
-    parked_group, parked_groups, parked_streams, retry_parked_in, skip_parked_in, waiting_parked_in,
+    parked_event_in, parked_group, parked_groups, parked_streams, retry_parked_in, skip_parked_in,
+    waiting_parked_in,
 };
 use event::{Seq, StreamName};
 use testbed::eventually;
@@ -207,8 +208,13 @@ async fn what_fails_for_one_cause_is_tried_again_as_one_and_in_order() {
     for n in 2..=50 {
         journal.mend(&format!("note-{n}@3"));
     }
-    assert_eq!(waiting_parked_in(&mut connection, group, None).await.unwrap(), 50);
-    assert_eq!(retry_parked_in(&mut connection, group, None, 1_000).await.unwrap(), 50);
+    let waiting = waiting_parked_in(&mut connection, group, None).await.unwrap();
+    assert_eq!(waiting.len(), 50);
+    // At too slow a pace they still wait for a person, who asks for another.
+    retry_parked_in(&mut connection, group, &waiting[1..], 1).await.unwrap();
+    stage.run("update parked set retry_at = retry_at + interval '1 hour' where retry_at is not null").await;
+    assert_eq!(waiting_parked_in(&mut connection, group, None).await.unwrap().len(), 50);
+    retry_parked_in(&mut connection, group, &waiting, 1_000).await.unwrap();
     for n in 2..=50 {
         stage.until_effects("journal", &format!("note-{n}"), 22).await;
         assert_eq!(stage.effects("journal", &format!("note-{n}")).await, (1..=22).collect::<Vec<_>>());
@@ -216,12 +222,19 @@ async fn what_fails_for_one_cause_is_tried_again_as_one_and_in_order() {
     until_waiting(&stage, 1).await;
     assert_eq!(stage.ask::<i32>("select attempts from parked").await, 7);
     let one: StreamName = "note-1".parse().unwrap();
-    assert_eq!(retry_parked_in(&mut connection, group, Some(&one), 1).await.unwrap(), 1);
+    let waiting = waiting_parked_in(&mut connection, group, Some(&one)).await.unwrap();
+    retry_parked_in(&mut connection, group, &waiting, 1).await.unwrap();
     until_waiting(&stage, 1).await;
     // What is left out is left out alone.
-    assert!(!skip_parked_in(&mut connection, "journal", &one, Seq::new(4)).await.unwrap());
-    assert!(!skip_parked_in(&mut connection, "another", &one, Seq::new(3)).await.unwrap());
-    assert!(skip_parked_in(&mut connection, "journal", &one, Seq::new(3)).await.unwrap());
+    for (handler, seq) in [("journal", 4), ("another", 3)] {
+        let found = parked_event_in(&mut connection, handler, &one, Seq::new(seq)).await.unwrap();
+        assert_eq!(found, None);
+        let skipped = skip_parked_in(&mut connection, handler, &one, Seq::new(seq)).await;
+        assert!(matches!(skipped, Err(event_store::Error::Conflict)), "{skipped:?}");
+    }
+    let found = parked_event_in(&mut connection, "journal", &one, Seq::new(3)).await.unwrap();
+    assert_eq!(found.unwrap().reason, "told to fail at note-1@3");
+    skip_parked_in(&mut connection, "journal", &one, Seq::new(3)).await.unwrap();
     until_nothing_is_parked(&stage).await;
     let effects = stage.effects("journal", "note-1").await;
     assert_eq!(effects, [1, 2].into_iter().chain(4..=22).collect::<Vec<_>>());

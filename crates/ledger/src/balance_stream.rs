@@ -22,6 +22,9 @@ impl Derivation for BalanceStream {
         if event.postings().is_empty() {
             return Ok(Derived::Nothing);
         }
+        if event::mutants::active("tell_nothing") {
+            return Err(format!("{account_id} is not told of"));
+        }
         let balances = event.balances();
         let available = balances.available().map_err(|error| error.to_string())?;
         let reason = event.event_type().to_owned();

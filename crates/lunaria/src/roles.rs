@@ -30,9 +30,6 @@ use crate::services::{
     start_own, until_slot_is_made,
 };
 
-/// They are looked at by people.
-const PREVIEWS_AT_ONCE: usize = 4;
-
 /// Where a process is spoken to.
 pub(crate) struct Doors {
     pub(crate) api: TcpListener,
@@ -377,7 +374,7 @@ fn core_router(
     let corrections = api::Corrections {
         policy: config.core.corrections.policy(),
         handlers: ServiceName::Core.handlers(config),
-        permits: Arc::new(Semaphore::new(previews_at_once(config))),
+        permits: Arc::new(Semaphore::new(config.previews_at_once())),
     };
     let webhooks = config.webhooks.key()?.map(|key| api::Webhooks {
         key,
@@ -414,12 +411,6 @@ fn adapter_router(
     Ok(adapter_door(service, store, config)?
         .merge(external)
         .merge(api::health_router(Some(store.clone()), readiness.clone())))
-}
-
-/// Each has up to two connections, and others are to have some.
-fn previews_at_once(config: &Config) -> usize {
-    let connections = usize::try_from(config.core.database.connections_max).unwrap_or_default();
-    (connections.saturating_sub(1) / 2).clamp(1, PREVIEWS_AT_ONCE)
 }
 
 /// Nothing may be appended before the relay's slot exists: it would not see it.

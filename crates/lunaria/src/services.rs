@@ -389,7 +389,8 @@ pub(crate) fn start_own(
     }
     if service == ServiceName::Core {
         let (handlers, policy) = (service.handlers(config), config.core.corrections.policy());
-        let (runner, token) = (BulkRunner::new(store.clone(), handlers, policy), shutdown.clone());
+        let (runner, token) =
+            (BulkRunner::new(store.clone(), handlers, policy, config.previews_at_once()), shutdown.clone());
         parts.start("bulk corrections", async move {
             runner.run(token).await;
             Ok(())

@@ -30,7 +30,7 @@ mod desk;
 pub use desk::RebuildDesk;
 
 mod progress;
-pub use progress::{Overview, Progress, list, progress, under_way_in};
+pub use progress::{Overview, Progress, is_kept, list, progress, under_way_in};
 
 mod in_memory;
 pub use in_memory::{InMemory, MemoryView};

@@ -77,6 +77,12 @@ pub async fn list(store: &Store) -> Result<Vec<Overview>, Error> {
     Ok(rows)
 }
 
+/// Whether it is a projection of this service that is called so.
+pub async fn is_kept(connection: &mut PgConnection, name: &str) -> Result<bool, Error> {
+    let is_kept = sqlx::query_scalar("select exists (select from projection where name = $1)");
+    Ok(is_kept.bind(name).fetch_one(connection).await?)
+}
+
 /// How far a rebuild has come. None: a later one of the same projection has begun, or it has not been taken in yet.
 pub async fn progress(store: &Store, id: Uuid) -> Result<Option<Progress>, Error> {
     let row = sqlx::query_as(

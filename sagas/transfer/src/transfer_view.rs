@@ -5,6 +5,7 @@ use event_store::Store;
 use jiff::Timestamp;
 use projection::{Newest, Page, RowPerStream, StreamRow};
 use serde::Serialize;
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::TransferEvent;
@@ -97,7 +98,7 @@ impl TransferRow {
 
 /// What an account has paid within a time, the oldest first, as far as the projection has come.
 pub async fn succeeded_of(
-    store: &Store,
+    connection: &mut PgConnection,
     from_account: Uuid,
     (from, until): (Timestamp, Timestamp),
     limit: usize,
@@ -111,7 +112,7 @@ pub async fn succeeded_of(
     .bind(jiff_sqlx::Timestamp::from(from))
     .bind(jiff_sqlx::Timestamp::from(until))
     .bind(i64::try_from(limit).unwrap_or(i64::MAX));
-    Ok(found.fetch_all(store.pool()).await?)
+    Ok(found.fetch_all(connection).await?)
 }
 
 /// What to list. The newest come first.

@@ -36,7 +36,7 @@ pub(super) struct BulkDocument {
     #[schema(schema_with = crate::corrections::reason_codes)]
     reason_code: &'static str,
     evidence: String,
-    /// So many of the first are done before a person looks once more.
+    /// So many of the first that can be done are done before a person looks once more.
     canary: u32,
     per_second: u32,
     requested_by: String,
@@ -50,7 +50,7 @@ pub(super) struct BulkDocument {
     /// Until when it waits for a person.
     #[serde(skip_serializing_if = "Option::is_none")]
     waits_until: Option<Timestamp>,
-    /// Only where it is read by itself, or has ended.
+    /// Only where it is read by itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     progress: Option<BulkProgress>,
 }
@@ -111,7 +111,7 @@ impl BulkDocument {
 
 impl From<BulkPreviewed> for BulkPreview {
     fn from(previewed: BulkPreviewed) -> Self {
-        let BulkPreviewed { hash, totals, ready, refused, approvals } = previewed;
+        let BulkPreviewed { hash, totals, ready, refused, approvals, .. } = previewed;
         Self { hash, totals, ready, refused, approvals }
     }
 }

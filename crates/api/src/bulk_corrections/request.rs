@@ -7,16 +7,18 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use correction::{BulkRequest, Kind, ReasonCode, list_hash, request_bulk};
-use event_store::{ExecuteError, Store};
+use event_store::{ExecuteError, UnitOfWork};
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::json;
+use transfer::TransferView;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::document::BulkDocument;
 use super::{answer, refused};
 use crate::body::{Body, text};
+use crate::consistency::Seen;
 use crate::corrections::{EVIDENCE_CHARS_MAX, Wanted, reason_codes};
 use crate::idempotency::{Answer, IdempotencyKey, Operation, once};
 use crate::page::time;
@@ -43,7 +45,7 @@ pub(super) struct RequestBulkCorrection {
     /// Where it can be read up: a ticket, a statement.
     #[schema(min_length = 1, max_length = 1000)]
     evidence: String,
-    /// So many of the first are done before a person looks once more. 10 without it.
+    /// So many of the first that can be done are done before a person looks once more; never all, where there is more than one. 10 without it.
     #[serde(default)]
     #[schema(minimum = 1, maximum = 10_000)]
     canary: Option<u32>,
@@ -76,6 +78,7 @@ enum List {
 )]
 pub(super) async fn request(
     State(service): State<Service>,
+    seen: Seen,
     key: IdempotencyKey,
     Body { fields, content }: Body<RequestBulkCorrection>,
 ) -> Result<Response, Problem> {
@@ -101,16 +104,18 @@ pub(super) async fn request(
             return Err(Problem::new(Code::InvalidField, detail).at("/items"));
         }
     };
+    // What is found is what there is by then.
+    seen.by(&service.store, &TransferView::default()).await?;
     let operation = Operation::new("POST /v1/bulk-corrections", key, content, Vec::new())?.alone();
-    let asked = Arc::new((asked, list, service.store.clone()));
+    let asked = Arc::new((asked, list));
     once(&service, operation, move |unit| {
         let asked = Arc::clone(&asked);
         Box::pin(async move {
-            let (request, list, store) = &*asked;
+            let (request, list) = &*asked;
             let found;
             let list = match list {
                 List::Given(list) => list,
-                List::Found(transfers) => match transfers.find(store).await? {
+                List::Found(transfers) => match transfers.find(unit).await? {
                     Ok(list) => {
                         found = list;
                         &found
@@ -156,9 +161,10 @@ fn checked(items: Vec<Wanted>) -> Result<Vec<Kind>, Problem> {
 
 impl TransfersOf {
     /// What there is now.
-    async fn find(&self, store: &Store) -> Result<Result<Vec<Kind>, Problem>, event_store::Error> {
+    async fn find(&self, unit: &mut UnitOfWork) -> Result<Result<Vec<Kind>, Problem>, event_store::Error> {
         let between = (time(self.requested_from), time(self.requested_until));
-        let found = transfer::succeeded_of(store, self.from_account, between, ITEMS_MAX + 1).await?;
+        let found =
+            transfer::succeeded_of(unit.connection(), self.from_account, between, ITEMS_MAX + 1).await?;
         let refused =
             |detail: String| Ok(Err(Problem::new(Code::InvalidField, detail).at("/reverse_transfers")));
         match found.len() {

@@ -1,6 +1,7 @@
 //! How corrections are asked for and shown.
 
 use correction::{AccountChange, At, Correction, Kind, Preview, Previewed, ReasonCode, Status, Told};
+use delivery::ParkedEvent;
 use event::Seq;
 use jiff::Timestamp;
 use ledger::{Balances, InternalAccount};
@@ -40,7 +41,8 @@ pub(crate) enum Wanted {
         #[schema(schema_with = internal_accounts)]
         against: InternalAccount,
     },
-    /// Has a handler leave out an event that it cannot handle: its stream goes on behind it. `GET /v1/parked` shows what is parked.
+    /// Has a handler leave out an event that it cannot handle: its stream goes on behind it. `GET /v1/parked` shows what is parked. A read model leaves
+    /// nothing out.
     SkipParked {
         #[schema(pattern = "^[a-z0-9._-]{1,100}$")]
         handler: String,
@@ -217,6 +219,17 @@ pub(super) struct PreviewDocument {
     /// What other services, and subscribers, would be told.
     messages: Vec<Message>,
     invariants: Vec<ShownVerdict>,
+    /// What a handler would leave out, and what it fails at there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    skipped: Option<ShownSkip>,
+}
+
+/// A parked event.
+#[derive(Serialize, ToSchema)]
+#[schema(as = SkippedEvent)]
+struct ShownSkip {
+    event_id: Uuid,
+    reason: String,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -330,6 +343,7 @@ impl From<Preview> for PreviewDocument {
                 .into_iter()
                 .map(|verdict| ShownVerdict { invariant: verdict.invariant, holds: verdict.holds })
                 .collect(),
+            skipped: preview.skipped.map(|ParkedEvent { event_id, reason }| ShownSkip { event_id, reason }),
         }
     }
 }

@@ -34,7 +34,7 @@ fn asked() -> BulkEvent {
         canary: 2,
         per_second: 100,
         by: by("operator:ada"),
-        person_within_seconds: 3_600,
+        person_within_ms: 3_600_000,
         deadline: DEADLINE,
     };
     requested.into()
@@ -42,7 +42,7 @@ fn asked() -> BulkEvent {
 
 fn previewed() -> BulkPreviewed {
     let totals = vec![Money::new(5_000, Currency::DKK)];
-    BulkPreviewed { hash: "one".to_owned(), totals, ready: 9, refused: 1, approvals: 1 }
+    BulkPreviewed { hash: "one".to_owned(), totals, ready: 9, refused: 1, canary_to: 3, approvals: 1 }
 }
 
 fn approve(hash: &str) -> BulkCommand {
@@ -105,11 +105,15 @@ fn it_is_approved_by_somebody_else_and_by_its_hash() {
 fn the_first_ones_come_first() {
     assert_eq!(decide(&approved(), "operator:ada", BulkCommand::Resume), Err(BulkRefusal::CanaryFirst));
     assert_eq!(state(&approved()).up_to(), 0);
-    assert!(state(&started()).allows(2) && !state(&started()).allows(3));
+    assert!(state(&started()).allows(3) && !state(&started()).allows(4), "one of the first cannot be done");
     assert_eq!(state(&seen()).up_to(), 0, "until a person has looked");
     assert!(state(&running()).allows(10));
     assert_eq!(state(&running()).run_by, Some(by("operator:cy")));
     assert_eq!(decide(&started(), "x", BulkCommand::End(ended())), Err(BulkRefusal::NotNow("canary")));
+    let nothing = BulkPreviewed { ready: 0, canary_to: 0, ..previewed() };
+    let approved = BulkApproved { hash: "one".to_owned(), by: by("operator:bo") };
+    let nothing = [asked(), nothing.into(), approved.into()];
+    assert_eq!(decide(&nothing, "operator:ada", BulkCommand::Start), Err(BulkRefusal::NothingReady));
     // There is one, whatever is asked for.
     let request = BulkRequest {
         reason_code: ReasonCode::Dupl,
@@ -118,9 +122,13 @@ fn the_first_ones_come_first() {
         per_second: 0,
         person_within: SignedDuration::from_hours(1),
     };
-    let command = BulkCommand::Request { request, items: 10, list_hash: String::new() };
+    let command = BulkCommand::Request { request: request.clone(), items: 10, list_hash: String::new() };
     let requested = state(&decide(&[], "operator:ada", command).unwrap()).requested;
     assert_eq!((requested.canary, requested.per_second), (1, 1));
+    let request = BulkRequest { per_second: u32::MAX, ..request };
+    let command = BulkCommand::Request { request, items: 10, list_hash: String::new() };
+    let requested = state(&decide(&[], "operator:ada", command).unwrap()).requested;
+    assert_eq!(requested.per_second, PER_SECOND_MAX);
 }
 
 #[test]
@@ -195,10 +203,18 @@ fn an_item_is_done_when_its_bulk_correction_allows_it_and_by_nobody_alone() {
         events: vec![],
     };
     assert_eq!(decide(1, execute(&approved())), Err(CorrectionRefusal::BulkNotNow("approved")));
-    assert!(decide(2, execute(&started())).is_ok());
-    assert_eq!(decide(3, execute(&started())), Err(CorrectionRefusal::BulkNotNow("canary")));
+    assert!(decide(3, execute(&started())).is_ok());
+    assert_eq!(decide(4, execute(&started())), Err(CorrectionRefusal::BulkNotNow("canary")));
     assert!(decide(3, execute(&running())).is_ok());
+    let preview = || crate::correction::tests::preview("one");
+    assert!(decide(1, CorrectionCommand::PreviewPart(preview())).is_ok());
+    let mut seen = item(1);
+    seen.preview = Some(preview());
+    let again = CorrectionCommand::PreviewPart(crate::correction::tests::preview("two"));
+    let again = Correction::decide(Some(&seen), again, &as_actor("operator:bo"));
+    assert_eq!(again, Err(CorrectionRefusal::OtherPreview), "what was approved stays what it was");
     let alone = [
+        CorrectionCommand::Preview(preview()),
         CorrectionCommand::Approve { preview_hash: "one".to_owned() },
         CorrectionCommand::Reject { reason: "no".to_owned() },
         CorrectionCommand::Execute { preview_hash: "one".to_owned(), events: vec![] },
@@ -233,6 +249,7 @@ fn a_correction_of_its_own_is_no_part() {
         CorrectionCommand::ExecutePart { bulk: bulk.clone(), preview_hash: "one".to_owned(), events: vec![] },
         CorrectionCommand::FailPart { reason: "no".to_owned() },
         CorrectionCommand::LeavePart { bulk },
+        CorrectionCommand::PreviewPart(crate::correction::tests::preview("one")),
     ];
     for command in commands {
         assert_eq!(decide(command), Err(CorrectionRefusal::NotNow("awaiting_approval")));

@@ -8,7 +8,10 @@ use jiff::SignedDuration;
 use money::Currency;
 use serde::Deserialize;
 
-use super::{by_currency, positive};
+use super::{Config, by_currency, positive};
+
+/// They are looked at by people.
+const PREVIEWS_AT_ONCE: usize = 4;
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -44,5 +47,13 @@ impl Corrections {
             execute_within: SignedDuration::from_millis(self.limit_ms),
             amount_max: self.amount_max.clone(),
         }
+    }
+}
+
+impl Config {
+    /// Each has up to two connections, and others are to have some.
+    pub(crate) fn previews_at_once(&self) -> usize {
+        let connections = usize::try_from(self.core.database.connections_max).unwrap_or_default();
+        (connections.saturating_sub(1) / 2).clamp(1, PREVIEWS_AT_ONCE)
     }
 }

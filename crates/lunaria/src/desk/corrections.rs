@@ -273,6 +273,14 @@ fn previewed(preview: &Value) -> String {
         "\n".to_owned(),
         table(["told", "type", "data"], rows("messages").iter().map(told).collect()),
         "\n".to_owned(),
+        match &preview["skipped"] {
+            Value::Null => String::new(),
+            skipped => format!(
+                "left out: {}, which fails: {}\n\n",
+                text(&skipped["event_id"]),
+                text(&skipped["reason"])
+            ),
+        },
         table(["rule", ""], rows("invariants").iter().map(verdict).collect()),
         format!("\npreview {}\n", text(&preview["hash"])),
     ]
