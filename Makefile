@@ -28,8 +28,9 @@ test: ## all tests, against a PostgreSQL cluster and a Kafka broker of their own
 	$(call test_with_servers,$(ARGS))
 
 campaign: export LUNARIA_KILLS := 100
-campaign: ## the crash tests with 100 kills on each transport, a million events through two relays, a power cut: some twenty minutes
-	$(call test_with_servers,crash::)
+campaign: export LUNARIA_BULK := 10000
+campaign: ## the crash tests with 100 kills on each transport, ten thousand corrections in bulk, a million events through two relays, a power cut: some twenty minutes
+	$(call test_with_servers,-- crash:: bulk_corrections::)
 	LUNARIA_KAFKA_LIBS="$$(scripts/kafka.sh)" $(TARGET)/release/lunaria-chaos --events 1000000 --relay-kills 60 \
 	  --postmaster-kills 20 --broker-kills 20 --proxy-cuts 20 --relay-pauses 2 --history $(TARGET)/chaos-history.jsonl
 	@[ "$$(id -u)" = 0 ] || { echo "the power cut needs root: sudo make campaign"; exit 1; }
