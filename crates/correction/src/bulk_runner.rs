@@ -118,7 +118,7 @@ impl BulkRunner {
             let Some(bulk) = self.store.load::<Bulk>(id).await?.0 else { return Ok(()) };
             match bulk.work() {
                 BulkWork::Preview => self.preview_all(id, &bulk, shutdown).await?,
-                BulkWork::Execute => self.execute_all(id, &bulk, shutdown).await?,
+                BulkWork::Execute => Box::pin(self.execute_all(id, &bulk, shutdown)).await?,
                 BulkWork::Leave => self.leave_all(id, &bulk, shutdown).await?,
                 BulkWork::Nothing => return Ok(()),
             }

@@ -196,7 +196,16 @@ impl Answer {
 
 impl fmt::Display for Answer {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let body: String = String::from_utf8_lossy(&self.body).chars().take(SHOWN_CHARS).collect();
-        write!(formatter, "{} {}", self.status.as_u16(), body.trim_end())
+        let (status, problem) = (self.status.as_u16(), self.problem());
+        let said = |name: &str| problem[name].as_str();
+        let (Some(code), Some(title)) = (said("code"), said("title")) else {
+            let body: String = String::from_utf8_lossy(&self.body).chars().take(SHOWN_CHARS).collect();
+            return write!(formatter, "{status} {}", body.trim_end());
+        };
+        write!(formatter, "{status} {code}: {title}")?;
+        for more in [said("detail"), said("pointer")].into_iter().flatten() {
+            write!(formatter, ": {more}")?;
+        }
+        Ok(())
     }
 }
