@@ -43,7 +43,7 @@ async fn what_a_bug_has_parked_is_tried_again_in_order_when_it_is_mended() {
     }
     let group = until_parked(&client, ACCOUNTS).await;
     let shown = (&group["handler"], &group["events"], &group["cause"]);
-    assert_eq!(shown, (&json!("ledger.view"), &json!(ACCOUNTS * DEPOSITS), &json!("… cannot be posted")));
+    assert_eq!(shown, (&json!("ledger"), &json!(ACCOUNTS * DEPOSITS), &json!("… cannot be posted")));
     let id = group["group_id"].as_str().unwrap();
     let (_, page) = client.get(&format!("/v1/parked/{id}/streams?limit=30")).await;
     let cursor = page["next_cursor"].as_str().unwrap();
@@ -113,7 +113,7 @@ async fn two_people_leave_out_what_no_handler_can_take() {
     let skip = |seq: i64| json!({ "kind": "skip_parked", "handler": "account.v1", "stream": waits["stream"], "seq": seq });
     let seq = waits["seq"].as_i64().unwrap();
     let mut of_a_view = skip(seq);
-    of_a_view["handler"] = json!("ledger.view");
+    of_a_view["handler"] = json!("ledger");
     assert_eq!(client.post("/v1/corrections/preview", of_a_view).await.1["code"], "correction-refused");
     let (status, other) = client.post("/v1/corrections/preview", skip(seq + 1)).await;
     assert_eq!((status.as_u16(), &other["code"]), (422, &json!("correction-refused")), "{other}");

@@ -229,7 +229,12 @@ fn headers(method: &str, path: &str, id: &str) -> Vec<Value> {
             "Idempotency-Key",
             true,
             "New for each new request, the same with each retry of it: 1 to 255 visible ASCII characters.",
-            json!({ "type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[\\x21-\\x7e]([\\x20-\\x7e]*[\\x21-\\x7e])?$" }),
+            json!({
+                "type": "string", "minLength": 1, "maxLength": 255,
+                "pattern": "^[\\x21-\\x7e]([\\x20-\\x7e]*[\\x21-\\x7e])?$",
+                // A quoted string with nothing in it.
+                "not": { "const": "\"\"" },
+            }),
         )
     });
     let version = (is_post && path.contains("{id}")).then(|| {
