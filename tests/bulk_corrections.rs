@@ -163,11 +163,12 @@ async fn each_is_taken_back_once(platform: &Platform, operator: &Client, id: &st
     assert!(late <= 1, "{late} items were done while it was paused");
     let done = until(operator, id, |found| found["progress"]["executed"] == count).await;
     assert_eq!(done["progress"]["failed"], 0);
-    let (_, last) = operator.get(&format!("/v1/bulk-corrections/{id}/items?cursor={}", count - 1)).await;
-    assert_eq!(
-        (&last["items"][0]["number"], &last["items"][0]["status"]),
-        (&json!(count), &json!("executed"))
-    );
+    testbed::eventually("the list of items has seen the last", async || {
+        let (_, last) = operator.get(&format!("/v1/bulk-corrections/{id}/items?cursor={}", count - 1)).await;
+        let last = &last["items"][0];
+        (last["number"] == count && last["status"] == "executed").then_some(())
+    })
+    .await;
     let (_, failed) = operator.get(&format!("/v1/bulk-corrections/{id}/items?status=failed")).await;
     assert_eq!(failed["items"], json!([]));
 }
@@ -217,7 +218,10 @@ async fn operators_correct_a_list_from_the_command_line() {
     let (code, skipped) = as_whom(KEY, &["resume", id, "--confirm", "3"]);
     assert!(code == 1 && skipped.contains("canary-first"), "{skipped}");
     let (code, unconfirmed) = as_whom(KEY, &["start", id]);
-    assert!(code == 1 && unconfirmed.contains("3 items, 3.00 DKK; `--confirm 3`"), "{unconfirmed}");
+    assert!(
+        code == 1 && unconfirmed.contains("3 items are to be corrected, of 3.00 DKK in all; `--confirm 3`"),
+        "{unconfirmed}"
+    );
     assert_eq!(as_whom(KEY, &["start", id, "--confirm", "3"]).0, 0);
     let (code, seen) = as_whom(KEY, &["follow", id]);
     assert!(code == 0 && seen.contains("canary_ended"), "{seen}");
@@ -227,9 +231,12 @@ async fn operators_correct_a_list_from_the_command_line() {
     let (code, over) = as_whom(KEY, &["follow", id]);
     assert!(code == 0 && over.contains("1, 1 failed, 2 left"), "{over}");
     assert_eq!(client.balances(rich).await.0, "900");
-    let (_, items) = as_whom(KEY, &["items", id]);
-    let said = |what: &str| items.matches(what).count();
-    assert_eq!((said("executed"), said("does not cover"), said("the wrong list")), (1, 1, 2), "{items}");
+    testbed::eventually("the list of items says what has become of each", async || {
+        let (_, items) = as_whom(KEY, &["items", id]);
+        let said = |what: &str| items.matches(what).count();
+        ((said("executed"), said("does not cover"), said("the wrong list")) == (1, 1, 2)).then_some(())
+    })
+    .await;
     assert!(as_whom(KEY, &["list", "--status", "aborted"]).1.contains(id));
     // Its items are no corrections that anybody decides alone.
     let (_, all) = client.get("/v1/corrections").await;
@@ -242,12 +249,26 @@ async fn operators_correct_a_list_from_the_command_line() {
         code == 1 && wrong.contains("line 4: append is no kind of correction that a list has"),
         "{wrong}"
     );
-    let twice = json!({ "kind": "reverse_transfer", "transfer_id": Uuid::nil() });
-    let body = json!({ "items": [twice, twice], "reason_code": "TECH", "evidence": "ticket 7" });
-    let (status, twice) = post(&client, "/v1/bulk-corrections", body).await;
-    assert_eq!((status, &twice["pointer"]), (422, &json!("/items/1")), "{twice}");
+    long_and_wrong_lists(&client, rich).await;
     settle_down(&platform, &[]).await;
     platform.stop().await;
+}
+
+/// A list may be longer than other requests, and says nothing twice.
+async fn long_and_wrong_lists(client: &Client, rich: Uuid) {
+    let twice = json!({ "kind": "reverse_transfer", "transfer_id": Uuid::nil() });
+    let body = json!({ "items": [twice, twice], "reason_code": "TECH", "evidence": "ticket 7" });
+    let (status, twice) = post(client, "/v1/bulk-corrections", body).await;
+    assert_eq!((status, &twice["pointer"]), (422, &json!("/items/1")), "{twice}");
+    let one = json!({ "kind": "adjust_account", "account_id": rich, "amount": { "amount": "-1", "currency": "DKK" }, "against": "suspense" });
+    let body = json!({ "items": vec![one; 1_000], "reason_code": "TECH", "evidence": "ticket 8" });
+    assert!(body.to_string().len() > 128 * 1024);
+    let (status, long) = post(client, "/v1/bulk-corrections", body).await;
+    assert_eq!((status, &long["items"]), (201, &json!(1_000)), "{long}");
+    let id = long["bulk_id"].as_str().unwrap();
+    let (status, rejected) = act(client, id, "reject", json!({ "reason": "not needed" })).await;
+    assert_eq!((status, &rejected["status"]), (200, &json!("rejected")), "{rejected}");
+    until(client, id, |found| found["progress"]["left"] == 1_000).await;
 }
 
 /// Nobody has gone on in time with what was approved: one correction, and many.

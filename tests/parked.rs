@@ -22,11 +22,12 @@ async fn groups(client: &Client) -> Vec<Value> {
     client.get("/v1/parked").await.1["groups"].as_array().unwrap().clone()
 }
 
-/// The one cause there is, once so many streams wait for a person.
-async fn until_parked(client: &Client, streams: usize) -> Value {
+/// The one cause there is, once so many streams with so many events wait for a person.
+async fn until_parked(client: &Client, streams: usize, events: usize) -> Value {
     eventually("they wait for a person", async || {
         let mut groups = groups(client).await;
-        (groups.len() == 1 && groups[0]["streams"] == streams).then(|| groups.remove(0))
+        (groups.len() == 1 && groups[0]["streams"] == streams && groups[0]["events"] == events)
+            .then(|| groups.remove(0))
     })
     .await
 }
@@ -41,7 +42,7 @@ async fn what_a_bug_has_parked_is_tried_again_in_order_when_it_is_mended() {
     for _ in 0..DEPOSITS {
         stream::iter(&accounts).for_each_concurrent(16, |account| deposit(&client, *account)).await;
     }
-    let group = until_parked(&client, ACCOUNTS).await;
+    let group = until_parked(&client, ACCOUNTS, ACCOUNTS * DEPOSITS).await;
     let shown = (&group["handler"], &group["events"], &group["cause"]);
     assert_eq!(shown, (&json!("ledger"), &json!(ACCOUNTS * DEPOSITS), &json!("… cannot be posted")));
     let id = group["group_id"].as_str().unwrap();
@@ -64,7 +65,11 @@ async fn what_a_bug_has_parked_is_tried_again_in_order_when_it_is_mended() {
             .then_some(())
     })
     .await;
-    until_parked(&client, ACCOUNTS).await;
+    until_parked(&client, ACCOUNTS, ACCOUNTS * DEPOSITS).await;
+    // It is no way out to leave them out of a read model.
+    let skip = json!({ "kind": "skip_parked", "handler": "ledger", "stream": one, "seq": page["streams"][0]["seq"] });
+    let (_, refused) = client.post("/v1/corrections/preview", skip).await;
+    assert!(refused["detail"].as_str().unwrap().contains("is a read model"), "{refused}");
 
     platform.deploy(LUNARIA, "").await;
     let client = platform.client();
@@ -99,7 +104,7 @@ async fn two_people_leave_out_what_no_handler_can_take() {
     settle_down(&platform, &[]).await;
     platform.deploy(&program(), "tell_nothing").await;
     deposit(&client, account).await;
-    until_parked(&client, 1).await;
+    until_parked(&client, 1, 1).await;
     deposit(&client, account).await;
     platform.deploy(LUNARIA, "").await;
     let (client, approver) = (platform.client(), platform.client().with_key(APPROVER_KEY));
@@ -112,9 +117,6 @@ async fn two_people_leave_out_what_no_handler_can_take() {
     let waits = &found["streams"][0];
     let skip = |seq: i64| json!({ "kind": "skip_parked", "handler": "account.v1", "stream": waits["stream"], "seq": seq });
     let seq = waits["seq"].as_i64().unwrap();
-    let mut of_a_view = skip(seq);
-    of_a_view["handler"] = json!("ledger");
-    assert_eq!(client.post("/v1/corrections/preview", of_a_view).await.1["code"], "correction-refused");
     let (status, other) = client.post("/v1/corrections/preview", skip(seq + 1)).await;
     assert_eq!((status.as_u16(), &other["code"]), (422, &json!("correction-refused")), "{other}");
     let body = json!({ "correction": skip(seq), "reason_code": "TECH", "evidence": "posted by hand" });

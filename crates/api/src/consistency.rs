@@ -92,7 +92,8 @@ impl Seen {
     }
 }
 
-/// The header of a write. Of one that has written to very many streams it names the first and the last: in this order handlers get them.
+/// The header of a write. Of one that has written to very many streams it names the first and the last: what is between them
+/// may be seen a moment later.
 pub(crate) fn token(written: &[StreamSeq]) -> Option<HeaderValue> {
     let first = written.len().min(1);
     let last = written.len().saturating_sub(PAIRS_MAX - 1).max(first);

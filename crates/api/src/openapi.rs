@@ -245,7 +245,7 @@ fn headers(method: &str, path: &str, id: &str) -> Vec<Value> {
             json!({ "type": "string", "minLength": 1, "pattern": "^[1-9][0-9]{0,17}$", "example": "7" }),
         )
     });
-    let seen = id.starts_with("list").then(|| {
+    let seen = (id.starts_with("list") || id == "requestBulkCorrection").then(|| {
         header(
             "Consistency-Token",
             false,

@@ -153,7 +153,7 @@ impl From<ParkedStream> for Stream {
 /// The streams that wait for one cause.
 #[utoipa::path(
     get, path = "/v1/parked/{group}/streams", tag = "parked", operation_id = "parkedStreams",
-    params(("group" = String, Path, description = "Its `group_id`", pattern = "^[0-9a-f]{16}$"), StreamsQuery),
+    params(StreamsQuery),
     responses((status = 200, description = "Found", body = Streams))
 )]
 async fn streams(
@@ -161,7 +161,7 @@ async fn streams(
     group: Result<Path<String>, PathRejection>,
     query: Result<Query<StreamsQuery>, QueryRejection>,
 ) -> Result<Json<Streams>, Problem> {
-    let Path(id) = group.map_err(|_| unknown())?;
+    let id = group_id(group)?;
     let Query(query) = query.map_err(|error| invalid(error.body_text()))?;
     let after = query.cursor.map(|cursor| cursor.parse::<StreamName>()).transpose();
     let after = after.map_err(|_| invalid(crate::page::CURSOR.to_owned()))?;
@@ -221,7 +221,6 @@ struct RetryDocument {
 /// when it is another by now, nothing is tried.
 #[utoipa::path(
     post, path = "/v1/parked/{group}/retry", tag = "parked", operation_id = "retryParked",
-    params(("group" = String, Path, description = "Its `group_id`", pattern = "^[0-9a-f]{16}$")),
     request_body = RetryParked,
     responses((status = 200, description = "Begun: the group shows what is left", body = RetryDocument))
 )]
@@ -231,7 +230,7 @@ async fn retry(
     key: IdempotencyKey,
     Body { fields, content }: Body<RetryParked>,
 ) -> Result<Response, Problem> {
-    let Path(group) = group.map_err(|_| unknown())?;
+    let group = group_id(group)?;
     let invalid = |detail: &str, at: &str| Problem::new(Code::InvalidField, detail).at(at);
     let stream = fields.stream.map(|stream| stream.parse::<StreamName>()).transpose();
     let wanted = Wanted {
@@ -254,6 +253,13 @@ async fn retry(
         Box::pin(async move { retry_in(unit, &asked.0, &asked.1).await })
     })
     .await
+}
+
+/// What no group can be called is none.
+fn group_id(given: Result<Path<String>, PathRejection>) -> Result<String, Problem> {
+    let Path(id) = given.map_err(|_| unknown())?;
+    let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    if id.len() == 16 && id.bytes().all(is_digit) { Ok(id) } else { Err(unknown()) }
 }
 
 struct Wanted {

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::preview::hex_digest;
 use crate::{
     Bulk, BulkCommand, BulkRefusal, BulkRequest, CarryOutError, Correction, CorrectionCommand,
-    CorrectionRefusal, Kind, Part, Request, Trial,
+    CorrectionRefusal, Kind, Part, Request, Trial, attempt,
 };
 
 /// Which correction an item is.
@@ -76,11 +76,11 @@ pub async fn execute_part(unit: &mut UnitOfWork, bulk_id: Uuid, number: u32) -> 
     };
     let cause = Causation { kind: CausationKind::Correction, id: bulk_id };
     unit.set_context(Context::because_of(cause, bulk_id, run_by, unit.context().now));
-    unit.begin_part();
+    attempt::begin(unit).await?;
     let reason = match Trial::run(unit, id, &correction.requested.kind).await {
         Ok(trial) if trial.effect == approved.effect => {
             let events = trial.events.into_iter().map(Into::into).collect();
-            let (bulk, preview_hash) = (Box::new(bulk), trial.hash);
+            let (bulk, preview_hash) = (Box::new(bulk), approved.hash);
             let done = CorrectionCommand::ExecutePart { bulk, preview_hash, events };
             command_part(unit, id, done).await?;
             return Ok(PartDone::Executed);
@@ -90,10 +90,14 @@ pub async fn execute_part(unit: &mut UnitOfWork, bulk_id: Uuid, number: u32) -> 
         // The transaction may be of no use any more.
         Err(CarryOutError::Store(error)) => return Err(error),
     };
-    unit.take_back();
+    attempt::take_back(unit).await?;
     command_part(unit, id, CorrectionCommand::FailPart { reason }).await?;
     Ok(PartDone::Failed)
 }
+
+/// Classes of errors that are about what is written: data, integrity, access, limits, and what functions raise
+/// (https://www.postgresql.org/docs/15/errcodes-appendix.html).
+const ITS_OWN: [&str; 6] = ["22", "23", "42", "54", "P0", "LU"];
 
 /// Why an item cannot be done that has met this. None: it says nothing about the item, and is waited out.
 pub(crate) fn failure_of(error: &Error) -> Option<String> {
@@ -102,8 +106,8 @@ pub(crate) fn failure_of(error: &Error) -> Option<String> {
             Some(error.to_string())
         }
         Error::Database(sqlx::Error::Database(raised)) => {
-            // Classes 22 and 23: what it would write cannot be (https://www.postgresql.org/docs/15/errcodes-appendix.html).
-            let code = raised.code().filter(|code| code.starts_with("22") || code.starts_with("23"))?;
+            let is_its_own = |code: &str| ITS_OWN.iter().any(|class| code.starts_with(class));
+            let code = raised.code().filter(|code| is_its_own(code))?;
             Some(format!("the database does not take what it would write ({code})"))
         }
         Error::Conflict | Error::Database(_) | Error::Migration(_) => None,

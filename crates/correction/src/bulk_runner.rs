@@ -26,7 +26,11 @@ use crate::{
 const POLL: Duration = Duration::from_millis(200);
 const PAUSE: Duration = Duration::from_secs(1);
 /// Bulk corrections that go on beside each other; most of the time they wait for their next item.
-const AT_ONCE: usize = 16;
+const AT_ONCE: usize = 8;
+/// After which others go first, if there are more.
+const TURN: Duration = Duration::from_secs(60);
+/// Tries of one preview while others hold what it looks at.
+const PREVIEWS_MAX: u32 = 20;
 /// So often it is looked whether somebody has rejected what is being previewed.
 const LOOK_EVERY: u32 = 100;
 /// Of one item, with others who write to the same streams.
@@ -59,14 +63,22 @@ impl BulkRunner {
     pub async fn run(self, shutdown: CancellationToken) {
         let (mut working, mut ids, mut tried) = (FuturesUnordered::new(), HashSet::new(), HashMap::new());
         while !shutdown.is_cancelled() {
-            let mut waiting = self.waiting().await;
+            let mut look = std::pin::pin!(self.waiting());
+            // What is worked on goes on meanwhile: it may have what the look waits for.
+            let mut waiting = loop {
+                tokio::select! {
+                    Some(ended) = working.next(), if !working.is_empty() => drop(ids.remove(&ended)),
+                    found = &mut look => break found,
+                }
+            };
             // Whoever has waited longest: one that fails, or is another process's, keeps no other waiting.
             waiting.sort_by_key(|id| tried.get(id).copied());
             tried.retain(|id, _| waiting.contains(id));
             for id in waiting {
                 if ids.len() < AT_ONCE && ids.insert(id) {
                     tried.insert(id, Instant::now());
-                    working.push(self.work(id, &shutdown));
+                    let turn = Turn { until: Instant::now() + TURN, shutdown: shutdown.clone() };
+                    working.push(self.work(id, turn));
                 }
             }
             tokio::select! {
@@ -89,8 +101,8 @@ impl BulkRunner {
         })
     }
 
-    async fn work(&self, id: Uuid, shutdown: &CancellationToken) -> Uuid {
-        let pause = match self.work_alone(id, shutdown).await {
+    async fn work(&self, id: Uuid, turn: Turn) -> Uuid {
+        let pause = match self.work_alone(id, &turn).await {
             // The list may not know yet that there is nothing more to do.
             Ok(()) => POLL,
             Err(error) => {
@@ -100,33 +112,33 @@ impl BulkRunner {
         };
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
-            () = shutdown.cancelled() => {}
+            () = turn.shutdown.cancelled() => {}
         }
         id
     }
 
     /// Unless another process is at it.
-    async fn work_alone(&self, id: Uuid, shutdown: &CancellationToken) -> Result<(), Error> {
+    async fn work_alone(&self, id: Uuid, turn: &Turn) -> Result<(), Error> {
         let Some(alone) = self.store.alone(&format!("bulk {id}")).await? else { return Ok(()) };
-        let done = self.go_on(id, shutdown).await;
+        let done = self.go_on(id, turn).await;
         alone.end().await?;
         done
     }
 
-    async fn go_on(&self, id: Uuid, shutdown: &CancellationToken) -> Result<(), Error> {
-        while !shutdown.is_cancelled() {
+    async fn go_on(&self, id: Uuid, turn: &Turn) -> Result<(), Error> {
+        while !turn.is_over() {
             let Some(bulk) = self.store.load::<Bulk>(id).await?.0 else { return Ok(()) };
             match bulk.work() {
-                BulkWork::Preview => self.preview_all(id, &bulk, shutdown).await?,
-                BulkWork::Execute => Box::pin(self.execute_all(id, &bulk, shutdown)).await?,
-                BulkWork::Leave => self.leave_all(id, &bulk, shutdown).await?,
+                BulkWork::Preview => self.preview_all(id, &bulk, turn).await?,
+                BulkWork::Execute => Box::pin(self.execute_all(id, &bulk, turn)).await?,
+                BulkWork::Leave => self.leave_all(id, &bulk, turn).await?,
                 BulkWork::Nothing => return Ok(()),
             }
         }
         Ok(())
     }
 
-    async fn preview_all(&self, id: Uuid, bulk: &Bulk, shutdown: &CancellationToken) -> Result<(), Error> {
+    async fn preview_all(&self, id: Uuid, bulk: &Bulk, turn: &Turn) -> Result<(), Error> {
         let previewed = |number: u32| async move {
             // Somebody may have rejected it.
             if number.is_multiple_of(LOOK_EVERY) && self.has_moved_on(id, bulk).await? {
@@ -139,7 +151,7 @@ impl BulkRunner {
         let mut sum = Sum::of(bulk);
         while let Some(item) = all.next().await {
             match item? {
-                Some(item) if !shutdown.is_cancelled() => sum.add(&item),
+                Some(item) if !turn.is_over() => sum.add(&item),
                 _ => return Ok(()),
             }
         }
@@ -153,19 +165,24 @@ impl BulkRunner {
 
     /// An item of which it is known what it would do.
     async fn previewed(&self, id: Uuid, number: u32) -> Result<Correction, Error> {
+        let Ok(_permit) = self.permits.acquire().await else { return Err(Error::Conflict) };
         let part = part_id(id, number);
         let item = self.part(part).await?;
         if !item.is_open() || item.preview.is_some() {
             return Ok(item);
         }
-        let Ok(_permit) = self.permits.acquire().await else { return Err(Error::Conflict) };
-        let unit = self.store.begin(self.context(id)).await?;
-        let command = match preview(unit, part, &item.requested.kind, &self.handlers).await {
-            Ok(preview) => self.within_limit(preview),
-            Err(CarryOutError::Refused(reason)) => CorrectionCommand::FailPart { reason },
-            Err(CarryOutError::Store(error)) => {
-                CorrectionCommand::FailPart { reason: failure_of(&error).ok_or(error)? }
+        let mut tries = 0;
+        let command = loop {
+            let unit = self.store.begin(self.context(id)).await?;
+            match preview(unit, part, &item.requested.kind, &self.handlers).await {
+                Ok(preview) => break self.within_limit(preview),
+                Err(CarryOutError::Refused(reason)) => break CorrectionCommand::FailPart { reason },
+                Err(CarryOutError::Store(error)) if error.is_passing() && tries < PREVIEWS_MAX => tries += 1,
+                Err(CarryOutError::Store(error)) => {
+                    break CorrectionCommand::FailPart { reason: failure_of(&error).ok_or(error)? };
+                }
             }
+            tokio::time::sleep(CONFLICT_PAUSE).await;
         };
         self.command_part(id, part, command).await?;
         self.part(part).await
@@ -178,7 +195,7 @@ impl BulkRunner {
         }
     }
 
-    async fn execute_all(&self, id: Uuid, bulk: &Bulk, shutdown: &CancellationToken) -> Result<(), Error> {
+    async fn execute_all(&self, id: Uuid, bulk: &Bulk, turn: &Turn) -> Result<(), Error> {
         let mut pace = tokio::time::interval(Duration::from_secs(1) / bulk.requested.per_second.max(1));
         pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (mut ended, up_to) = (BulkEnded { executed: 0, failed: 0, left: 0 }, bulk.up_to());
@@ -188,7 +205,10 @@ impl BulkRunner {
             if item.is_open() {
                 tokio::select! {
                     _ = pace.tick() => {}
-                    () = shutdown.cancelled() => return Ok(()),
+                    () = turn.shutdown.cancelled() => {}
+                }
+                if turn.is_over() {
+                    return Ok(());
                 }
                 self.execute(id, number).await?;
                 item = self.part(part).await?;
@@ -232,10 +252,10 @@ impl BulkRunner {
         }
     }
 
-    async fn leave_all(&self, id: Uuid, bulk: &Bulk, shutdown: &CancellationToken) -> Result<(), Error> {
+    async fn leave_all(&self, id: Uuid, bulk: &Bulk, turn: &Turn) -> Result<(), Error> {
         let mut ended = BulkEnded { executed: 0, failed: 0, left: 0 };
         for number in 1..=bulk.requested.items {
-            if shutdown.is_cancelled() {
+            if turn.is_over() {
                 return Ok(());
             }
             let part = part_id(id, number);
@@ -274,6 +294,18 @@ impl BulkRunner {
         let cause = Causation { kind: CausationKind::Correction, id };
         let actor = Actor::service(self.store.service(), "bulk");
         Context::because_of(cause, id, actor, Timestamp::now())
+    }
+}
+
+/// For how long one is worked on.
+struct Turn {
+    until: Instant,
+    shutdown: CancellationToken,
+}
+
+impl Turn {
+    fn is_over(&self) -> bool {
+        self.shutdown.is_cancelled() || Instant::now() > self.until
     }
 }
 

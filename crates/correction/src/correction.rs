@@ -109,7 +109,7 @@ pub enum CorrectionCommand {
         preview_hash: String,
         events: Vec<At>,
     },
-    /// The same for a part of a bulk correction that is under way.
+    /// The same for a part of a bulk correction that is under way: what was approved of it, wherever its accounts stand by then.
     ExecutePart {
         bulk: Box<Bulk>,
         preview_hash: String,
@@ -284,6 +284,7 @@ impl Correction {
             }
             CorrectionCommand::ExecutePart { bulk, preview_hash, events } => {
                 self.part_may_be_executed(&bulk)?;
+                self.is_of(&preview_hash)?;
                 Ok(vec![CorrectionExecuted { preview_hash, events, by }.into()])
             }
             CorrectionCommand::PreviewPart(_)

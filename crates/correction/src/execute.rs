@@ -3,7 +3,7 @@
 use event_store::UnitOfWork;
 use uuid::Uuid;
 
-use crate::{CarryOutError, Correction, CorrectionCommand, CorrectionRefusal, Trial};
+use crate::{CarryOutError, Correction, CorrectionCommand, CorrectionRefusal, Trial, attempt};
 
 #[derive(Debug, thiserror::Error)]
 pub enum ExecuteError {
@@ -23,7 +23,7 @@ pub async fn execute(unit: &mut UnitOfWork, correction_id: Uuid) -> Result<(), E
     let correction = correction.ok_or(ExecuteError::Refused(CorrectionRefusal::NotRequested))?;
     correction.may_be_executed(unit.context()).map_err(ExecuteError::Refused)?;
     let approved = correction.preview.ok_or(ExecuteError::Refused(CorrectionRefusal::OtherPreview))?;
-    unit.begin_part();
+    attempt::begin(unit).await?;
     let stale = match Trial::run(unit, correction_id, &correction.requested.kind).await {
         Ok(trial) if trial.hash == approved.hash => {
             let events = trial.events.into_iter().map(Into::into).collect();
@@ -39,7 +39,7 @@ pub async fn execute(unit: &mut UnitOfWork, correction_id: Uuid) -> Result<(), E
         Err(CarryOutError::Refused(reason)) => format!("it cannot be done any more: {reason}"),
         Err(CarryOutError::Store(error)) => return Err(error.into()),
     };
-    unit.take_back();
+    attempt::take_back(unit).await?;
     command(unit, correction_id, CorrectionCommand::FindStale { reason: stale.clone() }).await?;
     Err(ExecuteError::Stale(stale))
 }

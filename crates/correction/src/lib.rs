@@ -31,6 +31,7 @@ pub use correction::{Correction, CorrectionCommand, CorrectionRefusal, Request, 
 mod policy;
 pub use policy::{OverLimit, Policy};
 
+mod attempt;
 mod carry_out;
 pub use carry_out::{CarryOutError, carry_out};
 

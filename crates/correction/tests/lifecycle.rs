@@ -87,3 +87,38 @@ async fn of_rivals_one_is_done() {
     }
     bank.close().await;
 }
+
+/// What a handler would leave out is what was approved: this event, that fails for this reason; and where it is not, nothing moves.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_left_out_is_what_was_approved() {
+    let bank = Bank::open().await;
+    let account = bank.account(0).await;
+    let stream: event::StreamName = format!("account-{account}").parse().unwrap();
+    sqlx::query(
+        "insert into parked (handler, source, stream, seq, event_id, reason, attempts, retry_at, waiting_seq)
+         values ('account.v1', 'core', $1, 1, gen_random_uuid(), 'one', 6, null, 1)",
+    )
+    .bind(stream.as_str())
+    .execute(bank.store.pool())
+    .await
+    .unwrap();
+    let left_out = async || -> (bool, i64) {
+        let is_retried = "select (select retry_at is not null from parked), (select count(*) from cursor)";
+        sqlx::query_as(is_retried).fetch_one(bank.store.pool()).await.unwrap()
+    };
+    let kind = Kind::SkipParked { handler: "account.v1".to_owned(), stream, seq: event::Seq::FIRST };
+    let id = Uuid::now_v7();
+    let shown = bank.preview(id, &kind).await.unwrap();
+    assert_eq!(shown.skipped.as_ref().unwrap().reason, "one");
+    bank.request(id, &kind, shown.clone()).await;
+    bank.approve(id, &shown).await;
+    sqlx::query("update parked set reason = 'another'").execute(bank.store.pool()).await.unwrap();
+    assert!(matches!(bank.execute(id).await, Err(ExecuteError::Stale(_))));
+    assert_eq!(left_out().await, (false, 0), "nothing is left out");
+    let again = bank.preview(id, &kind).await.unwrap();
+    bank.command("operator:ada", id, CorrectionCommand::Preview(again.clone())).await.unwrap();
+    bank.approve(id, &again).await;
+    bank.execute(id).await.unwrap();
+    assert_eq!(left_out().await, (true, 1));
+    bank.close().await;
+}

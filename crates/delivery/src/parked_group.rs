@@ -132,17 +132,20 @@ pub async fn waiting_parked_in(
     group: &ParkedGroup,
     stream: Option<&StreamName>,
 ) -> Result<Vec<String>, Error> {
-    let waiting = sqlx::query_scalar(concat!(
-        "select stream from parked
+    // Locked in the order in which the engine locks them.
+    let waiting = sqlx::query_as(concat!(
+        "select first_failed_at, stream from parked
          where handler = $1 and source = $2 and cause = $3 and ($4::text is null or stream = $4) and ",
         waits!(),
-        " order by first_failed_at, stream for update",
+        " order by stream for update",
     ))
     .bind(&group.handler)
     .bind(&group.source)
     .bind(&group.cause)
     .bind(stream.map(StreamName::as_str));
-    Ok(waiting.fetch_all(connection).await?)
+    let mut waiting: Vec<(jiff_sqlx::Timestamp, String)> = waiting.fetch_all(connection).await?;
+    waiting.sort_unstable_by_key(|(at, _)| at.to_jiff());
+    Ok(waiting.into_iter().map(|(_, stream)| stream).collect())
 }
 
 /// Has these streams tried again, so many in a second. What fails again waits for a person again, where it has come to.

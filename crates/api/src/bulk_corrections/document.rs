@@ -67,6 +67,8 @@ struct BulkPreview {
     ready: u32,
     /// Items that cannot. They have failed.
     refused: u32,
+    /// The last item that is done before a person looks once more.
+    canary_to: u32,
     /// How many others have to approve.
     approvals: u8,
 }
@@ -111,8 +113,8 @@ impl BulkDocument {
 
 impl From<BulkPreviewed> for BulkPreview {
     fn from(previewed: BulkPreviewed) -> Self {
-        let BulkPreviewed { hash, totals, ready, refused, approvals, .. } = previewed;
-        Self { hash, totals, ready, refused, approvals }
+        let BulkPreviewed { hash, totals, ready, refused, canary_to, approvals } = previewed;
+        Self { hash, totals, ready, refused, canary_to, approvals }
     }
 }
 

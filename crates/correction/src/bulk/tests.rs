@@ -195,7 +195,9 @@ fn item(number: u32) -> Correction {
 
 #[test]
 fn an_item_is_done_when_its_bulk_correction_allows_it_and_by_nobody_alone() {
-    let decide = |number, command| Correction::decide(Some(&item(number)), command, &as_actor("operator:bo"));
+    let seen =
+        |number| Correction { preview: Some(crate::correction::tests::preview("one")), ..item(number) };
+    let decide = |number, command| Correction::decide(Some(&seen(number)), command, &as_actor("operator:bo"));
     let bulk = |history: &[BulkEvent]| Box::new(state(history));
     let execute = |history: &[BulkEvent]| CorrectionCommand::ExecutePart {
         bulk: bulk(history),
@@ -207,12 +209,20 @@ fn an_item_is_done_when_its_bulk_correction_allows_it_and_by_nobody_alone() {
     assert_eq!(decide(4, execute(&started())), Err(CorrectionRefusal::BulkNotNow("canary")));
     assert!(decide(3, execute(&running())).is_ok());
     let preview = || crate::correction::tests::preview("one");
-    assert!(decide(1, CorrectionCommand::PreviewPart(preview())).is_ok());
-    let mut seen = item(1);
-    seen.preview = Some(preview());
-    let again = CorrectionCommand::PreviewPart(crate::correction::tests::preview("two"));
-    let again = Correction::decide(Some(&seen), again, &as_actor("operator:bo"));
+    let first = Correction::decide(
+        Some(&item(1)),
+        CorrectionCommand::PreviewPart(preview()),
+        &as_actor("operator:bo"),
+    );
+    assert!(first.is_ok());
+    let again = decide(1, CorrectionCommand::PreviewPart(crate::correction::tests::preview("two")));
     assert_eq!(again, Err(CorrectionRefusal::OtherPreview), "what was approved stays what it was");
+    let other = CorrectionCommand::ExecutePart {
+        bulk: bulk(&running()),
+        preview_hash: "two".to_owned(),
+        events: vec![],
+    };
+    assert_eq!(decide(1, other), Err(CorrectionRefusal::OtherPreview));
     let alone = [
         CorrectionCommand::Preview(preview()),
         CorrectionCommand::Approve { preview_hash: "one".to_owned() },

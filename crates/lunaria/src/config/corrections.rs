@@ -51,9 +51,9 @@ impl Corrections {
 }
 
 impl Config {
-    /// Each has up to two connections, and others are to have some.
+    /// Of people, and as many of bulk corrections. Each has up to two connections, and others are to have some.
     pub(crate) fn previews_at_once(&self) -> usize {
         let connections = usize::try_from(self.core.database.connections_max).unwrap_or_default();
-        (connections.saturating_sub(1) / 2).clamp(1, PREVIEWS_AT_ONCE)
+        (connections.saturating_sub(1) / 4).clamp(1, PREVIEWS_AT_ONCE)
     }
 }

@@ -109,7 +109,7 @@ pub(crate) struct BulkRequest {
 #[derive(Debug, Args)]
 pub(crate) struct Confirmed {
     bulk_id: Uuid,
-    /// How many items can be done, as it is shown.
+    /// How many items are to be corrected.
     #[arg(long, value_name = "COUNT")]
     confirm: Option<u64>,
 }
@@ -171,14 +171,20 @@ async fn read(client: &Client, bulk_id: Uuid) -> anyhow::Result<Value> {
 impl Confirmed {
     async fn check(&self, client: &Client) -> anyhow::Result<()> {
         let found = read(client, self.bulk_id).await?;
-        let ready = found["preview"]["ready"].as_u64();
-        // What it would do is not known, or there is nothing to confirm: the API says what is wrong.
-        let Some(ready) = ready else { return Ok(()) };
-        if self.confirm == Some(ready) {
+        // What it would do is not known: the API says what is wrong.
+        if found["preview"].is_null() {
+            return Ok(());
+        }
+        let counted = |name: &str| found["progress"][name].as_u64().unwrap_or_default();
+        let items = found["items"].as_u64().unwrap_or_default();
+        let open = items.saturating_sub(counted("executed") + counted("failed") + counted("left"));
+        if self.confirm == Some(open) {
             return Ok(());
         }
         let totals = totals(&found["preview"]);
-        bail!("nothing is done: it would correct {ready} items, {totals}; `--confirm {ready}` does")
+        bail!(
+            "nothing is done: {open} items are to be corrected, of {totals} in all; `--confirm {open}` does"
+        )
     }
 }
 
@@ -300,7 +306,7 @@ fn listed_items(found: &Value) -> String {
 fn shown(bulk: &Value) -> String {
     let mut shown = format!("bulk correction {}  {}\n", text(&bulk["bulk_id"]), status(&bulk["status"]));
     let mut line = |name: &str, value: String| shown.push_str(&format!("  {name:<14}{value}\n"));
-    line("items", format!("{}, the first {} before the rest", bulk["items"], bulk["canary"]));
+    line("items", text(&bulk["items"]));
     line("list", text(&bulk["list_hash"]));
     line("reason", format!("{}: {}", text(&bulk["reason_code"]), text(&bulk["evidence"])));
     line("asked for by", text(&bulk["requested_by"]));
@@ -308,6 +314,7 @@ fn shown(bulk: &Value) -> String {
     if !preview.is_null() {
         line("at stake", totals(preview));
         line("can be done", format!("{}, and {} cannot", preview["ready"], preview["refused"]));
+        line("first", format!("up to item {}", preview["canary_to"]));
         line("preview", text(&preview["hash"]));
         let approved_by: Vec<String> = list(bulk, "approved_by").iter().map(text).collect();
         let (count, names) = (approved_by.len(), approved_by.join(", "));
