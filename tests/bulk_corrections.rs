@@ -274,8 +274,7 @@ async fn long_and_wrong_lists(client: &Client, rich: Uuid) {
 /// Nobody has gone on in time with what was approved: one correction, and many.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_approval_that_waits_too_long_is_over() {
-    let settings = &["core.corrections.limit_ms=6000"];
-    let platform = Platform::with(Transport::Embedded, LUNARIA, "", settings).await;
+    let platform = Platform::start(Transport::Embedded).await;
     let (client, approver) = (platform.client(), platform.client().with_key(APPROVER_KEY));
     let account = client.account(1_000).await;
     let amount = json!({ "amount": "-100", "currency": "DKK" });
@@ -292,6 +291,12 @@ async fn an_approval_that_waits_too_long_is_over() {
     let shown = until_status(&client, bulk, "awaiting_approval").await;
     let hash = json!({ "preview_hash": shown["preview"]["hash"] });
     assert_eq!(act(&approver, bulk, "approve", hash).await.0, 200);
+    sqlx::query(
+        "update deadline set due_at = now(), next_at = now() where category in ('bulk', 'correction')",
+    )
+    .execute(&mut platform.core_database().await)
+    .await
+    .unwrap();
     until_status(&client, bulk, "expired").await;
     testbed::eventually("its approval has expired", async || {
         (client.get(&path).await.1["status"] == "expired").then_some(())
