@@ -178,7 +178,8 @@ impl Confirmed {
         let counted = |name: &str| found["progress"][name].as_u64().unwrap_or_default();
         let items = found["items"].as_u64().unwrap_or_default();
         let open = items.saturating_sub(counted("executed") + counted("failed") + counted("left"));
-        if self.confirm == Some(open) {
+        // Where nothing is left, too.
+        if open == 0 || self.confirm == Some(open) {
             return Ok(());
         }
         let totals = totals(&found["preview"]);
